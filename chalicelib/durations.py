@@ -1,0 +1,80 @@
+"""How long a job waited, started and ran.
+
+Batch's own createdAt, startedAt and stoppedAt come first: they have milliseconds, and an event's
+time is cut to the second and may even lie before them. No duration is negative. Pure.
+"""
+
+from msgspec import Struct
+
+from chalicelib.job import Job, JobStatus
+
+
+class Durations(Struct, frozen=True, rename="camel"):
+    """Seconds; None where nothing tells. Of what goes on, up to now."""
+
+    queued_seconds: float | None
+    """Created to the first start."""
+    starting_seconds: float | None
+    """The last STARTING to its RUNNING."""
+    running_seconds: float | None
+    """All attempts together."""
+    total_seconds: float | None
+    """Created to stopped."""
+
+
+def durations(job: Job, now: int) -> Durations:
+    """`now` in epoch milliseconds."""
+    details = job.details
+    end = (details.stopped_at or job.since) if job.is_terminal else now
+    return Durations(
+        queued_seconds=_between(details.created_at, _first_start(job)),
+        starting_seconds=_starting(job),
+        running_seconds=_running(job, end),
+        total_seconds=_between(details.created_at, end),
+    )
+
+
+def _first_start(job: Job) -> int | None:
+    starts = [attempt.started_at for attempt in job.details.attempts]
+    known = [start for start in (*starts, job.details.started_at) if start is not None]
+    return min(known or _entered(job, JobStatus.RUNNING), default=None)
+
+
+def _starting(job: Job) -> float | None:
+    starting = [t for t in job.history if t.status == JobStatus.STARTING]
+    if not starting:
+        return None
+    last = starting[-1]
+    return _between(last.at, _start_of(job, last.generation))
+
+
+def _start_of(job: Job, generation: int) -> int | None:
+    """When the attempt after `generation` finished ones started to run."""
+    details = job.details
+    if generation < len(details.attempts):
+        return details.attempts[generation].started_at
+    if details.generation == generation and details.started_at is not None:
+        return details.started_at if job.status == JobStatus.RUNNING else None
+    return next(iter(_entered(job, JobStatus.RUNNING, generation)), None)
+
+
+def _running(job: Job, end: int) -> float | None:
+    details = job.details
+    spans = [_between(a.started_at, a.stopped_at or end) for a in details.attempts]
+    open_attempt = bool(details.attempts) and details.attempts[-1].stopped_at is None
+    if not spans or (job.status == JobStatus.RUNNING and not open_attempt):
+        spans.append(_between(details.started_at, end))
+    known = [span for span in spans if span is not None]
+    return round(sum(known), 3) if known else None
+
+
+def _entered(job: Job, status: str, generation: int | None = None) -> list[int]:
+    return [
+        transition.at
+        for transition in job.history
+        if transition.status == status and generation in (None, transition.generation)
+    ]
+
+
+def _between(start: int | None, end: int | None) -> float | None:
+    return None if start is None or end is None else max(0, end - start) / 1000

@@ -1,0 +1,303 @@
+"""A job is the union of everything that was observed of it.
+
+Events arrive in any order, more than once, and through any number of consumers. Observing is
+therefore a union of sets: commutative, associative, idempotent. Whatever the order, the same
+observations make the same job, and no lock is needed (docs/adr/0001-union-of-observations.md).
+
+Pure: knows nothing of AWS clients, storage, the clock or the environment. All times are
+milliseconds since the epoch, as Batch gives them.
+"""
+
+import re
+from enum import IntEnum, StrEnum
+from functools import partial
+from typing import Self
+
+import msgspec
+
+
+class JobStatus(StrEnum):
+    """The statuses that Batch documents, and UNKNOWN, which is ours: Batch forgot the job.
+
+    A job's status is a plain `str`, for Batch may invent new ones and they are recorded too.
+    """
+
+    SUBMITTED = "SUBMITTED"
+    PENDING = "PENDING"
+    RUNNABLE = "RUNNABLE"
+    SCHEDULED = "SCHEDULED"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    UNKNOWN = "UNKNOWN"
+
+
+_TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED})
+_BEFORE_RUNNING = frozenset({JobStatus.SUBMITTED, JobStatus.PENDING, JobStatus.RUNNABLE})
+_RANKS: dict[str, int] = {
+    JobStatus.SUBMITTED: 0,
+    JobStatus.PENDING: 1,
+    JobStatus.RUNNABLE: 2,
+    JobStatus.SCHEDULED: 3,
+    JobStatus.STARTING: 4,
+    JobStatus.RUNNING: 5,
+    JobStatus.SUCCEEDED: 7,
+    JobStatus.FAILED: 7,
+}
+_RANK_OF_UNHEARD = 6
+"""A status that Batch invents tomorrow ranks after RUNNING; ties go by name."""
+
+BATCH_LOG_GROUP = "/aws/batch/job"
+"""Where Batch sends the log of a job that names no log group of its own."""
+
+Entered = tuple[str, int]
+"""What tells a transition from the others of its job: (status, generation)."""
+
+TransitionKey = tuple[int, int, int, str]
+"""What orders a job's transitions: (terminal, generation, rank, name of an unheard status)."""
+
+
+class Source(IntEnum):
+    """Who said that a transition happened: an event, or DescribeJobs when asked for a repair.
+    The smaller is to be believed about its time."""
+
+    EVENT = 0
+    REPAIR = 1
+
+
+class JobId(msgspec.Struct, frozen=True):
+    """A Batch job id, taken apart: `<root>`, `<root>:<index>` for an array's child,
+    `<root>#<index>` for a node of a multi-node job."""
+
+    root: str
+    separator: str = ""
+    index: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises ValueError, with the end of a sentence that begins with the field's name."""
+        found = _JOB_ID.fullmatch(text)
+        if not found:
+            raise ValueError(
+                "is not a Batch job id: expected letters, digits and dashes, "
+                "then :index for a child of an array or #index for a node"
+            )
+        return cls(found["root"], found["separator"] or "", int(found["index"] or 0))
+
+
+_JOB_ID = re.compile(
+    r"(?P<root>[A-Za-z0-9._-]{1,128})((?P<separator>[:#])(?P<index>0|[1-9][0-9]{0,5}))?"
+)
+
+
+def is_terminal(status: str) -> bool:
+    return status in _TERMINAL
+
+
+class Transition(msgspec.Struct, frozen=True, array_like=True):
+    """A status that the job entered. `generation` counts the attempts finished by then.
+
+    `at` is the earliest event time known for it; a repair's time only stands in for events that
+    never came.
+    """
+
+    status: str
+    generation: int
+    at: int
+    source: Source = Source.EVENT
+
+    @property
+    def entered(self) -> Entered:
+        return self.status, self.generation
+
+    @property
+    def attempt(self) -> int | None:
+        """The attempt that the transition belongs to, from 1; None before anything ran."""
+        if is_terminal(self.status) or (self.generation == 0 and self.status in _BEFORE_RUNNING):
+            return self.generation or None
+        return self.generation + 1
+
+    def joined(self, other: "Transition") -> "Transition":
+        """The better dated of two sightings: an event's before a repair's, the earlier first."""
+        return min(self, other, key=lambda sighting: (sighting.source, sighting.at))
+
+
+def transition_key(status: str, generation: int, *, of_node: bool) -> TransitionKey:
+    """What decides which of two transitions is later, whenever they were heard of.
+
+    A terminal status is never left, except by the nodes of a multi-node job: a retry of the main
+    node restarts them, so there the generation comes first.
+    """
+    terminal = int(is_terminal(status))
+    rank = _RANKS.get(status, _RANK_OF_UNHEARD)
+    unheard = status if status not in _RANKS else ""
+    if of_node:
+        return (generation, terminal, rank, unheard)
+    return (terminal, generation, rank, unheard)
+
+
+class Attempt(msgspec.Struct, frozen=True, array_like=True):
+    """One try at running the job, as Batch lists it. Without `stopped_at` it is still running.
+
+    Stored as an array, for the bytes: new fields go to the end, with a default.
+    """
+
+    started_at: int | None = None
+    stopped_at: int | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    status_reason: str | None = None
+    log_stream_name: str | None = None
+
+
+class ArrayFacts(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """An array parent has a size (and counts of its children by status), a child an index."""
+
+    size: int | None = None
+    index: int | None = None
+    status_summary: dict[str, int] = {}
+
+
+class Details(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What changes during a job's life, as one observation told it, already redacted.
+
+    `time` is when it was said: the event's time (whole seconds), or the sweep's clock.
+    `exit_code`, `reason` and `log_stream_name` are those that the last of `attempts` does not tell.
+    `log_group` is None for a job whose log does not go to CloudWatch. `description` is the digest
+    of the job's Description, which does not change and is stored apart.
+
+    Stored as an array, for the bytes: new fields go to the end, with a default.
+    """
+
+    status: str
+    generation: int
+    time: int
+    source: Source = Source.EVENT
+    job_name: str
+    job_queue: str
+    job_definition: str | None = None
+    status_reason: str | None = None
+    created_at: int | None = None
+    started_at: int | None = None
+    stopped_at: int | None = None
+    attempts: tuple[Attempt, ...] = ()
+    exit_code: int | None = None
+    reason: str | None = None
+    log_stream_name: str | None = None
+    log_group: str | None = BATCH_LOG_GROUP
+    array: ArrayFacts | None = None
+    nodes: int | None = None
+    description: str = ""
+
+    @property
+    def entered(self) -> Entered:
+        return self.status, self.generation
+
+
+class Description(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
+    """What is fixed when a job is submitted; redacted. `environment` holds names only.
+
+    `memory` is in MiB. A job of several containers is described by its first one, with the
+    vCPUs, memory and GPUs of all.
+    """
+
+    image: str | None = None
+    command: tuple[str, ...] = ()
+    vcpus: float | None = None
+    memory: int | None = None
+    gpus: int | None = None
+    environment: tuple[str, ...] = ()
+    parameters: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    retry_attempts: int | None = None
+    timeout_seconds: int | None = None
+    platform: str | None = None
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """One thing that was said about a job, with the transition that it is evidence of."""
+
+    job_id: str
+    details: Details
+    description: Description
+
+    @property
+    def transition(self) -> Transition:
+        said = self.details
+        return Transition(said.status, said.generation, said.time, said.source)
+
+
+class Job(msgspec.Struct, frozen=True):
+    """Everything known of one job. `history` is in the order of `transition_key`, whatever the
+    order in which it was heard; its last entry is the status of now."""
+
+    job_id: str
+    details: Details
+    history: tuple[Transition, ...]
+
+    @classmethod
+    def first_seen(cls, seen: Observation) -> Self:
+        return cls(seen.job_id, seen.details, (seen.transition,))
+
+    def observe(self, seen: Observation) -> Self:
+        """This job with one more observation; the very same object if that tells nothing new."""
+        details = seen.details if self._outranked_by(seen.details) else self.details
+        known = {transition.entered: transition for transition in self.history}
+        transition = seen.transition
+        known[transition.entered] = known.get(transition.entered, transition).joined(transition)
+        history = tuple(sorted(known.values(), key=partial(self._place, current=details.entered)))
+        if details is self.details and history == self.history:
+            return self
+        return type(self)(self.job_id, details, history)
+
+    @property
+    def status(self) -> str:
+        return self.details.status
+
+    @property
+    def since(self) -> int:
+        """When it entered its status."""
+        return self.history[-1].at
+
+    @property
+    def is_terminal(self) -> bool:
+        return is_terminal(self.details.status)
+
+    @property
+    def queue(self) -> str:
+        """The name of its job queue."""
+        return self.details.job_queue.rpartition("/")[2]
+
+    @property
+    def log_stream_name(self) -> str | None:
+        """Of the attempt that Batch told of last."""
+        listed = (attempt.log_stream_name for attempt in reversed(self.details.attempts))
+        return self.details.log_stream_name or next((name for name in listed if name), None)
+
+    @property
+    def is_root(self) -> bool:
+        """Neither an array's child nor a node."""
+        return ":" not in self.job_id and "#" not in self.job_id
+
+    def _outranked_by(self, other: Details) -> bool:
+        """Whether the other saying describes the job better: the later transition, then time.
+
+        A job should not end twice in one generation. If it does, the later end holds, and in
+        the same second FAILED, for nobody looks into a success. The last resort is the content
+        itself, so that any two consumers decide alike.
+        """
+        mine, theirs = self._precedence(self.details), self._precedence(other)
+        if mine == theirs:
+            return msgspec.json.encode(self.details) < msgspec.json.encode(other)
+        return mine < theirs
+
+    def _precedence(self, said: Details) -> tuple[TransitionKey, int, bool]:
+        return self._key(said.entered), said.time, said.status == JobStatus.FAILED
+
+    def _place(self, known: Transition, current: Entered) -> tuple[TransitionKey, bool, int, bool]:
+        ends = known.entered == current, known.at, known.status == JobStatus.FAILED
+        return self._key(known.entered), *ends
+
+    def _key(self, entered: Entered) -> TransitionKey:
+        return transition_key(*entered, of_node="#" in self.job_id)

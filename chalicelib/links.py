@@ -1,0 +1,50 @@
+"""Links into AWS's consoles: the job, and its log one click away. Pure.
+
+Region and partition (AWS, China, GovCloud) are those in the ARN of the job's queue.
+"""
+
+from typing import NamedTuple
+from urllib.parse import quote
+
+from chalicelib.job import Job
+
+_CONSOLES = {
+    "aws": "https://{region}.console.aws.amazon.com",
+    "aws-cn": "https://{region}.console.amazonaws.cn",
+    "aws-us-gov": "https://{region}.console.amazonaws-us-gov.com",
+}
+
+
+class _Console(NamedTuple):
+    address: str
+    region: str
+
+    @classmethod
+    def of(cls, job: Job) -> "_Console | None":
+        """None for a queue without an ARN, or in a partition whose console is not known."""
+        _, partition, _, region, *_ = (*job.details.job_queue.split(":"), "", "", "")
+        address = _CONSOLES.get(partition)
+        return cls(address.format(region=region), region) if address and region else None
+
+
+def console_link(job: Job) -> str | None:
+    """The job's page in the AWS Batch console."""
+    console = _Console.of(job)
+    if console is None:
+        return None
+    page = f"#jobs/detail/{quote(job.job_id, safe='')}"
+    return f"{console.address}/batch/home?region={console.region}{page}"
+
+
+def logs_link(job: Job) -> str | None:
+    """The log stream of the last attempt in the CloudWatch console; None where there is none."""
+    console, group, stream = _Console.of(job), job.details.log_group, job.log_stream_name
+    if not (console and group and stream):
+        return None
+    page = f"#logsV2:log-groups/log-group/{_twice_quoted(group)}/log-events/{_twice_quoted(stream)}"
+    return f"{console.address}/cloudwatch/home?region={console.region}{page}"
+
+
+def _twice_quoted(name: str) -> str:
+    """The CloudWatch console wants names quoted twice, with `$` for `%`."""
+    return quote(quote(name, safe=""), safe="").replace("%", "$")

@@ -1,0 +1,201 @@
+"""A job is the union of what was observed of it, in any order and however often."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.job import Attempt, Description, Details, Job, JobId, Observation, Source
+from tests.builders import NOON, a_job_id
+
+_STATUSES = [
+    *("SUBMITTED", "PENDING", "RUNNABLE", "SCHEDULED", "STARTING", "RUNNING"),
+    *("SUCCEEDED", "FAILED", "HIBERNATING", "PAUSED"),
+]
+
+
+def seen(
+    status: str,
+    at: int = 0,
+    *,
+    generation: int = 0,
+    job_id: str = "job",
+    source: Source = Source.EVENT,
+    reason: str | None = None,
+) -> Observation:
+    details = Details(
+        status=status,
+        generation=generation,
+        time=NOON + at * 1000,
+        source=source,
+        job_name="align",
+        job_queue="high-priority",
+        status_reason=reason,
+    )
+    return Observation(job_id, details, Description())
+
+
+def fold(*observations: Observation) -> Job:
+    job = Job.first_seen(observations[0])
+    for observation in observations[1:]:
+        job = job.observe(observation)
+    return job
+
+
+def statuses(job: Job) -> list[str]:
+    return [transition.status for transition in job.history]
+
+
+observations = st.lists(
+    st.builds(
+        seen,
+        st.sampled_from(_STATUSES),
+        st.integers(0, 5),
+        generation=st.integers(0, 3),
+        source=st.sampled_from(Source),
+        reason=st.sampled_from([None, "a", "b"]),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=1000)
+@given(observations, st.randoms(use_true_random=False))
+def test_any_order_with_any_repetition_makes_the_same_job(
+    told: list[Observation], dice: random.Random
+) -> None:
+    again = [*told, *dice.choices(told, k=dice.randint(0, len(told)))]
+    dice.shuffle(again)
+
+    assert fold(*again) == fold(*told)
+
+
+@settings(max_examples=1000)
+@given(observations, st.sampled_from(["job:1", "job#1"]))
+def test_any_order_makes_the_same_child_or_node(told: list[Observation], job_id: str) -> None:
+    member = [Observation(job_id, one.details, one.description) for one in told]
+
+    assert fold(*reversed(member)) == fold(*member)
+
+
+@given(observations)
+def test_what_was_seen_before_gives_the_very_same_job(told: list[Observation]) -> None:
+    job = fold(*told)
+
+    assert all(job.observe(one) is job for one in told)
+
+
+@given(observations)
+def test_the_last_entry_of_the_history_is_the_status(told: list[Observation]) -> None:
+    job = fold(*told)
+
+    assert job.history[-1].status == job.status
+
+
+def test_a_failed_attempt_goes_back_to_runnable() -> None:
+    job = fold(seen("RUNNING", 1), seen("RUNNABLE", 2, generation=1))
+
+    assert job.status == "RUNNABLE"
+
+
+def test_a_late_event_of_an_earlier_attempt_changes_only_the_history() -> None:
+    job = fold(seen("RUNNABLE", 9, generation=1), seen("RUNNING", 10))
+
+    assert job.status == "RUNNABLE"
+    assert statuses(job) == ["RUNNING", "RUNNABLE"]
+
+
+def test_a_terminal_status_is_never_left() -> None:
+    job = fold(seen("FAILED", 1, generation=1), seen("RUNNING", 2, generation=2))
+
+    assert job.status == "FAILED"
+
+
+def test_a_node_leaves_failed_when_the_main_node_is_retried() -> None:
+    job = fold(
+        seen("FAILED", 1, generation=1, job_id="job#1"),
+        seen("RUNNING", 2, generation=1, job_id="job#1"),
+        seen("RUNNABLE", 3, generation=2, job_id="job#1"),
+    )
+
+    assert job.status == "RUNNABLE"
+
+
+def test_a_status_of_the_future_ranks_after_running_and_is_not_terminal() -> None:
+    assert fold(seen("HIBERNATING", 1), seen("RUNNING", 2)).status == "HIBERNATING"
+    assert fold(seen("HIBERNATING", 2), seen("SUCCEEDED", 1)).status == "SUCCEEDED"
+    assert fold(seen("PAUSED", 1), seen("HIBERNATING", 2)).status == "PAUSED"
+
+
+def test_of_two_ends_the_later_holds_and_in_the_same_second_failed() -> None:
+    assert fold(seen("FAILED", 1), seen("SUCCEEDED", 2)).status == "SUCCEEDED"
+    assert fold(seen("SUCCEEDED", 1), seen("FAILED", 2)).status == "FAILED"
+    assert fold(seen("FAILED", 1), seen("SUCCEEDED", 1)).status == "FAILED"
+
+
+def test_a_transition_is_dated_by_its_earliest_event() -> None:
+    job = fold(seen("RUNNING", 5), seen("RUNNING", 3), seen("RUNNING", 4))
+
+    assert job.since == NOON + 3000
+
+
+def test_an_event_dates_a_transition_better_than_a_repair() -> None:
+    job = fold(seen("RUNNING", 1, source=Source.REPAIR), seen("RUNNING", 5))
+
+    assert job.history[0].at == NOON + 5000
+    assert job.history[0].source is Source.EVENT
+
+
+@pytest.mark.parametrize(
+    ("status", "generation", "attempt"),
+    [
+        ("SUBMITTED", 0, None),
+        ("RUNNABLE", 0, None),
+        ("STARTING", 0, 1),
+        ("RUNNING", 0, 1),
+        ("RUNNABLE", 1, 2),
+        ("SUCCEEDED", 1, 1),
+        ("FAILED", 3, 3),
+        ("FAILED", 0, None),
+    ],
+)
+def test_a_transition_knows_its_attempt(status: str, generation: int, attempt: int | None) -> None:
+    assert seen(status, generation=generation).transition.attempt == attempt
+
+
+def test_the_log_stream_is_that_of_the_latest_attempt() -> None:
+    first = Attempt(stopped_at=1, log_stream_name="first")
+    running = Details(
+        status="RUNNING",
+        generation=1,
+        time=NOON,
+        job_name="align",
+        job_queue="q",
+        attempts=(first,),
+        log_stream_name="second",
+    )
+    waiting = Details(
+        status="RUNNABLE", generation=1, time=NOON, job_name="a", job_queue="q", attempts=(first,)
+    )
+
+    assert fold(Observation("job", running, Description())).log_stream_name == "second"
+    assert fold(Observation("job", waiting, Description())).log_stream_name == "first"
+
+
+def test_a_job_id_is_taken_apart() -> None:
+    root = a_job_id()
+
+    assert JobId.parse(root) == JobId(root)
+    assert JobId.parse(f"{root}:12") == JobId(root, ":", 12)
+    assert JobId.parse(f"{root}#3") == JobId(root, "#", 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ":", "a:", "a#", ":1", "a:x", "a:01", "a:-1", "a:1:2", "a b", "a/b", "é", "a" * 200],
+)
+def test_what_is_no_job_id_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a Batch job id"):
+        JobId.parse(text)

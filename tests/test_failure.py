@@ -1,0 +1,232 @@
+"""The real reason of a failure, from what AWS Batch is known to say."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.failure import Cause, Failure, attempt_cause, explain
+from chalicelib.job import Attempt
+
+EXITED = "Essential container in task exited"
+OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
+TIMEOUT = "Job attempt duration exceeded timeout"
+HOST_LOST = "Host EC2 (instance i-0abc1234def567890) terminated."
+TIME_LIMIT = (
+    "Canceled by JobStateTimeLimit action due to reason: CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
+)
+NO_REGISTRY = "unable to pull registry auth: unable to retrieve ecr registry auth: timed out"
+NO_IMAGE = "CannotPullContainerError: manifest for lab:2 not found"
+
+
+def an_attempt(
+    exit_code: int | None = None,
+    reason: str | None = None,
+    status_reason: str | None = EXITED,
+    stopped_at: int | None = 2_000,
+) -> Attempt:
+    return Attempt(1_000, stopped_at, exit_code, reason, status_reason)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "cause"),
+    [
+        (an_attempt(0), None),
+        (an_attempt(0, "Completed", None), None),
+        (an_attempt(1), Cause.EXIT_CODE),
+        (an_attempt(1, "Error", None), Cause.EXIT_CODE),
+        (an_attempt(139), Cause.EXIT_CODE),
+        (an_attempt(143), Cause.EXIT_CODE),
+        (an_attempt(137), Cause.OUT_OF_MEMORY),
+        (an_attempt(137, OUT_OF_MEMORY), Cause.OUT_OF_MEMORY),
+        (an_attempt(1, "OutofMemoryError: killed"), Cause.OUT_OF_MEMORY),
+        (an_attempt(0, OUT_OF_MEMORY), Cause.OUT_OF_MEMORY),
+        (an_attempt(1, "Container killed due to memory usage"), Cause.OUT_OF_MEMORY),
+        (an_attempt(137, "OOMKilled", None), Cause.OUT_OF_MEMORY),
+        (an_attempt(137, "DeadlineExceeded", None), Cause.TIMEOUT),
+        (an_attempt(137, None, TIMEOUT), Cause.TIMEOUT),
+        (an_attempt(None, None, TIMEOUT), Cause.TIMEOUT),
+        (an_attempt(None, None, HOST_LOST), Cause.SPOT_INTERRUPTION),
+        (an_attempt(137, None, HOST_LOST), Cause.SPOT_INTERRUPTION),
+        (an_attempt(143, None, "Host EC2 Terminated"), Cause.SPOT_INTERRUPTION),
+        (an_attempt(None, None, "Your Spot Task was interrupted."), Cause.SPOT_INTERRUPTION),
+        (an_attempt(None, NO_IMAGE, "Task failed to start"), Cause.IMAGE_PULL),
+        (an_attempt(None, "ImagePullBackOff", None), Cause.IMAGE_PULL),
+        (an_attempt(None, "ErrImagePull", None), Cause.IMAGE_PULL),
+        (an_attempt(None, "InvalidImageName", None), Cause.IMAGE_PULL),
+        (an_attempt(None, None, f"ResourceInitializationError: {NO_REGISTRY}"), Cause.IMAGE_PULL),
+        (an_attempt(None, "CannotStartContainerError: x", "Task failed to start"), Cause.UNKNOWN),
+        (an_attempt(None, None, None), Cause.UNKNOWN),
+        (an_attempt(None, None, "Received status from SageMaker: Training job completed"), None),
+        (an_attempt(None, None, "Received status from SageMaker: InternalServerError"), "UNKNOWN"),
+        (an_attempt(137, None, "wrong reference genome"), Cause.TERMINATED),
+        (an_attempt(1, None, "wrong reference genome"), Cause.EXIT_CODE),
+    ],
+)
+def test_an_attempt_has_one_cause(attempt: Attempt, cause: Cause | None) -> None:
+    assert attempt_cause(attempt) == cause
+
+
+@pytest.mark.parametrize("exit_code", [None, 0, 1, 137])
+def test_an_attempt_that_still_runs_has_no_cause(exit_code: int | None) -> None:
+    assert attempt_cause(an_attempt(exit_code, OUT_OF_MEMORY, HOST_LOST, stopped_at=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("status_reason", "attempts", "cause"),
+    [
+        (EXITED, [an_attempt(1)], Cause.EXIT_CODE),
+        (EXITED, [an_attempt(137, OUT_OF_MEMORY)], Cause.OUT_OF_MEMORY),
+        (EXITED, [an_attempt(137)], Cause.OUT_OF_MEMORY),
+        (EXITED, [an_attempt(None, None, HOST_LOST), an_attempt(1)], Cause.EXIT_CODE),
+        (EXITED, [an_attempt(1), an_attempt(None, None, HOST_LOST)], Cause.SPOT_INTERRUPTION),
+        (HOST_LOST, [an_attempt(None, None, HOST_LOST)], Cause.SPOT_INTERRUPTION),
+        (HOST_LOST.upper(), [], Cause.SPOT_INTERRUPTION),
+        (TIMEOUT, [an_attempt(137, OUT_OF_MEMORY)], Cause.TIMEOUT),
+        (TIMEOUT, [an_attempt()], Cause.TIMEOUT),
+        ("Task failed to start", [an_attempt(None, NO_IMAGE)], Cause.IMAGE_PULL),
+        (None, [an_attempt(137, "OOMKilled", None)], Cause.OUT_OF_MEMORY),
+        ("Array Child Job failed", [], Cause.CHILD_FAILED),
+        ("Dependent Job failed", [], Cause.DEPENDENCY_FAILED),
+        ("JobQueue deleted", [], Cause.QUEUE_DELETED),
+        (TIME_LIMIT, [], Cause.TIME_LIMIT),
+        ("Terminated by JobStateTimeLimit action", [], Cause.TIME_LIMIT),
+        ("Canceled by user: superseded", [], Cause.CANCELLED),
+        ("Cancelled", [an_attempt(1)], Cause.CANCELLED),
+        ("Job cancelled by ada: out of memory?", [], Cause.CANCELLED),
+        ("Terminated by user: wrong reference", [an_attempt(137)], Cause.TERMINATED),
+        ("Terminated by ada: out of memory?", [an_attempt(1)], Cause.TERMINATED),
+        ("the study was cancelled", [an_attempt(137)], Cause.TERMINATED),
+        ("the study was terminated", [], Cause.CANCELLED),
+        ("Container Overrides length must be at most 8192", [], Cause.UNKNOWN),
+        ("AccessDeniedException: not authorized to perform logs:X", [], Cause.UNKNOWN),
+        ("Received status from SageMaker: quota is 10 Instances", [], Cause.UNKNOWN),
+        ("Timeout waiting for network interface provisioning", [an_attempt()], Cause.UNKNOWN),
+        ("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - x", [], Cause.UNKNOWN),
+        ("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - x", [], Cause.UNKNOWN),
+        ("ACTION_REQUIRED - x", [], Cause.UNKNOWN),
+        ("UNDETERMINED - x", [], Cause.UNKNOWN),
+        (EXITED, [an_attempt(0)], Cause.UNKNOWN),
+        (None, [], Cause.UNKNOWN),
+        (" ", [], Cause.UNKNOWN),
+    ],
+)
+def test_a_failed_job_has_the_cause_that_batch_tells(
+    status_reason: str | None, attempts: list[Attempt], cause: Cause
+) -> None:
+    assert explain(status_reason, attempts).cause is cause
+
+
+@pytest.mark.parametrize(
+    ("attempts", "cause"),
+    [
+        ([], Cause.CANCELLED),
+        ([an_attempt(137)], Cause.TERMINATED),
+        ([an_attempt(143)], Cause.TERMINATED),
+        ([an_attempt(130)], Cause.TERMINATED),
+        ([an_attempt(0)], Cause.TERMINATED),
+        ([an_attempt(None)], Cause.TERMINATED),
+        ([an_attempt(None, stopped_at=None)], Cause.TERMINATED),
+        ([an_attempt(1), an_attempt(137)], Cause.TERMINATED),
+        ([an_attempt(1)], Cause.EXIT_CODE),
+        ([an_attempt(None, None, HOST_LOST)], Cause.CANCELLED),
+        ([an_attempt(137, "OOMKilled", None)], Cause.OUT_OF_MEMORY),
+    ],
+)
+def test_a_reason_in_foreign_words_is_that_of_whoever_ended_the_job(
+    attempts: list[Attempt], cause: Cause
+) -> None:
+    assert explain("wrong reference genome", attempts).cause is cause
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "reason", "cause"),
+    [
+        (137, OUT_OF_MEMORY, Cause.OUT_OF_MEMORY),
+        (137, None, Cause.OUT_OF_MEMORY),
+        (3, None, Cause.EXIT_CODE),
+        (None, NO_IMAGE, Cause.IMAGE_PULL),
+    ],
+)
+def test_the_jobs_own_container_stands_in_for_an_attempt_that_is_not_told(
+    exit_code: int | None, reason: str | None, cause: Cause
+) -> None:
+    assert explain(EXITED, [], exit_code=exit_code, reason=reason).cause is cause
+    assert explain(EXITED, [an_attempt()], exit_code=exit_code, reason=reason).cause is cause
+
+
+def test_the_last_attempt_counts_more_than_the_jobs_own_container() -> None:
+    failure = explain(EXITED, [an_attempt(3)], exit_code=4)
+
+    assert "exit code 3" in failure.explanation
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (explain(EXITED, [an_attempt(1)]), ["exit code 1", "log"]),
+        (explain(EXITED, [an_attempt(2)]), ["exit code 2", "arguments"]),
+        (explain(EXITED, [an_attempt(126)]), ["exit code 126", "executed"]),
+        (explain(EXITED, [an_attempt(127)]), ["exit code 127", "not in the image"]),
+        (explain(EXITED, [an_attempt(134)]), ["exit code 134 (SIGABRT)"]),
+        (explain(EXITED, [an_attempt(137)]), ["exit code 137, SIGKILL", "memory"]),
+        (explain(EXITED, [an_attempt(139)]), ["exit code 139 (SIGSEGV)"]),
+        (explain(EXITED, [an_attempt(143)]), ["exit code 143 (SIGTERM)"]),
+        (explain(EXITED, [an_attempt(42)]), ["exit code 42. "]),
+        (explain(EXITED, [an_attempt(-5)]), ["exit code -5. "]),
+        (explain(EXITED, [an_attempt(4_000)]), ["exit code 4000. "]),
+        (explain(EXITED, [an_attempt(1, "disk is full")]), ['"disk is full"']),
+        (explain(HOST_LOST, []), ["Spot", "instance", "no exit code", "retry", "i-0abc1234def"]),
+        (explain("Task failed to start", [an_attempt(None, NO_IMAGE)]), ["lab:2 not found"]),
+        (explain("Task failed to start", []), ['"Task failed to start"']),
+        (explain(TIME_LIMIT, []), ["CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"]),
+        (explain("not needed\nany  more", []), ['"not needed any more"']),
+        (explain("wrong genome", [an_attempt(137)]), ["terminated", '"wrong genome"']),
+    ],
+)
+def test_an_explanation_says_what_is_known(failure: Failure, words: list[str]) -> None:
+    missing = [word for word in words if word not in failure.explanation]
+
+    assert not missing, failure.explanation
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        explain(EXITED, [an_attempt(1)]),
+        explain(EXITED, [an_attempt(1, "Error", None)]),
+        explain(EXITED, [an_attempt(137, OUT_OF_MEMORY)]),
+        explain("Array Child Job failed", []),
+        explain(None, []),
+    ],
+)
+def test_a_reason_that_adds_nothing_is_not_quoted(failure: Failure) -> None:
+    assert '"' not in failure.explanation
+
+
+def test_a_quoted_reason_is_cut_to_200_characters() -> None:
+    failure = explain("x" * 10_000, [])
+
+    assert f'"{"x" * 199}…"' in failure.explanation
+
+
+TEXTS = st.none() | st.text() | st.sampled_from([EXITED, TIMEOUT, "Cancelled", "y" * 10_000])
+CODES = st.none() | st.integers() | st.integers(-2, 260)
+
+
+@given(
+    status_reason=TEXTS,
+    attempts=st.lists(
+        st.builds(an_attempt, CODES, TEXTS, TEXTS, st.none() | st.integers()), max_size=3
+    ),
+    exit_code=CODES,
+    reason=TEXTS,
+)
+def test_whatever_batch_says_there_is_a_short_explanation(
+    status_reason: str | None, attempts: list[Attempt], exit_code: int | None, reason: str | None
+) -> None:
+    failure = explain(status_reason, attempts, exit_code=exit_code, reason=reason)
+    causes = [attempt_cause(attempt) for attempt in attempts]
+
+    assert isinstance(failure.cause, Cause)
+    assert 0 < len(failure.explanation) < 600
+    assert all(cause is None or isinstance(cause, Cause) for cause in causes)

@@ -1,0 +1,1 @@
+"""What batchwatch needs on a developer's machine and in its tests; never deployed."""

@@ -1,0 +1,82 @@
+"""An EventBridge event becomes an observation of a job, or says why it can't.
+
+Knows the envelope and which events are ours to hear; what is inside is `job_detail`'s. Pure:
+knows nothing of queues, tables, the clock or the environment.
+"""
+
+from datetime import datetime
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from chalicelib import job_detail
+from chalicelib.errors import MalformedEvent
+from chalicelib.job import Observation, Source
+from chalicelib.job_detail import JobDetail
+from chalicelib.redaction import Redaction
+
+JOB_STATE_CHANGE = "Batch Job State Change"
+
+_Shape = TypeVar("_Shape")
+
+
+class OtherEvent(Struct, frozen=True):
+    """AWS Batch told something else than a job's state: no error, and not for us."""
+
+    detail_type: str
+
+
+class _Envelope(Struct, rename={"detail_type": "detail-type"}):
+    detail_type: str
+    source: str
+    account: str
+    time: Annotated[datetime, Meta(tz=True)]
+    detail: msgspec.Raw
+
+
+class EventReader(Struct, frozen=True):
+    """Reads what this installation listens to: events of these sources and this account."""
+
+    sources: tuple[str, ...]
+    account_id: str
+    redaction: Redaction
+
+    def read(self, body: str) -> Observation | OtherEvent:
+        """Raises MalformedEvent, with a reason that names the field and quotes no value."""
+        envelope = _decode(body, _Envelope, "$")
+        if envelope.source not in self.sources:
+            raise MalformedEvent(f"source is not one of: {', '.join(self.sources)}")
+        if envelope.account != self.account_id:
+            raise MalformedEvent(f"account is not {self.account_id}")
+        if envelope.detail_type != JOB_STATE_CHANGE:
+            return OtherEvent(envelope.detail_type[:100])
+        detail = _decode(envelope.detail, JobDetail, "$.detail")
+        return job_detail.observe(
+            detail,
+            time=_milliseconds(envelope.time),
+            source=Source.EVENT,
+            redaction=self.redaction,
+        )
+
+
+def _decode(body: str | msgspec.Raw, shape: type[_Shape], path: str = "") -> _Shape:
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        told = str(error)
+        where = told.replace("`$", f"`{path}") if "`$" in told else f"{told} - at `{path}`"
+        raise MalformedEvent(f"not a Batch event: {where}") from error
+    except msgspec.DecodeError as error:
+        raise MalformedEvent(f"not JSON: {error}" if body else "empty") from error
+    except RecursionError as error:
+        raise MalformedEvent("JSON that is nested too deeply") from error
+    except UnicodeEncodeError as error:
+        raise MalformedEvent("not JSON: it holds half a character (a lone surrogate)") from error
+
+
+def _milliseconds(time: datetime) -> int:
+    milliseconds = round(time.timestamp() * 1000)
+    if milliseconds < 0:
+        raise MalformedEvent("time lies before 1970")
+    return milliseconds

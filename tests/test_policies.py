@@ -1,0 +1,203 @@
+"""The functions' IAM policies: no more than they need, by reading; no less, by running.
+
+The local AWS enforces policies when asked to. For a call that AWS splits into PartiQL actions, or
+covers by the action for a single message, it asks for the call itself: the local stage has these
+by exception, and production must not.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from botocore.exceptions import ClientError
+
+from infra.stages import CHALICE, policies, rendered
+from local.aws import RESOURCES, LocalAws, Resources
+from local.package import package
+from local.ports import free_port
+from local.stacks import create_app, kept_token
+
+CONFIG = json.loads((CHALICE / "config.json").read_text())
+FUNCTIONS = sorted(CONFIG["lambda_functions"])
+EXCEPTIONS = {
+    "LocalAwsAsksForTheCallAndNotForItsStatements": ["dynamodb:BatchExecuteStatement"],
+    "LocalAwsAsksForTheBatchCall": [
+        "sqs:ChangeMessageVisibilityBatch",
+        "sqs:DeleteMessageBatch",
+        "sqs:SendMessageBatch",
+    ],
+}
+
+
+def policy(stage: str, function: str) -> list[dict[str, Any]]:
+    file = CONFIG["stages"][stage]["lambda_functions"][function]["iam_policy_file"]
+    statements: list[dict[str, Any]] = json.loads((CHALICE / file).read_text())["Statement"]
+    return statements
+
+
+# Read
+
+
+def test_every_function_has_a_policy_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, aws: LocalAws, resources: Resources
+) -> None:
+    for name, value in (aws.environment | resources.environment).items():
+        monkeypatch.setenv(name, value)
+    from app import app
+
+    in_app = {
+        *(one.name for one in app.event_sources),
+        *(one.name for one in app.pure_lambda_functions),
+        *(one.name for one in app.builtin_auth_handlers),
+        "api_handler",
+    }
+
+    assert sorted(in_app) == FUNCTIONS
+    for stage in CONFIG["stages"].values():
+        files = [one["iam_policy_file"] for one in stage["lambda_functions"].values()]
+        assert sorted(stage["lambda_functions"]) == FUNCTIONS
+        assert len(set(files)) == len(FUNCTIONS)
+    assert CONFIG["autogen_policy"] is False
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_production_names_each_action_and_resource(function: str) -> None:
+    for statement in policy("prod", function):
+        assert statement["Effect"] == "Allow"
+        assert not any("*" in action for action in statement["Action"])
+        for resource in statement["Resource"]:
+            arn, _, service, _, _, name = resource.split(":", 5)
+            assert arn == "arn"
+            assert "*" not in service
+            assert name.removeprefix("log-group:/aws/lambda/").startswith(
+                ("batchwatch-prod", "table/batchwatch-prod-jobs", "secret:batchwatch-prod-")
+            )
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_local_stage_is_productions_but_for_two_exceptions(function: str) -> None:
+    as_in_production = json.loads(dict(policies("local"))[f"policy-local-{function}.json"])
+    local = policy("local", function)
+
+    exceptions = {
+        one["Sid"]: one["Action"] for one in local if one not in as_in_production["Statement"]
+    }
+
+    assert exceptions == (EXCEPTIONS if function == "on_batch_events" else {})
+    assert len(local) == len(as_in_production["Statement"]) + len(exceptions)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_production_has_none_of_the_local_exceptions(function: str) -> None:
+    allowed = {action for statement in policy("prod", function) for action in statement["Action"]}
+
+    assert allowed.isdisjoint(action for actions in EXCEPTIONS.values() for action in actions)
+
+
+def test_the_local_stage_is_configured_like_production() -> None:
+    own = {"ACCOUNT_ID", "BATCH_WINDOW", "EVENT_SOURCES"}
+    stages = [CONFIG["stages"]["local"], rendered(CONFIG["stages"]["prod"], "local")]
+
+    local, production = (
+        {k: v for k, v in stage["environment_variables"].items() if k not in own}
+        for stage in stages
+    )
+
+    assert local == production
+    assert stages[0]["lambda_functions"] == stages[1]["lambda_functions"]
+
+
+# Run
+
+
+class Guarded:
+    """Both stacks in a local AWS that enforces policies, the events queue's among them.
+
+    It speaks plain HTTP, so the queues' demand for TLS is left out.
+    """
+
+    def __init__(self, aws: LocalAws, folder: Path) -> None:
+        self.aws = aws
+        self.resources = aws.create_resources(without_tls(RESOURCES.read_text()))
+        create_app(aws, package("local", aws.environment_for(os.environ)))
+        [api] = aws.client("apigateway").get_rest_apis()["items"]
+        self._url = f"{aws.endpoint}/restapis/{api['id']}/api/_user_request_"
+        self._token = kept_token(aws, self.resources.secret_id, folder / "token")
+
+    def put(self, *details: dict[str, Any]) -> None:
+        entry = {"Source": "batchwatch.simulated", "DetailType": "Batch Job State Change"}
+        entries = [{**entry, "Detail": json.dumps(detail)} for detail in details]
+        self.aws.client("events").put_events(Entries=entries)
+
+    def get(self, path: str) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self._token}"}
+        return requests.get(self._url + path, headers=headers, timeout=30)
+
+    def dead_letters(self) -> int:
+        url = self.aws.queue_url(self.resources.dead_letter_queue)
+        answer = self.aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+
+
+def without_tls(template: str) -> str:
+    resources = json.loads(template)["Resources"]
+    for name, resource in list(resources.items()):
+        if resource["Type"] == "AWS::SQS::QueuePolicy":
+            document = resource["Properties"]["PolicyDocument"]
+            kept = [one for one in document["Statement"] if one["Sid"] != "OnlyOverTls"]
+            document["Statement"] = kept
+            if not kept:
+                del resources[name]
+    return json.dumps({**json.loads(template), "Resources": resources})
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    folder = tmp_path_factory.mktemp("guarded")
+    with LocalAws(free_port(), folder, keep=False, auth=True) as aws:
+        yield Guarded(aws, folder)
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 30) -> bool:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def test_the_policies_suffice_to_record_to_put_aside_and_to_answer(guarded: Guarded) -> None:
+    queue = "arn:aws:batch:us-east-1:000000000000:job-queue/high"
+    job = {"jobId": "4c75", "jobName": "n", "jobQueue": queue, "status": "RUNNABLE"}
+
+    guarded.put(job, {"jobQueue": queue, "status": "RUNNABLE"})
+
+    assert eventually(lambda: guarded.get("/jobs/4c75").status_code == 200)
+    assert eventually(lambda: guarded.dead_letters() == 1)
+    assert [one["jobId"] for one in guarded.get("/jobs?status=RUNNABLE").json()["jobs"]] == ["4c75"]
+    assert guarded.get("/health").json() == {"status": "ok"}
+
+
+def test_not_even_the_accounts_root_may_write_to_the_events_queue(guarded: Guarded) -> None:
+    queue = guarded.aws.queue_url(guarded.resources.events_queue)
+
+    with pytest.raises(ClientError, match="denied"):
+        guarded.aws.sqs.send_message(QueueUrl=queue, MessageBody="{}")
+
+
+def test_the_local_aws_refuses_what_no_policy_allows(guarded: Guarded) -> None:
+    """Without this, the first test of the three would prove nothing."""
+    iam = guarded.aws.client("iam")
+    [role] = [r["RoleName"] for r in iam.list_roles()["Roles"] if "ApiHandler" in r["RoleName"]]
+    [name] = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    iam.delete_role_policy(RoleName=role, PolicyName=name)
+
+    answer = guarded.get("/jobs")
+
+    assert answer.status_code >= 500

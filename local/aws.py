@@ -1,0 +1,208 @@
+"""The local AWS: one ministack process, and the clients and names that go with it.
+
+`make run` and the tests start it through the same class. It lives in a virtual environment of its
+own (.venv-aws), since it pins its own botocore. It creates the resources stack from the template
+that `make deploy` uses, and knows nothing of jobs, events or the app.
+"""
+
+import os
+import shutil
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import boto3
+
+from infra.stack import deploy_stack
+from local.ports import LOOPBACK
+from local.process import LocalError, Process, wait_for
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
+
+ROOT = Path(__file__).parent.parent
+PYTHON = ROOT / ".venv-aws" / "bin" / "python"
+RESOURCES = ROOT / "infra" / "resources.json"
+STAGE = "local"
+REGION = "us-east-1"
+ROOT_KEY = "test"
+"""What ministack takes for its account's root user, key and secret alike."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """The outputs of infra/resources.json, by name."""
+
+    account_id: str
+    jobs_table: str
+    events_queue: str
+    dead_letter_queue: str
+    undeliverable_queue: str
+    secret_id: str
+    rule: str
+
+    @classmethod
+    def from_outputs(cls, outputs: dict[str, str]) -> Self:
+        return cls(
+            account_id=outputs["AccountId"],
+            jobs_table=outputs["JobsTable"],
+            events_queue=outputs["EventsQueue"],
+            dead_letter_queue=outputs["DeadLetterQueue"],
+            undeliverable_queue=outputs["UndeliverableQueue"],
+            secret_id=outputs["SecretId"],
+            rule=outputs["Rule"],
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the app reads at import."""
+        return {
+            "ACCOUNT_ID": self.account_id,
+            "JOBS_TABLE": self.jobs_table,
+            "EVENTS_QUEUE": self.events_queue,
+            "DEAD_LETTER_QUEUE": self.dead_letter_queue,
+            "SECRET_ID": self.secret_id,
+            "EVENT_SOURCES": "aws.batch,batchwatch.simulated",
+        }
+
+
+class LocalAws:
+    """ministack on one port of the loopback interface: `with LocalAws(port, folder) as aws: …`.
+
+    With `keep`, what it holds is saved into the folder when it is stopped, and is there again at
+    the next start; a process that is killed has saved nothing. Without, it forgets.
+    """
+
+    def __init__(self, port: int, state_dir: Path, *, keep: bool = True, auth: bool = False):
+        self.port = port
+        self.state_dir = state_dir.resolve()
+        self.keep = keep
+        self.auth = auth
+        self.endpoint = f"http://{LOOPBACK}:{port}"
+        self._clients: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Returns when it answers, a fraction of a second later."""
+        if not PYTHON.exists():
+            raise LocalError("the local AWS is not installed: run `make .venv-aws`")
+        temporary = self.state_dir / "tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        self._process = Process(
+            "the local AWS",
+            [PYTHON, "-m", "ministack"],
+            environment=self._environment(temporary),
+            log=self.state_dir / "aws.log",
+        )
+        try:
+            wait_for(self._process, f"{self.endpoint}/_ministack/health")
+        except BaseException:
+            self.stop()
+            raise
+
+    def check(self) -> None:
+        """LocalError if it has ended."""
+        self._process.check()
+
+    def stop(self) -> None:
+        """Lets it save what it holds, which takes a while when that is much."""
+        self._process.stop(patience=60)
+
+    def reset(self) -> None:
+        """Empties it, stacks and all, in a few milliseconds."""
+        request = urllib.request.Request(f"{self.endpoint}/_ministack/reset", method="POST")
+        urllib.request.urlopen(request, timeout=10).close()
+
+    def create_resources(self, template: str | None = None, **parameters: str) -> Resources:
+        """Creates or updates the resources stack, as `make deploy` does for another stage."""
+        outputs = deploy_stack(
+            self.client("cloudformation"),
+            f"batchwatch-{STAGE}-resources",
+            template or RESOURCES.read_text(),
+            {
+                "Stage": STAGE,
+                "EventSources": "aws.batch,batchwatch.simulated",
+                "Protect": "no",
+                **parameters,
+            },
+            poll_seconds=0.01,
+        )
+        return Resources.from_outputs(outputs)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes an AWS SDK talk to the local AWS."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": ROOT_KEY,
+            "AWS_SECRET_ACCESS_KEY": ROOT_KEY,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+        }
+
+    def environment_for(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """The same for a child process, whose environment may speak of a real AWS account."""
+        kept = {key: value for key, value in environment.items() if not key.startswith("AWS_")}
+        return {**kept, **self.environment}
+
+    def client(self, service: str) -> Any:
+        """A boto3 client; made once, as making one takes longer than most calls."""
+        if service not in self._clients:
+            session: Any = boto3.Session(
+                aws_access_key_id=ROOT_KEY, aws_secret_access_key=ROOT_KEY, region_name=REGION
+            )
+            self._clients[service] = session.client(service, endpoint_url=self.endpoint)
+        return self._clients[service]
+
+    @cached_property
+    def dynamodb(self) -> "DynamoDBClient":
+        client: DynamoDBClient = self.client("dynamodb")
+        return client
+
+    @cached_property
+    def sqs(self) -> "SQSClient":
+        client: SQSClient = self.client("sqs")
+        return client
+
+    @cached_property
+    def secretsmanager(self) -> "SecretsManagerClient":
+        client: SecretsManagerClient = self.client("secretsmanager")
+        return client
+
+    def queue_url(self, queue: str) -> str:
+        return self.sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+
+    def _environment(self, temporary: Path) -> dict[str, str]:
+        """Nothing of ours but the path: its function workers inherit all that it is given."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(temporary),
+            "TMPDIR": str(temporary),
+            "BIND_HOST": LOOPBACK,
+            "GATEWAY_PORT": str(self.port),
+            "STATE_DIR": str(self.state_dir / "aws"),
+            "PERSIST_STATE": "1" if self.keep else "0",
+            "AUTH": "true" if self.auth else "false",
+            "LAMBDA_EXECUTOR": "local",
+            # Each of these would open a fixed port of its own.
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+        }

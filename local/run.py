@@ -1,0 +1,183 @@
+"""`make run`: batchwatch on this machine as it is in AWS, fed with simulated jobs.
+
+    ministack      the local AWS with both stacks    its log: STATE_DIR/aws.log
+    chalice local  the HTTP API                      its log: STATE_DIR/api.log
+    feed           simulated jobs, through the rule  a thread of this process
+
+Started in this order and stopped in the other. How a part works, its own module knows.
+"""
+
+import fcntl
+import itertools
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn, Self
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.errors import InfraError
+from local.api import Api
+from local.aws import ROOT, STAGE, LocalAws
+from local.package import package
+from local.ports import is_taken
+from local.process import LocalError
+from local.simulate import feed
+from local.stacks import create_app, kept_token
+
+TURN_SECONDS = 0.5
+PROGRESS_TURNS = 10
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the environment can change."""
+
+    port: int
+    aws_port: int
+    state_dir: Path
+    simulate: bool
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        return cls(
+            port=_free_port(environment, "PORT", "8000"),
+            aws_port=_free_port(environment, "AWS_PORT", "4566"),
+            state_dir=Path(environment.get("STATE_DIR") or ROOT / ".state"),
+            simulate=environment.get("SIMULATE") != "0",
+        )
+
+
+def _free_port(environment: Mapping[str, str], variable: str, default: str) -> int:
+    value = environment.get(variable) or default
+    if not value.isdecimal() or not 0 < int(value) < 65536:
+        raise LocalError(f"{variable} is {value!r}, which is no port")
+    if is_taken(int(value)):
+        raise LocalError(f"port {value} is taken: choose another one with {variable}=")
+    return int(value)
+
+
+class Feed(threading.Thread):
+    """Feeds simulated jobs until it is stopped; what goes wrong in it is told by `check`."""
+
+    def __init__(self, aws_url: str):
+        super().__init__(name="feed", daemon=True)
+        self._aws_url = aws_url
+        self._asked_to_stop = threading.Event()
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            feed(self._asked_to_stop, aws_url=self._aws_url)
+        except Exception as error:
+            self._error = error
+
+    def check(self) -> None:
+        if self._error is not None:
+            raise LocalError(f"the simulated jobs stopped: {self._error!r}")
+
+    def stop(self) -> None:
+        self._asked_to_stop.set()
+        self.join(timeout=10)
+
+
+def run(options: Options) -> None:
+    """Ends with KeyboardInterrupt when asked to, and with an error when a part fails."""
+    with ExitStack() as parts:
+        parts.enter_context(only_user_of(options.state_dir))
+        print("Starting the local AWS …", flush=True)
+        aws = parts.enter_context(LocalAws(options.aws_port, options.state_dir))
+        resources = aws.create_resources()
+        print("Packaging the app, if it has changed …", flush=True)
+        create_app(aws, package(STAGE, aws.environment_for(os.environ)))
+        token = kept_token(aws, resources.secret_id, options.state_dir / "token")
+        api = parts.enter_context(Api(options.port, aws, token, options.state_dir / "api.log"))
+        checks = [aws.check, api.check]
+        if options.simulate:
+            jobs = Feed(aws.endpoint)
+            jobs.start()
+            parts.callback(jobs.stop)
+            checks.append(jobs.check)
+        print(welcome(api.url, aws.endpoint, token, options.state_dir), flush=True)
+        watch(api, checks)
+
+
+def watch(api: Api, checks: Sequence[Callable[[], None]]) -> None:
+    """A line of progress now and then, until one of the checks fails."""
+    for turn in itertools.count():
+        for check in checks:
+            check()
+        if turn % PROGRESS_TURNS == 0:
+            print(f"{datetime.now():%H:%M:%S}  {progress(api)}", flush=True)
+        time.sleep(TURN_SECONDS)
+
+
+def progress(api: Api) -> str:
+    """An answer that fails to come is worth a line, not an end: the machine may be busy."""
+    try:
+        return api.counts()
+    except LocalError as error:
+        return str(error)
+
+
+def welcome(api: str, aws: str, token: str, state_dir: Path) -> str:
+    curl = f"curl -s -H 'Authorization: Bearer {token}'"
+    return f"""
+API        {api}
+local AWS  {aws}
+token      {token}
+logs       {state_dir}
+
+  {curl} '{api}/jobs?limit=5'
+  {curl} '{api}/jobs?status=FAILED&limit=5'
+
+Ctrl-C stops everything; the jobs are there again at the next start.
+"""
+
+
+@contextmanager
+def only_user_of(state_dir: Path) -> Iterator[None]:
+    """Two local AWS that save into one folder would each lose what the other holds."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with (state_dir / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LocalError(
+                f"{state_dir} is in use by another run: stop that, or choose another one with"
+                " STATE_DIR="
+            ) from error
+        yield
+
+
+def main() -> int:
+    for number in SIGNALS:
+        signal.signal(number, interrupt)
+    try:
+        run(Options.from_environment(os.environ))
+    except KeyboardInterrupt:
+        print("\nStopped.")
+    except (LocalError, InfraError, ClientError, BotoCoreError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """The first signal stops everything in order; no other one may cut that short."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

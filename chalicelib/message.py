@@ -1,0 +1,36 @@
+"""What Lambda hands to a function that SQS triggers: messages, and the time that is left.
+
+Knows Lambda's event and context; nothing of what a body says.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+
+class Message(Struct, frozen=True, eq=False):
+    """One delivery of an SQS message; `receive_count` includes it. Each is itself only, for two
+    may look alike."""
+
+    message_id: str
+    receipt_handle: str
+    body: str
+    receive_count: int = 1
+
+
+def messages_in(event: Mapping[str, Any]) -> list[Message]:
+    return [
+        Message(
+            message_id=record.get("messageId", ""),
+            receipt_handle=record.get("receiptHandle", ""),
+            body=record.get("body") or "",
+            receive_count=int(record.get("attributes", {}).get("ApproximateReceiveCount", 1)),
+        )
+        for record in event["Records"]
+    ]
+
+
+def seconds_left(context: Any) -> Callable[[], float]:
+    """Seconds until Lambda kills the function, by its LambdaContext."""
+    return lambda: context.get_remaining_time_in_millis() / 1000

@@ -1,0 +1,265 @@
+"""A batch of messages becomes records: read, load, fold, save, settle.
+
+Every message ends one of three ways: its effect is stored, it lies in the dead-letter queue with
+a reason, or it comes again. Only the first two leave the events queue. A batch in which some must
+come again deletes the others itself and raises (docs/adr/0003-delete-then-raise.md).
+
+Knows the order of the steps. What a message says is `event`'s, what a job is `job`'s, how they
+are stored `job_table`'s; the clock, the sleep and the dice are handed in.
+"""
+
+import contextlib
+import itertools
+import random
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.errors import MalformedEvent, MessagesLeft
+from chalicelib.event import EventReader, OtherEvent
+from chalicelib.events_queue import EventsQueue
+from chalicelib.job import Description, Job, Observation
+from chalicelib.job_table import Change, JobTable, Outcome, StoredJob
+from chalicelib.message import Message
+from chalicelib.suspects import Suspects
+
+TRUSTED_RECEIVES = 3
+"""A message that came more often may be what kills the function: it is handled last, alone."""
+FATAL_DEATHS = 2
+"""One death may be an accident between a mark and its removal; two are the message's doing."""
+
+_ATTEMPTS = {Outcome.CONFLICT: 20, Outcome.BUSY: 6}
+"""How often a save is tried in one delivery; the other outcomes do not pass by waiting."""
+_RESERVE_SECONDS = 15.0
+"""Kept for settling, of a function's two minutes; of a shorter time a fifth."""
+
+
+def retry_delay(outcome: Outcome, attempt: int, time_left: float, dice: float) -> float | None:
+    """Seconds to wait before the save after `attempt` (from 1) is tried again; None: give up.
+
+    `time_left` in seconds; `dice` from 0 to 1 spreads consumers that met at the same record.
+    """
+    if attempt >= _ATTEMPTS.get(outcome, 0):
+        return None
+    longest = 0.02 * attempt if outcome is Outcome.CONFLICT else min(2.0, 0.1 * 2**attempt)
+    delay = longest * (0.5 + dice / 2)
+    return delay if delay < time_left else None
+
+
+def hand_back_delay(outcome: Outcome, dice: float) -> int:
+    """Seconds until a message comes again: minutes in an outage, for each return is counted."""
+    shortest, longest = (120, 300) if outcome is Outcome.OUTAGE else (5, 30)
+    return round(shortest + dice * (longest - shortest))
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """What became of a batch, in messages. `conflicts` counts saves that came too late,
+    `oldest_event` is in epoch milliseconds, `reasons` are those of the quarantined."""
+
+    received: int = 0
+    recorded: int = 0
+    unchanged: int = 0
+    other: int = 0
+    quarantined: int = 0
+    handed_back: int = 0
+    conflicts: int = 0
+    oldest_event: int | None = None
+    reasons: set[str] = field(default_factory=set)
+
+
+@dataclass
+class _Told:
+    """What a batch tells of one job; `news` counts the events that told something new."""
+
+    messages: list[Message] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
+    news: int = 0
+
+    def add(self, message: Message, seen: Observation) -> None:
+        self.messages.append(message)
+        self.observations.append(seen)
+
+    def fold(self, stored: StoredJob | None) -> Change | None:
+        """The job with all of it; None if that changes nothing."""
+        job, self.news = (stored.job if stored else None), 0
+        for seen in self.observations:
+            before, job = job, job.observe(seen) if job else Job.first_seen(seen)
+            self.news += job is not before
+        if job is None or not self.news:
+            return None
+        return Change(job, stored, self._description(job.details.description))
+
+    def _description(self, digest: str) -> Description | None:
+        matching = (o.description for o in self.observations if o.details.description == digest)
+        return next(matching, None)
+
+
+class Recorder:
+    """Records batches; one instance serves a function's whole life. `report` gets each batch's
+    tally, also of a batch that raises."""
+
+    def __init__(
+        self,
+        reader: EventReader,
+        table: JobTable,
+        queue: EventsQueue,
+        suspects: Suspects,
+        report: Callable[[Tally], None],
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        self._reader = reader
+        self._table = table
+        self._queue = queue
+        self._suspects = suspects
+        self._report = report
+        self._sleep = sleep
+        self._dice = dice
+
+    def record(self, messages: Sequence[Message], time_left: Callable[[], float]) -> None:
+        """Records what it can. `time_left` gives the seconds until the function is killed.
+
+        Raises MessagesLeft, with the others deleted, if some messages must come again.
+        """
+        tally = Tally(received=len(messages))
+        time_left = _without_reserve(time_left)
+        trusted = [m for m in messages if m.receive_count <= TRUSTED_RECEIVES]
+        suspected = [m for m in messages if m.receive_count > TRUSTED_RECEIVES]
+
+        outcomes = self._handle(trusted, time_left, tally)
+        if suspected or any(outcome is not Outcome.SAVED for outcome in outcomes.values()):
+            self._settle(outcomes, tally)
+        self._handle_alone(suspected, time_left, tally)
+
+        self._report(tally)
+        if tally.handed_back:
+            raise MessagesLeft(f"{tally.handed_back} of {len(messages)} messages come again")
+
+    def _handle(
+        self, messages: Sequence[Message], time_left: Callable[[], float], tally: Tally
+    ) -> dict[Message, Outcome]:
+        """What became of each message. SAVED: it may leave the queue."""
+        told: dict[str, _Told] = {}
+        outcomes: dict[Message, Outcome] = {}
+        reasons: dict[Message, str] = {}
+        for message in messages:
+            try:
+                event = self._reader.read(message.body)
+            except MalformedEvent as error:
+                reasons[message] = str(error)
+            except Exception as error:
+                # A defect of ours must not hold up the message's batch mates.
+                reasons[message] = f"batchwatch could not read it: {type(error).__name__}"
+            else:
+                if isinstance(event, OtherEvent):
+                    outcomes[message] = Outcome.SAVED
+                    tally.other += 1
+                else:
+                    told.setdefault(event.job_id, _Told()).add(message, event)
+
+        saved = self._save(told, time_left, tally)
+        _count(told, saved, tally)
+        for job_id, outcome in saved.items():
+            if outcome is Outcome.REFUSED:
+                reasons |= dict.fromkeys(told[job_id].messages, "DynamoDB refuses its record")
+            else:
+                outcomes |= dict.fromkeys(told[job_id].messages, outcome)
+        return outcomes | self._quarantine(reasons, tally)
+
+    def _save(
+        self, told: Mapping[str, _Told], time_left: Callable[[], float], tally: Tally
+    ) -> dict[str, Outcome]:
+        """Loads, folds and saves, again and again for those jobs whose save may yet succeed."""
+        outcomes: dict[str, Outcome] = {}
+        pending: Collection[str] = told.keys()
+        for attempt in itertools.count(1):
+            loaded = self._table.load(pending, consistent=attempt > 1)
+            folded = {
+                job_id: told[job_id].fold(loaded.jobs.get(job_id))
+                for job_id in pending
+                if job_id not in loaded.unread
+            }
+            outcomes |= loaded.unread | dict.fromkeys(folded, Outcome.SAVED)
+            outcomes |= self._table.save([change for change in folded.values() if change])
+
+            pending = [job_id for job_id in pending if outcomes[job_id] in _ATTEMPTS]
+            tally.conflicts += sum(outcomes[job_id] is Outcome.CONFLICT for job_id in pending)
+            delays = [
+                retry_delay(outcomes[job_id], attempt, time_left(), self._dice())
+                for job_id in pending
+            ]
+            if not pending or None in delays:
+                break
+            self._sleep(max(delay for delay in delays if delay is not None))
+        return outcomes
+
+    def _handle_alone(
+        self, messages: Sequence[Message], time_left: Callable[[], float], tally: Tally
+    ) -> None:
+        """Handles suspects one by one, those that no function died on first, and settles each
+        before the next is touched."""
+        try:
+            deaths = self._suspects.deaths([message.message_id for message in messages])
+        except (ClientError, BotoCoreError):
+            self._settle(dict.fromkeys(messages, Outcome.OUTAGE), tally)
+            return
+        waiting = sorted(messages, key=lambda message: deaths[message.message_id])
+        for position, message in enumerate(waiting, 1):
+            outcome = self._handle_suspect(message, deaths[message.message_id], time_left, tally)
+            self._settle({message: outcome}, tally)
+            if outcome is Outcome.OUTAGE or time_left() <= 0:
+                rest = Outcome.OUTAGE if outcome is Outcome.OUTAGE else Outcome.BUSY
+                self._settle(dict.fromkeys(waiting[position:], rest), tally)
+                return
+
+    def _handle_suspect(
+        self, message: Message, deaths: int, time_left: Callable[[], float], tally: Tally
+    ) -> Outcome:
+        if deaths >= FATAL_DEATHS:
+            reason = f"the function died on it {deaths} times, handling it alone"
+            return self._quarantine({message: reason}, tally)[message]
+        try:
+            self._suspects.mark(message.message_id, deaths + 1)
+        except (ClientError, BotoCoreError):
+            return Outcome.OUTAGE
+        outcome = self._handle([message], time_left, tally)[message]
+        with contextlib.suppress(ClientError, BotoCoreError):
+            self._suspects.clear(message.message_id)
+        return outcome
+
+    def _quarantine(self, reasons: Mapping[Message, str], tally: Tally) -> dict[Message, Outcome]:
+        unsent = self._queue.quarantine(reasons)
+        tally.quarantined += len(reasons) - len(unsent)
+        tally.reasons |= set(reasons.values())
+        return {
+            message: Outcome.BUSY if message in unsent else Outcome.SAVED for message in reasons
+        }
+
+    def _settle(self, outcomes: Mapping[Message, Outcome], tally: Tally) -> None:
+        """Deletes what is done and hands back the rest."""
+        left = {
+            message: hand_back_delay(outcome, self._dice())
+            for message, outcome in outcomes.items()
+            if outcome is not Outcome.SAVED
+        }
+        tally.handed_back += len(left)
+        self._queue.delete([message for message in outcomes if message not in left])
+        self._queue.hand_back(left)
+
+
+def _count(told: Mapping[str, _Told], outcomes: Mapping[str, Outcome], tally: Tally) -> None:
+    for job_id, of_job in told.items():
+        if outcomes[job_id] is Outcome.SAVED:
+            tally.recorded += of_job.news
+            tally.unchanged += len(of_job.messages) - of_job.news
+        for seen in of_job.observations:
+            tally.oldest_event = min(tally.oldest_event or seen.details.time, seen.details.time)
+
+
+def _without_reserve(time_left: Callable[[], float]) -> Callable[[], float]:
+    reserve = min(_RESERVE_SECONDS, time_left() / 5)
+    return lambda: time_left() - reserve

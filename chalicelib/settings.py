@@ -1,0 +1,69 @@
+"""What can be set, read once at start, so that a wrong value stops the start and not a batch.
+
+Every variable is a field here, with its meaning and its default; docs/configuration.md is the
+same table for people. Knows the environment's names and nothing of what is done with them.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any, Self
+
+from chalicelib.errors import SettingsError
+
+
+def _setting(meaning: str, default: str | None = None) -> Any:
+    """A field that the environment fills. Without a default it must be set."""
+    return dataclasses.field(metadata={"meaning": meaning, "default": default})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One field for each environment variable, which is the field's name in capitals."""
+
+    jobs_table: str = _setting("Name of the DynamoDB table.")
+    events_queue: str = _setting("Name of the SQS queue that the EventBridge rule fills.")
+    dead_letter_queue: str = _setting("Name of the SQS queue for messages that can't be recorded.")
+    account_id: str = _setting("AWS account whose events are recorded; others are quarantined.")
+    secret_id: str = _setting("Name or ARN of the secret with apiTokens and pageKey.")
+    event_sources: tuple[str, ...] = _setting("Accepted event sources, a comma list.", "aws.batch")
+    batch_size: int = _setting("Most events in one invocation, 1 to 500.", "500")
+    batch_window: int = _setting("Seconds to wait for a batch to fill, 1 to 300.", "5")
+    retention_days: int = _setting("Days to keep a job after its end; 0 keeps for ever.", "0")
+    redact_patterns: tuple[re.Pattern[str], ...] = _setting(
+        "Further regular expressions to redact, one a line.", ""
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Raises SettingsError, which names the variable and the problem."""
+        fields = dataclasses.fields(cls)
+        settings = cls(**{field.name: _value(field, environment) for field in fields})
+        settings._check("BATCH_SIZE", 1 <= settings.batch_size <= 500, "1 to 500")
+        settings._check("BATCH_WINDOW", 1 <= settings.batch_window <= 300, "1 to 300")
+        settings._check("RETENTION_DAYS", 0 <= settings.retention_days <= 36_500, "0 to 36500")
+        settings._check("EVENT_SOURCES", bool(settings.event_sources), "at least one source")
+        return settings
+
+    def _check(self, variable: str, holds: bool, expected: str) -> None:
+        if not holds:
+            raise SettingsError(f"{variable} is out of range: expected {expected}")
+
+
+def _value(field: "dataclasses.Field[Any]", environment: Mapping[str, str]) -> Any:
+    variable = field.name.upper()
+    text = environment.get(variable, "").strip() or field.metadata["default"]
+    if text is None:
+        raise SettingsError(f"{variable} is not set. {field.metadata['meaning']}")
+    try:
+        return _PARSERS[field.type](text)
+    except (ValueError, re.error) as error:
+        raise SettingsError(f"{variable} can't be read: {error}") from error
+
+
+_PARSERS: dict[Any, Any] = {
+    str: str,
+    int: int,
+    tuple[str, ...]: lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
+    tuple[re.Pattern[str], ...]: lambda text: tuple(map(re.compile, text.splitlines())),
+}

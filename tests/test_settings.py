@@ -1,0 +1,71 @@
+"""Settings are read once, checked at start, and documented."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from chalicelib.errors import SettingsError
+from chalicelib.settings import Settings
+
+_REQUIRED = {
+    "JOBS_TABLE": "jobs",
+    "EVENTS_QUEUE": "events",
+    "DEAD_LETTER_QUEUE": "dead-letters",
+    "ACCOUNT_ID": "111122223333",
+    "SECRET_ID": "secret",
+}
+
+
+def test_defaults_need_only_the_names_of_the_resources() -> None:
+    settings = Settings.from_environment(_REQUIRED)
+
+    assert settings.event_sources == ("aws.batch",)
+    assert (settings.batch_size, settings.batch_window, settings.retention_days) == (500, 5, 0)
+
+
+def test_lists_are_read() -> None:
+    environment = _REQUIRED | {"EVENT_SOURCES": "aws.batch, x", "REDACT_PATTERNS": "acme-\\d+\nz"}
+
+    settings = Settings.from_environment(environment)
+
+    assert settings.event_sources == ("aws.batch", "x")
+    assert [pattern.pattern for pattern in settings.redact_patterns] == ["acme-\\d+", "z"]
+
+
+@pytest.mark.parametrize("variable", _REQUIRED)
+@pytest.mark.parametrize("value", [None, "", " "])
+def test_a_missing_variable_is_named(variable: str, value: str | None) -> None:
+    environment = {name: text for name, text in _REQUIRED.items() if name != variable}
+    if value is not None:
+        environment[variable] = value
+
+    with pytest.raises(SettingsError, match=f"^{variable} is not set"):
+        Settings.from_environment(environment)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BATCH_SIZE", "many"),
+        ("BATCH_SIZE", "0"),
+        ("BATCH_SIZE", "501"),
+        ("BATCH_WINDOW", "0"),
+        ("RETENTION_DAYS", "-1"),
+        ("REDACT_PATTERNS", "("),
+        ("EVENT_SOURCES", ","),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{variable} "):
+        Settings.from_environment(_REQUIRED | {variable: value})
+
+
+def test_every_variable_is_documented() -> None:
+    documented = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text()
+
+    for field in dataclasses.fields(Settings):
+        default = field.metadata["default"]
+        row = f"| `{field.name.upper()}` | {field.metadata['meaning']} |"
+        assert row in documented, field.name
+        assert default is None or f"`{default}`" in documented or default == ""

@@ -1,0 +1,47 @@
+"""Every way into batchwatch, and nothing else: what AWS and people call, and what answers."""
+
+from functools import partial
+
+from chalice.app import AuthRequest, AuthResponse, Chalice, Response, SQSEvent
+
+from chalicelib import assembly
+from chalicelib.api import http
+from chalicelib.message import messages_in, seconds_left
+
+settings = assembly.settings
+app = Chalice(app_name="batchwatch", configure_logs=False)
+
+
+@app.on_sqs_message(
+    queue=settings.events_queue,
+    batch_size=settings.batch_size,
+    maximum_batching_window_in_seconds=settings.batch_window,
+)
+def on_batch_events(event: SQSEvent) -> None:
+    messages = messages_in(event.to_dict())
+    assembly.recorder().record(messages, seconds_left(event.context))
+
+
+@app.authorizer(ttl_seconds=30)
+def authorize(request: AuthRequest) -> AuthResponse:
+    return http.authorization(request, assembly.access())
+
+
+public = app.route
+private = partial(app.route, authorizer=authorize)
+answer = partial(http.answer, app, assembly.access)
+
+
+@public("/health")
+def health() -> Response:
+    return http.health(assembly.health())
+
+
+@private("/jobs")
+def list_jobs() -> Response:
+    return answer(lambda scope: assembly.jobs().page(http.query(app), scope))
+
+
+@private("/jobs/{job_id}")
+def get_job(job_id: str) -> Response:
+    return answer(lambda scope: assembly.jobs().one(job_id, scope))

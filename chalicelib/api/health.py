@@ -1,0 +1,41 @@
+"""Whether the table and the queue answer: for load balancers and for people who just deployed."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct
+
+_log = logging.getLogger("batchwatch.health")
+_CACHED_SECONDS = 10
+
+
+class HealthBody(Struct, frozen=True):
+    status: Literal["ok", "failing"]
+
+
+class Health:
+    """`checks` raise botocore's errors; the answer is kept for ten seconds of `clock`, as anyone
+    may ask."""
+
+    def __init__(self, checks: Sequence[Callable[[], object]], clock: Callable[[], float]) -> None:
+        self._checks = checks
+        self._clock = clock
+        self._checked = HealthBody("failing")
+        self._until = float("-inf")
+
+    def now(self) -> HealthBody:
+        if self._clock() >= self._until:
+            self._checked = self._check()
+            self._until = self._clock() + _CACHED_SECONDS
+        return self._checked
+
+    def _check(self) -> HealthBody:
+        try:
+            for check in self._checks:
+                check()
+        except (ClientError, BotoCoreError) as error:
+            _log.error("health_check_failed", extra={"error": str(error)})
+            return HealthBody("failing")
+        return HealthBody("ok")

@@ -1,0 +1,80 @@
+"""Chalice's requests and responses on one side, our answers and refusals on the other."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+from chalice.app import AuthRequest, AuthResponse, Chalice, Request, Response
+from msgspec import Struct
+
+from chalicelib.api.access import Access, Scope
+from chalicelib.api.health import Health
+from chalicelib.api.jobs import NoSuchJob
+from chalicelib.api.parameters import BadParameter
+
+_log = logging.getLogger("batchwatch.http")
+
+_HEADERS: dict[str, str | list[str]] = {
+    "Content-Type": "application/json",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def authorization(request: AuthRequest, access: Access) -> AuthResponse:
+    """Lets a known token through to every route; what it may see is each route's to say."""
+    holder = access.holder(request.token)
+    if holder is None:
+        _log.warning("authentication_failed")
+        return AuthResponse(routes=[], principal_id="nobody")
+    return AuthResponse(routes=["*"], principal_id=holder)
+
+
+def answer(
+    app: Chalice, access: Callable[[], Access], respond: Callable[[Scope], object]
+) -> Response:
+    """What `respond` says within the scope of the current request's token, or why it can't."""
+    try:
+        scope = access().scope(_request(app).context["authorizer"]["principalId"])
+        return _json(respond(scope))
+    except BadParameter as error:
+        return _refusal(HTTPStatus.BAD_REQUEST, "BadRequestError", str(error))
+    except NoSuchJob as error:
+        return _refusal(HTTPStatus.NOT_FOUND, "NotFoundError", str(error))
+    except (ClientError, BotoCoreError) as error:
+        _log.error("storage_failed", extra={"error": str(error)})
+        text = "the job table does not answer; try again in a moment"
+        return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailableError", text)
+
+
+def query(app: Chalice) -> Mapping[str, Sequence[str]]:
+    """Every value of every parameter of the current request."""
+    parameters = _request(app).query_params
+    return {name: parameters.getlist(name) for name in parameters} if parameters else {}
+
+
+def health(checked: Health) -> Response:
+    body = checked.now()
+    ok = body.status == "ok"
+    return _json(body, HTTPStatus.OK if ok else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _request(app: Chalice) -> Request:
+    if app.current_request is None:
+        raise RuntimeError("outside of a request")
+    return app.current_request
+
+
+class _Refusal(Struct, rename="pascal"):
+    code: str
+    message: str
+
+
+def _refusal(status: HTTPStatus, code: str, message: str) -> Response:
+    return _json(_Refusal(code, message), status)
+
+
+def _json(body: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return Response(msgspec.json.encode(body).decode(), _HEADERS, status)

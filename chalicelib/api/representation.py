@@ -1,0 +1,189 @@
+"""The JSON of a job: what clients rely on, in AWS's names, whatever the record looks like inside.
+
+Times are RFC 3339 in UTC with milliseconds, durations seconds. What is not known is null. `now`
+is epoch milliseconds and handed in.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import Struct
+
+from chalicelib.durations import Durations, durations
+from chalicelib.failure import Cause, Failure, attempt_cause, explain
+from chalicelib.job import Description, Job, JobId, JobStatus
+from chalicelib.links import console_link, logs_link
+
+
+class _Body(Struct, frozen=True, rename="camel"):
+    pass
+
+
+class HistoryEntry(_Body, frozen=True):
+    status: str
+    attempt: int | None
+    at: str
+    source: str
+
+
+class AttemptBody(_Body, frozen=True):
+    attempt: int
+    started_at: str | None
+    stopped_at: str | None
+    exit_code: int | None
+    reason: str | None
+    status_reason: str | None
+    log_stream_name: str | None
+    cause: Cause | None
+
+
+class ArrayBody(_Body, frozen=True):
+    size: int | None
+    index: int | None
+    parent_job_id: str | None
+    status_summary: dict[str, int] | None
+
+
+class EnvironmentVariable(_Body, frozen=True):
+    name: str
+    value: str = "REDACTED"
+
+
+class ContainerBody(_Body, frozen=True):
+    """`memory` in MiB. Values of environment variables are never stored."""
+
+    image: str | None
+    command: tuple[str, ...]
+    vcpus: float | None
+    memory: int | None
+    gpus: int | None
+    environment: list[EnvironmentVariable]
+
+
+class Links(_Body, frozen=True):
+    console: str | None
+    logs: str | None
+
+
+class JobSummary(_Body, frozen=True):
+    job_id: str
+    job_name: str
+    job_queue: str
+    job_queue_arn: str
+    job_definition: str | None
+    status: str
+    status_reason: str | None
+    since: str
+    created_at: str | None
+    started_at: str | None
+    stopped_at: str | None
+    durations: Durations
+    failure: Failure | None
+    array: ArrayBody | None
+    links: Links
+
+
+class JobBody(JobSummary, frozen=True):
+    history: list[HistoryEntry]
+    attempts: list[AttemptBody]
+    container: ContainerBody
+    parameters: dict[str, str]
+    tags: dict[str, str]
+
+
+class JobPage(_Body, frozen=True):
+    jobs: list[JobSummary]
+    next_token: str | None
+
+
+def job_summary(job: Job, now: int) -> JobSummary:
+    return JobSummary(**_summary_fields(job, now))
+
+
+def job_body(job: Job, description: Description, now: int) -> JobBody:
+    return JobBody(
+        **_summary_fields(job, now),
+        history=[
+            HistoryEntry(seen.status, seen.attempt, _time(seen.at), seen.source.name.lower())
+            for seen in job.history
+        ],
+        attempts=_attempts(job),
+        container=ContainerBody(
+            image=description.image,
+            command=description.command,
+            vcpus=description.vcpus,
+            memory=description.memory,
+            gpus=description.gpus,
+            environment=[EnvironmentVariable(name) for name in description.environment],
+        ),
+        parameters=description.parameters,
+        tags=description.tags,
+    )
+
+
+def _summary_fields(job: Job, now: int) -> dict[str, Any]:
+    details = job.details
+    return {
+        "job_id": job.job_id,
+        "job_name": details.job_name,
+        "job_queue": job.queue,
+        "job_queue_arn": details.job_queue,
+        "job_definition": details.job_definition,
+        "status": job.status,
+        "status_reason": details.status_reason,
+        "since": _time(job.since),
+        "created_at": _known_time(details.created_at),
+        "started_at": _known_time(details.started_at),
+        "stopped_at": _known_time(details.stopped_at),
+        "durations": durations(job, now),
+        "failure": _failure(job),
+        "array": _array(job),
+        "links": Links(console=console_link(job), logs=logs_link(job)),
+    }
+
+
+def _failure(job: Job) -> Failure | None:
+    details = job.details
+    if job.status != JobStatus.FAILED:
+        return None
+    return explain(
+        details.status_reason,
+        details.attempts,
+        exit_code=details.exit_code,
+        reason=details.reason,
+    )
+
+
+def _attempts(job: Job) -> list[AttemptBody]:
+    listed = job.details.attempts
+    unlisted = max(0, job.details.generation - len(listed))
+    return [
+        AttemptBody(
+            attempt=number,
+            started_at=_known_time(attempt.started_at),
+            stopped_at=_known_time(attempt.stopped_at),
+            exit_code=attempt.exit_code,
+            reason=attempt.reason,
+            status_reason=attempt.status_reason,
+            log_stream_name=attempt.log_stream_name,
+            cause=attempt_cause(attempt),
+        )
+        for number, attempt in enumerate(listed, unlisted + 1)
+    ]
+
+
+def _array(job: Job) -> ArrayBody | None:
+    facts = job.details.array
+    if facts is None:
+        return None
+    parent = None if job.is_root else JobId.parse(job.job_id).root
+    return ArrayBody(facts.size, facts.index, parent, facts.status_summary or None)
+
+
+def _time(milliseconds: int) -> str:
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _known_time(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else _time(milliseconds)

@@ -1,0 +1,78 @@
+"""The app's functions and routes, called the way Chalice's test client calls them."""
+
+import hashlib
+import json
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from chalice.test import Client
+
+from local.aws import ROOT, STAGE, LocalAws, Resources
+
+
+class Answer(NamedTuple):
+    status: int
+    body: Any
+
+
+class Api:
+    """Needs the environment of the local AWS; starts with the token `all`, which sees all."""
+
+    def __init__(self, aws: LocalAws, resources: Resources) -> None:
+        from app import app
+        from chalicelib import assembly, clients
+
+        for part in (*vars(assembly).values(), *vars(clients).values()):
+            if hasattr(part, "cache_clear"):
+                part.cache_clear()
+        self.app = app
+        self._aws = aws
+        self._secret_id = resources.secret_id
+        self._client = Client(app, stage_name=STAGE, project_dir=str(ROOT))
+        self.allow("all", ["*"])
+
+    def __enter__(self) -> Self:
+        self._client.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._client.__exit__(kind, error, trace)
+
+    def allow(self, token: str, queues: list[str]) -> None:
+        """Lets a token in; it is its own name."""
+        secret = self._secret()
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        secret["apiTokens"][token] = {"sha256": digest, "queues": queues}
+        self._put(secret)
+
+    def forbid(self, token: str) -> None:
+        secret = self._secret()
+        del secret["apiTokens"][token]
+        self._put(secret)
+
+    def get(self, path: str, *, token: str | None = "all") -> Answer:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        response = self._client.http.get(path, headers=headers)
+        return Answer(response.status_code, json.loads(response.body))
+
+    def invoke(self, function: str, event: dict[str, Any]) -> Any:
+        return self._client.lambda_.invoke(function, event).payload
+
+    def record(self, *bodies: str) -> None:
+        """Through on_batch_events, as SQS calls it."""
+        self.invoke("on_batch_events", self._client.events.generate_sqs_event(list(bodies)))
+
+    def _secret(self) -> dict[str, Any]:
+        answer = self._aws.secretsmanager.get_secret_value(SecretId=self._secret_id)
+        secret: dict[str, Any] = json.loads(answer["SecretString"])
+        return secret
+
+    def _put(self, secret: dict[str, Any]) -> None:
+        self._aws.secretsmanager.put_secret_value(
+            SecretId=self._secret_id, SecretString=json.dumps(secret)
+        )

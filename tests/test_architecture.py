@@ -1,0 +1,67 @@
+"""Imports point one way, every module says why it exists, and the pure ones stay pure."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = [ROOT / "app.py", *sorted((ROOT / "chalicelib").rglob("*.py"))]
+
+LAYERS = [
+    {"errors", "job", "failure", "redaction", "message"},
+    {"durations", "links", "job_detail", "event"},
+    {"job_table", "events_queue", "suspects", "settings", "clients"},
+    {"recorder", "api", "telemetry"},
+    {"assembly"},
+    {"app"},
+]
+"""From the inside out: a module imports from its own layer and those before it."""
+
+PURE = {"errors", "job", "failure", "redaction", "durations", "links", "job_detail", "event"}
+FORBIDDEN_IN_PURE = {"boto3", "botocore", "chalice", "requests", "os", "time", "random", "logging"}
+
+
+def name_of(module: Path) -> str:
+    return module.stem if module.parent.name != "api" else "api"
+
+
+def imports_of(module: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return found
+
+
+def layer_of(name: str) -> int:
+    return next(number for number, layer in enumerate(LAYERS) if name in layer)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(ROOT)))
+def test_imports_point_inwards(module: Path) -> None:
+    if module.name == "__init__.py":
+        return
+    ours = {name.split(".")[1] for name in imports_of(module) if name.startswith("chalicelib.")}
+
+    assert {name for name in ours if layer_of(name) > layer_of(name_of(module))} == set()
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_a_pure_module_knows_nothing_of_the_world(name: str) -> None:
+    roots = {imported.split(".")[0] for imported in imports_of(ROOT / "chalicelib" / f"{name}.py")}
+
+    assert roots & FORBIDDEN_IN_PURE == set()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(ROOT)))
+def test_every_module_says_why_it_exists(module: Path) -> None:
+    assert ast.get_docstring(ast.parse(module.read_text()))
+
+
+def test_only_clients_builds_clients() -> None:
+    builders = {module.name for module in MODULES if "boto3" in imports_of(module)}
+
+    assert builders == {"clients.py"}

@@ -58,7 +58,7 @@ clean:  ## forgets the local stack and what it recorded [STATE_DIR]
 	@$(check_python)
 	@echo 'Installing what batchwatch needs into .venv …'
 	@$(PYTHON) -m venv .venv
-	@.venv/bin/pip install --quiet --disable-pip-version-check \
+	@.venv/bin/pip install -qq --disable-pip-version-check \
 	    -r requirements.txt -r requirements-dev.txt
 	@touch $@
 
@@ -66,7 +66,7 @@ clean:  ## forgets the local stack and what it recorded [STATE_DIR]
 	@$(check_python)
 	@echo 'Installing the local AWS into .venv-aws …'
 	@$(PYTHON) -m venv .venv-aws
-	@.venv-aws/bin/pip install --quiet --disable-pip-version-check -r requirements-aws.txt
+	@.venv-aws/bin/pip install -qq --disable-pip-version-check -r requirements-aws.txt
 	@touch $@
 
 define check_python

@@ -6,7 +6,7 @@ from chalice.app import AuthRequest, AuthResponse, Chalice, Response, SQSEvent
 
 from chalicelib import assembly
 from chalicelib.api import http
-from chalicelib.message import messages_in, seconds_left
+from chalicelib.message import account_of, messages_in, seconds_left
 
 settings = assembly.settings
 app = Chalice(app_name="batchwatch", configure_logs=False)
@@ -18,8 +18,8 @@ app = Chalice(app_name="batchwatch", configure_logs=False)
     maximum_batching_window_in_seconds=settings.batch_window,
 )
 def on_batch_events(event: SQSEvent) -> None:
-    messages = messages_in(event.to_dict())
-    assembly.recorder().record(messages, seconds_left(event.context))
+    recorder = assembly.recorder(account_of(event.context))
+    recorder.record(messages_in(event.to_dict()), seconds_left(event.context))
 
 
 @app.authorizer(ttl_seconds=30)

@@ -11,6 +11,7 @@ from chalicelib import clients
 from chalicelib.api.access import Access
 from chalicelib.api.health import Health
 from chalicelib.api.jobs import Jobs
+from chalicelib.errors import SettingsError
 from chalicelib.event import EventReader
 from chalicelib.events_queue import EventsQueue
 from chalicelib.job_table import JobTable
@@ -27,11 +28,15 @@ _SECRET_SECONDS = 25
 
 
 @cache
-def recorder() -> Recorder:
+def recorder(own_account: str) -> Recorder:
+    """`own_account` is the one that the function runs in."""
+    account = settings.account_id or own_account
+    if not account:
+        raise SettingsError("ACCOUNT_ID is not set, and the function's ARN tells of no account")
     return Recorder(
         EventReader(
             settings.event_sources,
-            settings.account_id,
+            account,
             Redaction([pattern.pattern for pattern in settings.redact_patterns]),
         ),
         _job_table(),

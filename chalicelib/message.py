@@ -34,3 +34,9 @@ def messages_in(event: Mapping[str, Any]) -> list[Message]:
 def seconds_left(context: Any) -> Callable[[], float]:
     """Seconds until Lambda kills the function, by its LambdaContext."""
     return lambda: context.get_remaining_time_in_millis() / 1000
+
+
+def account_of(context: Any) -> str:
+    """The AWS account that the function runs in, by its LambdaContext; "" outside of AWS."""
+    parts = str(context.invoked_function_arn).split(":")
+    return parts[4] if len(parts) > 4 else ""

@@ -24,7 +24,9 @@ class Settings:
     jobs_table: str = _setting("Name of the DynamoDB table.")
     events_queue: str = _setting("Name of the SQS queue that the EventBridge rule fills.")
     dead_letter_queue: str = _setting("Name of the SQS queue for messages that can't be recorded.")
-    account_id: str = _setting("AWS account whose events are recorded; others are quarantined.")
+    account_id: str = _setting(
+        "AWS account whose events are recorded; empty for the one that the function runs in.", ""
+    )
     secret_id: str = _setting("Name or ARN of the secret with apiTokens and pageKey.")
     event_sources: tuple[str, ...] = _setting("Accepted event sources, a comma list.", "aws.batch")
     batch_size: int = _setting("Most events in one invocation, 1 to 500.", "500")

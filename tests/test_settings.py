@@ -12,7 +12,6 @@ _REQUIRED = {
     "JOBS_TABLE": "jobs",
     "EVENTS_QUEUE": "events",
     "DEAD_LETTER_QUEUE": "dead-letters",
-    "ACCOUNT_ID": "111122223333",
     "SECRET_ID": "secret",
 }
 

@@ -14,8 +14,9 @@ A job item is keys, `version`, index attributes and `record`, the whole job as J
 `jobName`, `status` and `changedAt` stand beside it for people who read the table in the console.
 Children and nodes are indexed apart from roots: an array of 10,000 is one row of a list.
 
-What AWS refuses comes back as an `Outcome` for each job, not as an exception, for one batch can
-meet several. Knows DynamoDB and the job; knows nothing of messages, retries or HTTP.
+Descriptions are put blindly, as PartiQL has no upsert; records are saved on the condition that
+their version is still the one that was read. Knows the table's keys and the job; knows nothing of
+messages, retries or HTTP.
 """
 
 import logging
@@ -24,13 +25,12 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.dynamodb import Item, Key, Outcome, Table, key_of
 from chalicelib.job import Description, Details, Job, JobId, JobStatus, Transition
 
 if TYPE_CHECKING:
@@ -46,31 +46,10 @@ _INDEXED_STATUSES = frozenset(JobStatus)
 _OTHER = "OTHER"
 LISTED_STATUSES = (*JobStatus, _OTHER)
 
-_READS, _WRITES, _STATEMENTS = 100, 25, 25
-"""DynamoDB's limits: keys of a BatchGetItem, requests of a BatchWriteItem, statements of a
-BatchExecuteStatement."""
-
 _REFERENCES_REMEMBERED = 10_000
 _CONCURRENT_QUERIES = 16
 _AFTER_ALL = "~"
 """Sorts behind every `<since>#<job id>`, which begin with a digit."""
-
-_T = TypeVar("_T")
-_Item = dict[str, Any]
-
-
-class Outcome(StrEnum):
-    """What became of one job in one call."""
-
-    SAVED = "saved"
-    CONFLICT = "conflict"
-    """Someone else saved it first: read again, fold again, save again."""
-    BUSY = "busy"
-    """Throttled, or a passing fault: the same call may succeed in a moment."""
-    OUTAGE = "outage"
-    """No answer, no permission or no table: nothing succeeds until a person or AWS acts."""
-    REFUSED = "refused"
-    """DynamoDB will never take this item."""
 
 
 class StoredJob(NamedTuple):
@@ -123,136 +102,95 @@ class JobTable:
     ) -> None:
         self._client = client
         self._name = name
+        self._table = Table(client, name)
         self._retention_seconds = retention_days * 86_400
         self._clock = clock
-        self._written: set[tuple[str, str]] = set()
+        self._written: set[Key] = set()
 
     # Writing
 
     def load(self, job_ids: Collection[str], *, consistent: bool) -> Loaded:
         """The jobs of these ids, 100 a call. A record that is read late does no harm: its save
         conflicts, and what it does not change its successor does not either."""
-        loaded = Loaded({}, {})
-        for ids in _chunks(list(job_ids), _READS):
-            if Outcome.OUTAGE in loaded.unread.values():
-                loaded.unread.update(dict.fromkeys(ids, Outcome.OUTAGE))
-            else:
-                self._load_chunk(ids, consistent, loaded)
-        return loaded
-
-    def save(self, changes: Sequence[Change]) -> dict[str, Outcome]:
-        """What became of each job: first what the records refer to, then the records, 25 a call,
-        each on the condition that `stored` is still what the table holds."""
-        outcomes = self._put_references(changes)
-        ready = [change for change in changes if change.job.job_id not in outcomes]
-        for chunk in _chunks(ready, _STATEMENTS):
-            if Outcome.OUTAGE in outcomes.values():
-                outcomes.update({change.job.job_id: Outcome.OUTAGE for change in chunk})
-            else:
-                outcomes.update(self._execute(chunk))
-        return outcomes
-
-    def _load_chunk(self, ids: Sequence[str], consistent: bool, loaded: Loaded) -> None:
-        by_key = {_key_pair(key): job_id for job_id in ids for key in [job_key(job_id)]}
-        request: Any = {
-            self._name: {
-                "Keys": [job_key(job_id) for job_id in ids],
-                "ConsistentRead": consistent,
-                "ProjectionExpression": "jobId, #record, #version",
-                "ExpressionAttributeNames": {"#record": "record", "#version": "version"},
-            }
-        }
-        try:
-            answer = self._client.batch_get_item(RequestItems=request)
-        except (ClientError, BotoCoreError) as error:
-            loaded.unread.update(dict.fromkeys(ids, _outcome_of(error)))
-            return
-        for item in answer["Responses"].get(self._name, ()):
+        by_key = {key_of(key): (job_id, key) for job_id in job_ids for key in [job_key(job_id)]}
+        items, left = self._table.read(
+            [key for _, key in by_key.values()],
+            attributes=("jobId", "record", "version"),
+            consistent=consistent,
+        )
+        loaded = Loaded({}, {by_key[key][0]: outcome for key, outcome in left.items()})
+        for item in items:
             job_id = item["jobId"]["S"]
             try:
                 loaded.jobs[job_id] = _stored_job(item)
             except msgspec.DecodeError:
                 _log.error("record_unreadable", extra={"jobId": job_id})
                 loaded.unread[job_id] = Outcome.REFUSED
-        for unprocessed in answer.get("UnprocessedKeys", {}).values():
-            for key in unprocessed["Keys"]:
-                loaded.unread[by_key[_key_pair(key)]] = Outcome.BUSY
+        return loaded
+
+    def save(self, changes: Sequence[Change]) -> dict[str, Outcome]:
+        """What became of each job: first what the records refer to, then the records, 25 a call,
+        each on the condition that `stored` is still what the table holds."""
+        outcomes = self._put_references(changes)
+        statements = {
+            change.job.job_id: self._statement(change)
+            for change in changes
+            if change.job.job_id not in outcomes
+        }
+        if Outcome.OUTAGE in outcomes.values():
+            return outcomes | dict.fromkeys(statements, Outcome.OUTAGE)
+        saved = self._table.execute(list(statements.values()))
+        return outcomes | {job_id: saved[key] for job_id, (key, _) in statements.items()}
 
     def _put_references(self, changes: Sequence[Change]) -> dict[str, Outcome]:
         """Writes the descriptions and queues that may be new; tells of the jobs whose are not
         written. What this process wrote once it does not write again."""
-        items: dict[tuple[str, str], _Item] = {}
-        wanted_by: dict[tuple[str, str], list[str]] = {}
+        items: dict[Key, Item] = {}
+        wanted_by: dict[Key, list[str]] = {}
         for change in changes:
             for item in self._references(change):
-                key = _key_pair(item)
-                items[key] = item
-                wanted_by.setdefault(key, []).append(change.job.job_id)
+                items[key_of(item)] = item
+                wanted_by.setdefault(key_of(item), []).append(change.job.job_id)
         outcomes: dict[str, Outcome] = {}
-        for chunk in _chunks(list(items), _WRITES):
-            for key, outcome in self._put([items[key] for key in chunk]).items():
-                outcomes.update(dict.fromkeys(wanted_by[key], outcome))
-            if Outcome.OUTAGE in outcomes.values():
-                return {change.job.job_id: Outcome.OUTAGE for change in changes}
+        for key, outcome in self._table.put(list(items.values())).items():
+            if outcome is Outcome.SAVED:
+                self._remember(key)
+            else:
+                outcomes |= dict.fromkeys(wanted_by[key], outcome)
         return outcomes
 
-    def _references(self, change: Change) -> Iterator[_Item]:
+    def _remember(self, key: Key) -> None:
+        if len(self._written) >= _REFERENCES_REMEMBERED:
+            self._written.clear()
+        self._written.add(key)
+
+    def _references(self, change: Change) -> Iterator[Item]:
         queue = {"pk": {"S": "QUEUES"}, "sk": {"S": change.job.queue}}
-        if not change.stored and _key_pair(queue) not in self._written:
+        if not change.stored and key_of(queue) not in self._written:
             yield queue
         if change.description:
             key, expiry = description_key(change.job), self._expiry(change.job)
             stored = change.stored and change.stored.job.details.description
-            known = stored == change.job.details.description or _key_pair(key) in self._written
+            known = stored == change.job.details.description or key_of(key) in self._written
             if expiry or not known:
                 record = msgspec.json.encode(change.description).decode()
                 yield {**key, "record": {"S": record}, **expiry}
 
-    def _put(self, items: Sequence[_Item]) -> dict[tuple[str, str], Outcome]:
-        """The items that were not written, by key."""
-        requests: Any = {self._name: [{"PutRequest": {"Item": item}} for item in items]}
-        try:
-            left = self._client.batch_write_item(RequestItems=requests)["UnprocessedItems"]
-        except (ClientError, BotoCoreError) as error:
-            outcome = _outcome_of(error)
-            if outcome is Outcome.REFUSED and len(items) > 1:
-                return {key: of for item in items for key, of in self._put([item]).items()}
-            return {_key_pair(item): outcome for item in items}
-        unwritten = {
-            _key_pair(request["PutRequest"]["Item"]) for request in left.get(self._name, ())
-        }
-        if len(self._written) > _REFERENCES_REMEMBERED:
-            self._written.clear()
-        self._written.update(key for item in items if (key := _key_pair(item)) not in unwritten)
-        return dict.fromkeys(unwritten, Outcome.BUSY)
-
-    def _execute(self, changes: Sequence[Change]) -> dict[str, Outcome]:
-        statements: Any = [self._statement(change) for change in changes]
-        try:
-            answers = self._client.batch_execute_statement(Statements=statements)["Responses"]
-        except (ClientError, BotoCoreError) as error:
-            outcome = _outcome_of(error)
-            if outcome is Outcome.REFUSED and len(changes) > 1:
-                return {
-                    key: of for change in changes for key, of in self._execute([change]).items()
-                }
-            return {change.job.job_id: outcome for change in changes}
-        return {
-            change.job.job_id: _outcome_of_code(answer.get("Error", {}).get("Code"))
-            for change, answer in zip(changes, answers, strict=True)
-        }
-
-    def _statement(self, change: Change) -> _Item:
+    def _statement(self, change: Change) -> tuple[Key, Item]:
+        """Inserts a job that is new, updates one whose version is still the one that was read."""
         key = job_key(change.job.job_id)
         attributes = job_attributes(change.job) | self._expiry(change.job)
         if change.stored is None:
-            return _insert_if_absent(self._name, key | attributes)
+            return self._table.insert_if_absent(key | attributes | _version(1))
         lapsed = change.stored.job.is_terminal and not change.job.is_terminal
-        removals = ("expiresAt",) if lapsed else ()
-        version = change.stored.version
-        return _update_if_version_is(version, self._name, key, attributes, removals)
+        return self._table.update_if(
+            _version(change.stored.version),
+            key,
+            attributes | _version(change.stored.version + 1),
+            ("expiresAt",) if lapsed else (),
+        )
 
-    def _expiry(self, job: Job) -> _Item:
+    def _expiry(self, job: Job) -> Item:
         if not (self._retention_seconds and job.is_terminal):
             return {}
         return {"expiresAt": {"N": str(job.since // 1000 + self._retention_seconds)}}
@@ -338,46 +276,21 @@ class _Row(NamedTuple):
         return self.sort.partition("#")[2]
 
 
-# Conditions, each named for what must hold
-
-
-def _insert_if_absent(table: str, attributes: _Item) -> _Item:
-    attributes = attributes | {"version": {"N": "1"}}
-    names = ", ".join(f"'{name}': ?" for name in attributes)
-    return {
-        "Statement": f'INSERT INTO "{table}" VALUE {{{names}}}',
-        "Parameters": list(attributes.values()),
-    }
-
-
-def _update_if_version_is(
-    version: int, table: str, key: _Item, attributes: _Item, removals: Iterable[str]
-) -> _Item:
-    attributes = attributes | {"version": {"N": str(version + 1)}}
-    changes = [f'SET "{name}" = ?' for name in attributes]
-    changes += [f'REMOVE "{name}"' for name in removals]
-    return {
-        "Statement": f'UPDATE "{table}" {" ".join(changes)} '
-        'WHERE pk = ? AND sk = ? AND "version" = ?',
-        "Parameters": [*attributes.values(), *key.values(), {"N": str(version)}],
-    }
-
-
 # Keys and mapping
 
 
-def job_key(job_id: str) -> _Item:
+def job_key(job_id: str) -> Item:
     parsed = JobId.parse(job_id)
     sort = {"": "JOB", ":": f"CHILD#{parsed.index:05}", "#": f"NODE#{parsed.index:03}"}
     return {"pk": {"S": f"JOB#{parsed.root}"}, "sk": {"S": sort[parsed.separator]}}
 
 
-def description_key(job: Job) -> _Item:
+def description_key(job: Job) -> Item:
     root = JobId.parse(job.job_id).root
     return {"pk": {"S": f"JOB#{root}"}, "sk": {"S": f"SPEC#{job.details.description}"}}
 
 
-def job_attributes(job: Job) -> _Item:
+def job_attributes(job: Job) -> Item:
     """All of a job item but its key, version and expiry."""
     details, shard = job.details, zlib.crc32(job.job_id.encode()) % SHARDS
     family = "" if job.is_root else "CHILDREN#"
@@ -415,49 +328,9 @@ def _stored_job(item: Mapping[str, Any]) -> StoredJob:
     return StoredJob(job, int(item["version"]["N"]))
 
 
-def _key_pair(item: Mapping[str, Any]) -> tuple[str, str]:
-    return item["pk"]["S"], item["sk"]["S"]
+def _version(number: int) -> Item:
+    return {"version": {"N": str(number)}}
 
 
 def _iso(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
-
-
-# What AWS's errors mean
-
-_OUTCOMES: dict[str | None, Outcome] = {
-    None: Outcome.SAVED,
-    "ConditionalCheckFailed": Outcome.CONFLICT,
-    "DuplicateItem": Outcome.CONFLICT,
-    "ItemCollectionSizeLimitExceeded": Outcome.REFUSED,
-    "ValidationError": Outcome.REFUSED,
-    "ValidationException": Outcome.REFUSED,
-    "SerializationException": Outcome.REFUSED,
-    "AccessDenied": Outcome.OUTAGE,
-    "AccessDeniedException": Outcome.OUTAGE,
-    "ResourceNotFound": Outcome.OUTAGE,
-    "ResourceNotFoundException": Outcome.OUTAGE,
-    "UnrecognizedClientException": Outcome.OUTAGE,
-    "ExpiredTokenException": Outcome.OUTAGE,
-}
-"""A statement's codes and a whole call's. All others (Throttling…, ProvisionedThroughput…,
-RequestLimitExceeded, TransactionConflict, InternalServerError …) pass: Outcome.BUSY."""
-
-
-def _outcome_of_code(code: str | None) -> Outcome:
-    return _OUTCOMES.get(code, Outcome.BUSY)
-
-
-def _outcome_of(error: ClientError | BotoCoreError) -> Outcome:
-    """No answer at all, after botocore's own retries, is an outage."""
-    if isinstance(error, ClientError):
-        code = error.response.get("Error", {}).get("Code", "unknown")
-        outcome = _outcome_of_code(code)
-    else:
-        code, outcome = type(error).__name__, Outcome.OUTAGE
-    _log.warning("table_call_failed", extra={"error": code, "outcome": outcome})
-    return outcome

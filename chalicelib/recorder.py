@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.dynamodb import Outcome
 from chalicelib.errors import MalformedEvent, MessagesLeft
 from chalicelib.event import EventReader, OtherEvent
 from chalicelib.events_queue import EventsQueue
 from chalicelib.job import Description, Job, Observation
-from chalicelib.job_table import Change, JobTable, Outcome, StoredJob
+from chalicelib.job_table import Change, JobTable, StoredJob
 from chalicelib.message import Message
 from chalicelib.suspects import Suspects
 

@@ -11,7 +11,7 @@ MODULES = [ROOT / "app.py", *sorted((ROOT / "chalicelib").rglob("*.py"))]
 LAYERS = [
     {"errors", "job", "failure", "redaction", "message"},
     {"durations", "links", "job_detail", "event"},
-    {"job_table", "events_queue", "suspects", "settings", "clients"},
+    {"dynamodb", "job_table", "events_queue", "suspects", "settings", "clients"},
     {"recorder", "api", "telemetry"},
     {"assembly"},
     {"app"},

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from chalicelib.dynamodb import Outcome
 from chalicelib.errors import MessagesLeft
-from chalicelib.job_table import Outcome, Place
+from chalicelib.job_table import Place
 from chalicelib.recorder import hand_back_delay, retry_delay
 from local.aws import LocalAws, Resources
 from local.lifecycles import workload

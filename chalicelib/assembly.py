@@ -16,7 +16,6 @@ from chalicelib.event import EventReader
 from chalicelib.events_queue import EventsQueue
 from chalicelib.job_table import JobTable
 from chalicelib.recorder import Recorder
-from chalicelib.redaction import Redaction
 from chalicelib.settings import Settings
 from chalicelib.suspects import Suspects
 from chalicelib.telemetry import batch_reporter
@@ -37,7 +36,7 @@ def recorder(own_account: str) -> Recorder:
         EventReader(
             settings.event_sources,
             account,
-            Redaction([pattern.pattern for pattern in settings.redact_patterns]),
+            settings.redact_patterns,
         ),
         _job_table(),
         _events_queue(),

@@ -152,19 +152,21 @@ _LONGEST_NAME: Final = 120  # A longer one is judged by its end, if at all.
 
 _QUOTE: Final = r"""(?: \\{0,3} ["'] )"""
 _SEPARATOR: Final = rf"{_QUOTE}? \]? [ \t]{{0,3}} (?: => | := | = | : ) [ \t]{{0,3}}"
+_BEHIND: Final = r"""(?= [\s"'\\;&|,)\]}<>] | \Z )"""
 _ARN: Final = r"arn:aws[a-z-]{0,20}:[a-z0-9-]{1,40}:"
 
-# A value is quoted, perhaps with escaped quotes, up to the same quotes or, if it was cut, the end;
-# or it is bare. A bare one goes on over ; & | , ) ] } unless these end a command or a structure.
+# A value is quoted, perhaps with escaped quotes, up to the same quotes or, if it was cut, the end.
+# Quotes with a word right behind them, or with a colon, begin something and don't end it.
+# Or it is bare, and goes on over ; & | , ) ] } unless these end a command or a structure.
 # It is no value if it refers to one (an ARN), opens a structure, or is itself a secret's name.
 _VALUE: Final = rf"""
     (?! {_QUOTE}? {_ARN} )
     (?: (?P<quote> {_QUOTE} ) (?=\S)
-        (?: (?! (?P=quote) ) (?: \\. | [^\\] ) )* (?: (?P=quote) | \Z )
+        (?: (?! (?P=quote) {_BEHIND} ) (?: \\. | [^\\] ) )* (?: (?P=quote) | \Z )
       | (?! [\[{{(]{{1,3}} (?: [\s"'\\] | \Z ) )
-        (?! [\w.-]{{0,40}}? {_NAME} {_SEPARATOR} \S )
-        (?: [^\s"'\\;&|,)\]}}] | \\[^"']
-          | [;&|,)\]}}] (?! [\s"';&|,)\]}}{{] | \Z | [\w.-]{{1,64}} = ) )+
+        (?: (?! {_NAME} {_SEPARATOR} \S )
+            (?: [^\s"'\\;&|,)\]}}] | \\[^"'\r\n]
+              | [;&|,)\]}}] (?! [\s"';&|,)\]}}{{] | \Z | [\w.-]{{1,64}} = ) ) )+
     )
 """
 _VALUE_REDACTED: Final = rf"\g<kept>\g<quote>{REDACTED}\g<quote>"

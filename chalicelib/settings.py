@@ -5,11 +5,11 @@ same table for people. Knows the environment's names and nothing of what is done
 """
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from typing import Any, Self
 
 from chalicelib.errors import SettingsError
+from chalicelib.redaction import Redaction
 
 
 def _setting(meaning: str, default: str | None = None) -> Any:
@@ -32,9 +32,7 @@ class Settings:
     batch_size: int = _setting("Most events in one invocation, 1 to 500.", "500")
     batch_window: int = _setting("Seconds to wait for a batch to fill, 1 to 300.", "5")
     retention_days: int = _setting("Days to keep a job after its end; 0 keeps for ever.", "0")
-    redact_patterns: tuple[re.Pattern[str], ...] = _setting(
-        "Further regular expressions to redact, one a line.", ""
-    )
+    redact_patterns: Redaction = _setting("Further regular expressions to redact, one a line.", "")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -59,7 +57,7 @@ def _value(field: "dataclasses.Field[Any]", environment: Mapping[str, str]) -> A
         raise SettingsError(f"{variable} is not set. {field.metadata['meaning']}")
     try:
         return _PARSERS[field.type](text)
-    except (ValueError, re.error) as error:
+    except ValueError as error:
         raise SettingsError(f"{variable} can't be read: {error}") from error
 
 
@@ -67,5 +65,5 @@ _PARSERS: dict[Any, Any] = {
     str: str,
     int: int,
     tuple[str, ...]: lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
-    tuple[re.Pattern[str], ...]: lambda text: tuple(map(re.compile, text.splitlines())),
+    Redaction: lambda text: Redaction(text.splitlines()),
 }

@@ -1,0 +1,66 @@
+"""Times and durations as people say them, in any configured time zone and in no locale. Pure."""
+
+from collections.abc import Iterable
+from datetime import datetime, tzinfo
+from typing import Final, NamedTuple
+
+
+def duration(seconds: float) -> str:
+    """In its two largest units: "45 s", "4 min 5 s", "1 h 12 min", "3 d 4 h"."""
+    whole, minutes, hours = round(seconds), round(seconds / 60), round(seconds / 3600)
+    if whole < 1:
+        return "less than 1 s"
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return _two_units(whole, 60, "min", "s")
+    return (
+        _two_units(minutes, 60, "h", "min") if minutes < 1440 else _two_units(hours, 24, "d", "h")
+    )
+
+
+class Moment(NamedTuple):
+    """As in "Tue 24 Nov 2026, 04:55 CET"."""
+
+    day: str
+    clock: str
+    zone: str
+
+    @classmethod
+    def of(cls, at: int, zone: tzinfo) -> "Moment":
+        """`at` in epoch milliseconds."""
+        local = datetime.fromtimestamp(min(at, _LAST) / 1000, zone)
+        name = local.tzname() or ""
+        return cls(
+            f"{_DAYS[local.weekday()]} {local.day} {_MONTHS[local.month - 1]} {local.year}",
+            f"{local:%H:%M}",
+            f"UTC{name}" if name.startswith(("+", "-")) else name,
+        )
+
+    def __str__(self) -> str:
+        return f"{self.day}, {self.clock} {self.zone}".rstrip()
+
+
+def span(times: Iterable[int], zone: tzinfo) -> str:
+    """From the first to the last, as in "Tue 24 Nov 2026, 04:55 to 05:10 CET"."""
+    ordered = sorted(times)
+    first, last = Moment.of(ordered[0], zone), Moment.of(ordered[-1], zone)
+    if first == last:
+        return str(first)
+    if (first.day, first.zone) == (last.day, last.zone):
+        return f"{first.day}, {first.clock} to {last.clock} {last.zone}".rstrip()
+    return f"{first} to {last}"
+
+
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = (
+    *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
+    *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
+)
+_LAST: Final = 253_402_128_000_000
+"""30 December 9999: one more day has no date in some time zone."""
+
+
+def _two_units(amount: int, size: int, large: str, small: str) -> str:
+    whole, left = divmod(amount, size)
+    return f"{whole} {large} {left} {small}" if left else f"{whole} {large}"

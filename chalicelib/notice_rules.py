@@ -1,0 +1,211 @@
+"""Who is told about what: the rules that decide which events reach which Webex room.
+
+A rule names queues, jobs and tags by globs, and events by name; whatever fits all of them is told
+in the rule's room. Rules only ever add: nothing is taken away by a later one. `chalicelib/
+notices.toml` explains them to people, with examples.
+
+Pure: knows nothing of events' shapes, of Webex, of files or the environment. Whoever reads
+NOTICE_RULES hands in the text, the room of rules that name none, and a way to read a file.
+"""
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any, Final, Self
+
+import msgspec
+
+from chalicelib.errors import SettingsError
+from chalicelib.job import JobStatus
+
+STUCK: Final = "STUCK"
+"""A job has been in one status for longer than it should."""
+RECOVERED: Final = "RECOVERED"
+"""A job that was stuck has moved on."""
+QUEUE_BLOCKED: Final = "QUEUE_BLOCKED"
+"""A job at the head of its queue can't start, and none behind it can."""
+
+EVENTS: Final = (
+    *(status.value for status in JobStatus if status is not JobStatus.UNKNOWN),
+    STUCK,
+    RECOVERED,
+    QUEUE_BLOCKED,
+)
+"""What `on` may name."""
+
+
+class RulesError(SettingsError):
+    """Names each rule and field that makes no sense, and what is expected: one a line."""
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    on: frozenset[str]
+    queues: frozenset[str] = frozenset("*")
+    jobs: frozenset[str] = frozenset("*")
+    tags: dict[str, str] = {}
+    room: str
+
+    def mismatches(
+        self, event: str, queue: str, job_name: str, tags: Mapping[str, str]
+    ) -> tuple[str, ...]:
+        """The fields that keep the rule from firing; none: it fires."""
+        fits = {
+            "on": event in self.on,
+            "queues": any(fnmatchcase(queue, glob) for glob in self.queues),
+            "jobs": any(fnmatchcase(job_name, glob) for glob in self.jobs),
+            "tags": all(
+                name in tags and fnmatchcase(tags[name], glob) for name, glob in self.tags.items()
+            ),
+        }
+        return tuple(field for field, fit in fits.items() if not fit)
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """Those of a file, in its order."""
+
+    rules: tuple[Rule, ...]
+
+    @classmethod
+    def parse(cls, text: str, default_room: str | None, *, are_default: bool = False) -> Self:
+        """`default_room` is that of rules that name none. Raises RulesError.
+
+        The rules that come with batchwatch (`are_default`) name no room: without a default one
+        nobody asked for notices yet, so there are none.
+        """
+        tables, problems = _tables(text)
+        unasked = are_default and not default_room and not any("room" in table for table in tables)
+        readers = [
+            _RuleReader(number, table, "unasked" if unasked else default_room)
+            for number, table in enumerate(tables, 1)
+        ]
+        rules = [reader.rule() for reader in readers]
+        problems += [problem for reader in readers for problem in reader.problems]
+        if not problems:
+            problems = _repetitions(rules)
+        if problems:
+            raise RulesError("\n".join(problems))
+        return cls(() if unasked else tuple(rules))
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing is ever told, as without any room."""
+        return not self.rules
+
+    def rooms(
+        self, event: str, queue: str, job_name: str, tags: Mapping[str, str]
+    ) -> tuple[str, ...]:
+        """Those where `event` (one of EVENTS) is told; each once, in the order of the rules."""
+        firing = (rule for rule in self.rules if not rule.mismatches(event, queue, job_name, tags))
+        return tuple(dict.fromkeys(rule.room for rule in firing))
+
+
+def rules_text(value: str, read: Callable[[str], str]) -> str:
+    """What NOTICE_RULES stands for: the text of a file that `read` gets by its path, or, if it
+    begins with `[[` or has more than one line, itself. Raises RulesError."""
+    if value.lstrip().startswith("[[") or "\n" in value.strip():
+        return value
+    try:
+        return read(value.strip())
+    except OSError as error:
+        raise RulesError(f"notice rules: can't read {value.strip()}: {error.strerror}") from error
+    except ValueError as error:
+        raise RulesError(f"notice rules: {value.strip()} is not UTF-8 text") from error
+
+
+def _tables(text: str) -> tuple[list[Any], list[str]]:
+    """The `[[rule]]` tables, and what else is wrong with the file."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RulesError(f"notice rules: not TOML: {error}") from error
+    tables = document.pop("rule", [])
+    problems = [f"notice rules: {name}: expected only [[rule]] at this level" for name in document]
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        return [], [*problems, "notice rules: rule: expected [[rule]], in double brackets"]
+    return tables, problems
+
+
+def _repetitions(rules: Sequence[Rule]) -> list[str]:
+    firsts = [rules.index(rule) + 1 for rule in rules]
+    return [
+        f"notice rule {number}: says the same as rule {first}; expected each once"
+        for number, first in enumerate(firsts, 1)
+        if first != number
+    ]
+
+
+_GLOBS = 'a list of globs, such as ["high-*", "gpu"]'
+_TAGS = 'a table of tag names and globs, such as {project = "atlas*"}'
+_ON = 'a list of events, such as ["FAILED"]'
+_ROOM = "the id of a Webex room"
+
+
+class _RuleReader:
+    """Reads one [[rule]] and notes every problem on the way; `rule` is good only without any."""
+
+    def __init__(self, number: int, table: dict[str, Any], default_room: str | None) -> None:
+        self.problems: list[str] = []
+        self._number = number
+        self._table = table
+        self._default_room = default_room
+
+    def rule(self) -> Rule:
+        known = Rule.__struct_fields__
+        for field in sorted(self._table.keys() - known):
+            self._note(field, f"no such field{_meant(field, known)}; expected {', '.join(known)}")
+        return Rule(
+            on=self._on(),
+            queues=self._globs("queues"),
+            jobs=self._globs("jobs"),
+            tags=self._tags(),
+            room=self._room(),
+        )
+
+    def _globs(self, field: str) -> frozenset[str]:
+        return self._texts(field, self._table.get(field, ["*"]), _GLOBS)
+
+    def _on(self) -> frozenset[str]:
+        if "on" not in self._table:
+            self._note("on", f"is missing; expected {_ON}")
+            return frozenset()
+        events = self._texts("on", self._table["on"], _ON)
+        for event in sorted(events.difference(EVENTS)):
+            said = f"{event!r} is no event{_meant(event.upper(), EVENTS)}"
+            self._note("on", f"{said}; expected of {', '.join(EVENTS)}")
+        return events
+
+    def _tags(self) -> dict[str, str]:
+        tags = self._table.get("tags", {})
+        if isinstance(tags, dict) and all(_is_text(glob) for glob in tags.values()):
+            return tags
+        self._note("tags", f"expected {_TAGS}")
+        return {}
+
+    def _room(self) -> str:
+        room = self._table.get("room", self._default_room)
+        if _is_text(room):
+            return str(room).strip()
+        if room is None:
+            self._note("room", f"is missing, and so is WEBEX_ROOM; expected {_ROOM} in either")
+        else:
+            self._note("room", f"expected {_ROOM}")
+        return ""
+
+    def _texts(self, field: str, value: object, expected: str) -> frozenset[str]:
+        if isinstance(value, list) and value and all(_is_text(item) for item in value):
+            return frozenset(value)
+        self._note(field, f"{'is empty; ' if value == [] else ''}expected {expected}")
+        return frozenset()
+
+    def _note(self, field: str, problem: str) -> None:
+        self.problems.append(f"notice rule {self._number}: {field}: {problem}")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.strip() != ""
+
+
+def _meant(word: str, known: Sequence[str]) -> str:
+    close = get_close_matches(word, known, n=1)
+    return f", did you mean {close[0]}?" if close else ""

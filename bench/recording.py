@@ -1,0 +1,239 @@
+"""The recorder on a local AWS: CPU of what it calls, its requests, and what they write.
+
+CPU is that of this process: the local AWS runs in another one.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from bench.report import Row, microseconds, times
+from bench.timing import cpu_seconds, in_turn
+from bench.workload import (
+    FIVE_EVENTS,
+    bodies,
+    chunks,
+    folded,
+    lives,
+    lives_through,
+    messages,
+    observations,
+    reader,
+)
+from chalicelib import clients
+from chalicelib.job import Job
+from chalicelib.job_table import Change, JobTable, StoredJob, job_attributes, job_key
+from chalicelib.message_queue import MessageQueue
+from chalicelib.notice_rules import Rules
+from chalicelib.recorder import Recorder, Tally
+from chalicelib.suspects import Suspects
+from local.aws import LocalAws
+
+_DEADLINE = 100.0
+"""Seconds that the recorder believes it has left."""
+
+
+class Stand:
+    """The recorder's real parts, with the app's own clients, on an emptied local AWS. Counts every
+    request by its operation."""
+
+    def __init__(self, aws: LocalAws) -> None:
+        aws.reset()
+        self.resources = aws.create_resources()
+        self.dynamodb, sqs = clients.dynamodb(), clients.sqs()
+        self.requests: Counter[str] = Counter()
+        self.table = JobTable(self.dynamodb, self.resources.jobs_table)
+        self._recorder = Recorder(
+            reader(),
+            self.table,
+            MessageQueue(sqs, self.resources.events_queue, self.resources.dead_letter_queue),
+            Suspects(self.dynamodb, self.resources.jobs_table),
+            Rules(()),
+            MessageQueue(
+                sqs, self.resources.notices_queue, self.resources.notices_dead_letter_queue
+            ),
+            self._check,
+        )
+        for client in (self.dynamodb, sqs):
+            client.meta.events.unregister("before-send", unique_id="bench")
+            client.meta.events.register("before-send", self._count, unique_id="bench")
+
+    def record(self, bodies: Sequence[str], batch: int) -> None:
+        for chunk in chunks(messages(bodies), batch):
+            self._recorder.record(chunk, lambda: _DEADLINE)
+
+    def items(self) -> list[dict[str, Any]]:
+        """The whole table."""
+        pages = self.dynamodb.get_paginator("scan").paginate(TableName=self.resources.jobs_table)
+        return [item for page in pages for item in page["Items"]]
+
+    def _check(self, tally: Tally) -> None:
+        """What is measured must have succeeded."""
+        assert tally.recorded + tally.unchanged == tally.received, tally
+
+    def _count(self, request: Any, **_: object) -> None:
+        self.requests[request.headers["X-Amz-Target"].decode().rpartition(".")[2]] += 1
+
+
+def save_rows(aws: LocalAws, records: int, rounds: int) -> Iterator[Row]:
+    """Known jobs saved again, over and over, in the recorder's way and in the usual one."""
+    stand = Stand(aws)
+    jobs = list(folded(observations(bodies(records))).values())
+    stand.table.save([Change(job, None, None) for job in jobs])
+    versions = dict.fromkeys((job.job_id for job in jobs), 1)
+
+    def saved() -> None:
+        stored = [StoredJob(job, versions[job.job_id]) for job in jobs]
+        outcomes = stand.table.save([Change(each.job, each, None) for each in stored])
+        assert set(outcomes.values()) == {"saved"}
+
+    def updated() -> None:
+        for job in jobs:
+            _update_item(stand, job, versions[job.job_id])
+
+    def timed(work: Callable[[], None]) -> float:
+        seconds = cpu_seconds(work)
+        versions.update({job_id: version + 1 for job_id, version in versions.items()})
+        return seconds / records
+
+    measured = in_turn(rounds, {"save": partial(timed, saved), "update": partial(timed, updated)})
+    yield Row(
+        "CPU to save one record, 25 a request",
+        microseconds(measured.seconds("save")),
+        f"{microseconds(measured.seconds('update'))} an UpdateItem each",
+        times(measured.ratio("save", "update")),
+    )
+
+
+def batch_rows(aws: LocalAws, jobs: int, rounds: int) -> Iterator[Row]:
+    """Whole lives recorded from nothing, in large batches and in small ones."""
+    given = bodies(jobs)
+
+    def recorded(batch: int) -> float:
+        stand = Stand(aws)
+        return cpu_seconds(lambda: stand.record(given, batch)) / len(given)
+
+    measured = in_turn(rounds, {str(batch): partial(recorded, batch) for batch in (500, 10)})
+    yield Row(
+        "events recorded in a second of CPU, batches of 500",
+        f"{1 / measured.seconds('500'):,.0f}",
+        f"{1 / measured.seconds('10'):,.0f} batches of 10",
+        times(measured.ratio("10", "500")),
+    )
+
+
+def request_rows(aws: LocalAws, jobs: int) -> Iterator[Row]:
+    """The requests for so many messages in one batch, and for the same ones by one."""
+    eventful = [life for life in lives(bodies(5 * jobs)).values() if len(life) > 1][:jobs]
+    deliveries = {
+        "new jobs": [first for first, *_ in eventful],
+        "known jobs' next events": [second for _, second, *_ in eventful],
+        "duplicates": [second for _, second, *_ in eventful],
+    }
+    together = _requests(Stand(aws), deliveries, batch=jobs)
+    one_by_one = _requests(Stand(aws), deliveries, batch=1)
+    for name, made in together.items():
+        several, single = made.total(), one_by_one[name].total()
+        operations = ", ".join(f"{count} {operation}" for operation, count in sorted(made.items()))
+        yield Row(
+            f"requests for {len(eventful)} {name}",
+            f"{several} ({operations})",
+            f"{single} one by one",
+            times(several / single),
+        )
+
+
+def write_unit_rows(aws: LocalAws, most: int, jobs: int) -> Iterator[Row]:
+    """What a life writes if every event comes alone, and if all come together."""
+    every = lives(bodies(jobs))
+    cases = {
+        "a job of five events": lives_through(FIVE_EVENTS, every, children=False)[:most],
+        "an array's child of four": lives_through(FIVE_EVENTS[1:], every, children=True)[:most],
+    }
+    for name, chosen in cases.items():
+        alone = _write_units(Stand(aws), [list(turn) for turn in zip(*chosen, strict=True)])
+        together = _write_units(Stand(aws), [[body for life in chosen for body in life]])
+        worst, best = alone.total() / len(chosen), together.total() / len(chosen)
+        yield Row(
+            f"write units of {name}, each event alone",
+            f"{worst:.3g} ({_by_part(alone, len(chosen))})",
+            f"{best:.3g} in one batch ({_by_part(together, len(chosen))})",
+            times(worst / best),
+        )
+
+
+def _update_item(stand: Stand, job: Job, version: int) -> None:
+    attributes = {**job_attributes(job), "version": {"N": str(version + 1)}}
+    stand.dynamodb.update_item(
+        TableName=stand.resources.jobs_table,
+        Key=job_key(job.job_id),
+        UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in attributes),
+        ConditionExpression="#version = :known",
+        ExpressionAttributeNames={f"#{name}": name for name in attributes},
+        ExpressionAttributeValues={
+            **{f":{name}": value for name, value in attributes.items()},
+            ":known": {"N": str(version)},
+        },
+    )
+
+
+def _requests(
+    stand: Stand, deliveries: dict[str, list[str]], batch: int
+) -> dict[str, Counter[str]]:
+    made: dict[str, Counter[str]] = {}
+    for name, delivered in deliveries.items():
+        stand.requests.clear()
+        stand.record(delivered, batch)
+        made[name] = stand.requests.copy()
+    return made
+
+
+# Write units. The local AWS bills a PartiQL statement at a flat unit, whatever it writes, but a
+# PutItem as DynamoDB does. So after each batch what it wrote is put into a twin of the table.
+
+
+def _by_part(units: Counter[str], lives: int) -> str:
+    return ", ".join(f"{count / lives:.3g} {part}" for part, count in units.most_common())
+
+
+def _write_units(stand: Stand, batches: Sequence[Sequence[str]]) -> Counter[str]:
+    """Of all these, in units; the name of a job queue is written once ever and not counted."""
+    twin = _twin(stand)
+    units: Counter[str] = Counter()
+    put: list[dict[str, Any]] = []
+    for batch in batches:
+        stand.record(batch, len(batch))
+        stored = stand.items()
+        for item in stored:
+            if item not in put and item["pk"]["S"] != "QUEUES":
+                units.update(_units_of_putting(stand, twin, item))
+        put = stored
+    return units
+
+
+def _units_of_putting(stand: Stand, table: str, item: dict[str, Any]) -> dict[str, Any]:
+    billed = stand.dynamodb.put_item(TableName=table, Item=item, ReturnConsumedCapacity="INDEXES")[
+        "ConsumedCapacity"
+    ]
+    indexes = billed.get("GlobalSecondaryIndexes", {})
+    what = "description" if item["sk"]["S"].startswith("SPEC#") else "table"
+    by_index = {name: index["CapacityUnits"] for name, index in indexes.items()}
+    return {what: billed["Table"]["CapacityUnits"], **by_index}
+
+
+def _twin(stand: Stand) -> str:
+    name = f"{stand.resources.jobs_table}-twin"
+    described: Any = stand.dynamodb.describe_table(TableName=stand.resources.jobs_table)["Table"]
+    kept = ("IndexName", "KeySchema", "Projection")
+    indexes: Any = [
+        {part: index[part] for part in kept} for index in described["GlobalSecondaryIndexes"]
+    ]
+    stand.dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=described["AttributeDefinitions"],
+        KeySchema=described["KeySchema"],
+        GlobalSecondaryIndexes=indexes,
+    )
+    return name

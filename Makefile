@@ -12,10 +12,10 @@ PY := .venv/bin/python
 LOCAL_AWS := AWS_ENDPOINT_URL=http://127.0.0.1:$(AWS_PORT) AWS_DEFAULT_REGION=us-east-1 \
              AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
 
-.PHONY: help run simulate send test check bench deploy token clean
+.PHONY: help run simulate send test check check-rules explain-rules bench deploy token webex-test clean
 
 help:  ## what there is to make
-	@sed -n 's/^\([a-z]*\):.*## /  make \1: /p' $(firstword $(MAKEFILE_LIST))
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(firstword $(MAKEFILE_LIST))
 
 run: .venv/made .venv-aws/made  ## all of it on this machine [PORT, AWS_PORT, STATE_DIR, SIMULATE=0]
 	@$(PY) -m local.run
@@ -50,6 +50,16 @@ token: .venv/made  ## makes an API token and shows it once [STAGE, NAME, QUEUES,
 	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m infra.token \
 	    --stage '$(STAGE)' --name '$(NAME)' \
 	    $(if $(QUEUES),--queues '$(QUEUES)') $(if $(filter 1,$(REPLACE)),--replace)
+
+webex-test: .venv/made  ## one test notice to the real Webex [ROOM, WEBEX_TOKEN or STAGE]
+	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m local.webex_test --room '$(ROOM)' \
+	    $(if $(STAGE),--stage '$(STAGE)')
+
+check-rules: .venv/made  ## whether the notice rules make sense [NOTICE_RULES, WEBEX_ROOM]
+	@$(PY) -m local.rules check
+
+explain-rules: .venv/made  ## which rules fire for an event, and the message [EVENT=file.json]
+	@$(PY) -m local.rules explain $(if $(EVENT),'$(EVENT)')
 
 clean:  ## forgets the local stack and what it recorded [STATE_DIR]
 	rm -rf '$(STATE_DIR)' .cache

@@ -22,6 +22,16 @@ def on_batch_events(event: SQSEvent) -> None:
     recorder.record(messages_in(event.to_dict()), seconds_left(event.context))
 
 
+@app.on_sqs_message(
+    queue=settings.notices_queue,
+    batch_size=100,
+    maximum_batching_window_in_seconds=settings.batch_window,
+    maximum_concurrency=2,
+)
+def on_notices(event: SQSEvent) -> None:
+    assembly.notifier().notify(messages_in(event.to_dict()), seconds_left(event.context))
+
+
 @app.authorizer(ttl_seconds=30)
 def authorize(request: AuthRequest) -> AuthResponse:
     return http.authorization(request, assembly.access())

@@ -1,64 +1,135 @@
 """Puts the parts together, each once and when first needed, so that a function loads only what it
-uses. The one module that knows all the others, the settings and the clients."""
+uses: what one function alone needs is imported where it is needed. The one module that knows all
+the others, the settings and the clients."""
 
 import os
 import time
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from aws_lambda_powertools.utilities.parameters import SecretsProvider
+import msgspec
 
 from chalicelib import clients
-from chalicelib.api.access import Access
-from chalicelib.api.health import Health
-from chalicelib.api.jobs import Jobs
-from chalicelib.errors import SettingsError
-from chalicelib.event import EventReader
-from chalicelib.events_queue import EventsQueue
+from chalicelib.dynamodb import Table
+from chalicelib.errors import SecretUnavailable, SettingsError
 from chalicelib.job_table import JobTable
-from chalicelib.recorder import Recorder
+from chalicelib.message_queue import MessageQueue
+from chalicelib.notice_rules import Rules, rules_text
 from chalicelib.settings import Settings
-from chalicelib.suspects import Suspects
-from chalicelib.telemetry import batch_reporter
 
-settings = Settings.from_environment(os.environ)
+if TYPE_CHECKING:
+    from chalicelib.api.access import Access
+    from chalicelib.api.health import Health
+    from chalicelib.api.jobs import Jobs
+    from chalicelib.notifier import Notifier
+    from chalicelib.recorder import Recorder
 
 _SECRET_SECONDS = 25
 """How long a changed secret may go unnoticed."""
 
+settings = Settings.from_environment(os.environ)
+rules = Rules.parse(
+    rules_text(settings.notice_rules, lambda path: Path(path).read_text(encoding="utf-8")),
+    settings.webex_room or None,
+    are_default=settings.notice_rules == Settings.default("notice_rules"),
+)
+
 
 @cache
-def recorder(own_account: str) -> Recorder:
+def recorder(own_account: str) -> "Recorder":
     """`own_account` is the one that the function runs in."""
+    from chalicelib.event import EventReader
+    from chalicelib.recorder import Recorder
+    from chalicelib.suspects import Suspects
+    from chalicelib.telemetry import batch_reporter
+
     account = settings.account_id or own_account
     if not account:
         raise SettingsError("ACCOUNT_ID is not set, and the function's ARN tells of no account")
     return Recorder(
-        EventReader(
-            settings.event_sources,
-            account,
-            settings.redact_patterns,
-        ),
+        EventReader(settings.event_sources, account, settings.redact_patterns),
         _job_table(),
         _events_queue(),
         Suspects(clients.dynamodb(), settings.jobs_table),
+        rules,
+        _notices_queue(),
         batch_reporter(settings.jobs_table),
     )
 
 
 @cache
-def access() -> Access:
-    secrets = SecretsProvider(boto3_client=clients.secrets_manager())
-    return Access(lambda: str(secrets.get(settings.secret_id, max_age=_SECRET_SECONDS)))
+def notifier() -> "Notifier":
+    from chalicelib.notice_ledger import NoticeLedger
+    from chalicelib.notice_text import NoticeText
+    from chalicelib.notifier import Notifier, Parts
+    from chalicelib.telemetry import notice_reporter
+    from chalicelib.webex import Webex
+
+    table = Table(clients.dynamodb(), settings.jobs_table)
+    parts = Parts(
+        jobs=_job_table(),
+        ledger=NoticeLedger(table, retention_days=settings.retention_days),
+        queue=_notices_queue(),
+        webex=Webex(settings.webex_api_url, _webex_token),
+        text=NoticeText(settings.time_zone, settings.public_url.rstrip("/")),
+        max_age_seconds=settings.notice_max_age.total_seconds(),
+    )
+    return Notifier(parts, notice_reporter(settings.jobs_table))
+
+
+def _webex_token() -> str:
+    from chalicelib.webex import Unauthorized, Unavailable
+
+    try:
+        return msgspec.json.decode(_secret()(), type=_WebexSecret).webex_token
+    except msgspec.DecodeError as error:
+        raise Unauthorized("the secret holds no webexToken") from error
+    except SecretUnavailable as error:
+        raise Unavailable("the secret can't be read", maybe_sent=False) from error
+
+
+class _WebexSecret(msgspec.Struct, rename="camel"):
+    webex_token: str
 
 
 @cache
-def jobs() -> Jobs:
+def access() -> "Access":
+    from chalicelib.api.access import Access
+
+    return Access(_secret())
+
+
+@cache
+def jobs() -> "Jobs":
+    from chalicelib.api.jobs import Jobs
+
     return Jobs(_job_table(), access().page_key)
 
 
 @cache
-def health() -> Health:
-    return Health([_job_table().answers, _events_queue().answers], time.monotonic)
+def health() -> "Health":
+    from chalicelib.api.health import Health
+
+    checks = [_job_table().answers, _events_queue().answers, _notices_queue().answers]
+    return Health(checks, time.monotonic)
+
+
+@cache
+def _secret() -> Callable[[], str]:
+    """Reads the secret's JSON, at most every `_SECRET_SECONDS`. Raises SecretUnavailable."""
+    from aws_lambda_powertools.utilities.parameters import GetParameterError, SecretsProvider
+
+    secrets = SecretsProvider(boto3_client=clients.secrets_manager())
+
+    def read() -> str:
+        try:
+            return str(secrets.get(settings.secret_id, max_age=_SECRET_SECONDS))
+        except GetParameterError as error:
+            raise SecretUnavailable(str(error)) from error
+
+    return read
 
 
 @cache
@@ -67,5 +138,10 @@ def _job_table() -> JobTable:
 
 
 @cache
-def _events_queue() -> EventsQueue:
-    return EventsQueue(clients.sqs(), settings.events_queue, settings.dead_letter_queue)
+def _events_queue() -> MessageQueue:
+    return MessageQueue(clients.sqs(), settings.events_queue, settings.dead_letter_queue)
+
+
+@cache
+def _notices_queue() -> MessageQueue:
+    return MessageQueue(clients.sqs(), settings.notices_queue, settings.notices_dead_letter_queue)

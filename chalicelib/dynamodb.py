@@ -68,7 +68,11 @@ class Table:
             try:
                 answer: Any = self.client.batch_get_item(RequestItems={self.name: request})
             except (ClientError, BotoCoreError) as error:
-                unread |= dict.fromkeys(map(key_of, chunk), _outcome_of(error))
+                outcome = _outcome_of(error)
+                if outcome is Outcome.REFUSED:
+                    # Keys are always well formed, so it is the wrong table: no item's fault.
+                    outcome = Outcome.OUTAGE
+                unread |= dict.fromkeys(map(key_of, chunk), outcome)
                 continue
             items += answer["Responses"].get(self.name, ())
             left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", ())

@@ -2,6 +2,7 @@
 
     BatchwatchError
     ├── SettingsError     at start: a variable is missing or makes no sense
+    ├── SecretUnavailable at use: Secrets Manager does not give the secret
     ├── MalformedEvent    a message can't be read: it is quarantined, its mates go on
     └── MessagesLeft      part of a batch isn't done: raised so that SQS delivers that part again
 
@@ -15,6 +16,10 @@ class BatchwatchError(Exception):
 
 class SettingsError(BatchwatchError):
     """Names the environment variable and the problem."""
+
+
+class SecretUnavailable(BatchwatchError):
+    """Says why Secrets Manager did not give the secret; nothing of what is in it."""
 
 
 class MalformedEvent(BatchwatchError):

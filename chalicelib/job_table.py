@@ -65,6 +65,10 @@ class Loaded(NamedTuple):
     jobs: dict[str, StoredJob]
     unread: dict[str, Outcome]
 
+    def job(self, job_id: str) -> Job | None:
+        stored = self.jobs.get(job_id)
+        return stored.job if stored else None
+
 
 class Change(NamedTuple):
     """A job to save over what was `stored` (None for a new one). `description` is the one that
@@ -209,6 +213,20 @@ class JobTable:
         answer = self._client.get_item(TableName=self._name, Key=description_key(job))
         record = answer["Item"]["record"]["S"] if "Item" in answer else "{}"
         return msgspec.json.decode(record, type=Description)
+
+    def children(self, root: str) -> Iterator[Job]:
+        """The children of an array, by index: one query for about a thousand."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._name,
+            KeyConditionExpression="pk = :root AND begins_with(sk, :children)",
+            ExpressionAttributeValues={
+                ":root": {"S": f"JOB#{root}"},
+                ":children": {"S": "CHILD#"},
+            },
+            ProjectionExpression="jobId, #record, #version",
+            ExpressionAttributeNames={"#record": "record", "#version": "version"},
+        )
+        return (_stored_job(item).job for page in pages for item in page["Items"])
 
     def queues(self) -> list[str]:
         """The names of the job queues that were ever heard of."""

@@ -3,6 +3,7 @@
 Region and partition (AWS, China, GovCloud) are those in the ARN of the job's queue.
 """
 
+import re
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -14,6 +15,9 @@ _CONSOLES = {
     "aws-us-gov": "https://{region}.console.amazonaws-us-gov.com",
 }
 
+_REGION = re.compile("[a-z0-9-]{1,40}")
+"""The ARN is what an event says; anything else in its place would be somebody else's address."""
+
 
 class _Console(NamedTuple):
     address: str
@@ -24,7 +28,9 @@ class _Console(NamedTuple):
         """None for a queue without an ARN, or in a partition whose console is not known."""
         _, partition, _, region, *_ = (*job.details.job_queue.split(":"), "", "", "")
         address = _CONSOLES.get(partition)
-        return cls(address.format(region=region), region) if address and region else None
+        if address is None or not _REGION.fullmatch(region):
+            return None
+        return cls(address.format(region=region), region)
 
 
 def console_link(job: Job) -> str | None:

@@ -4,7 +4,7 @@ Knows Lambda's event and context; nothing of what a body says.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from msgspec import Struct
 
@@ -17,18 +17,26 @@ class Message(Struct, frozen=True, eq=False):
     receipt_handle: str
     body: str
     receive_count: int = 1
+    sent_at: int | None = None
+    """When it was put on the queue; epoch milliseconds."""
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Self:
+        """From a record of Lambda's event, or from SQS's own, whose names begin with capitals."""
+        known = {name[0].lower() + name[1:]: value for name, value in record.items()}
+        attributes = known.get("attributes", {})
+        sent_at = attributes.get("SentTimestamp")
+        return cls(
+            message_id=known.get("messageId", ""),
+            receipt_handle=known.get("receiptHandle", ""),
+            body=known.get("body") or "",
+            receive_count=int(attributes.get("ApproximateReceiveCount", 1)),
+            sent_at=None if sent_at is None else int(sent_at),
+        )
 
 
 def messages_in(event: Mapping[str, Any]) -> list[Message]:
-    return [
-        Message(
-            message_id=record.get("messageId", ""),
-            receipt_handle=record.get("receiptHandle", ""),
-            body=record.get("body") or "",
-            receive_count=int(record.get("attributes", {}).get("ApproximateReceiveCount", 1)),
-        )
-        for record in event["Records"]
-    ]
+    return [Message.of(record) for record in event["Records"]]
 
 
 def seconds_left(context: Any) -> Callable[[], float]:

@@ -1,8 +1,9 @@
-"""A batch of messages becomes records: read, load, fold, save, settle.
+"""A batch of messages becomes records: read, load, fold, save, announce, settle.
 
-Every message ends one of three ways: its effect is stored, it lies in the dead-letter queue with
-a reason, or it comes again. Only the first two leave the events queue. A batch in which some must
-come again deletes the others itself and raises (docs/adr/0003-delete-then-raise.md).
+Every message ends one of three ways: its effect is stored and its notices are queued, it lies in
+the dead-letter queue with a reason, or it comes again. Only the first two leave the events queue.
+A batch in which some must come again deletes the others itself and raises
+(docs/adr/0003-delete-then-raise.md).
 
 Knows the order of the steps. What a message says is `event`'s, what a job is `job`'s, how they
 are stored `job_table`'s; the clock, the sleep and the dice are handed in.
@@ -15,15 +16,18 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.dynamodb import Outcome
 from chalicelib.errors import MalformedEvent, MessagesLeft
 from chalicelib.event import EventReader, OtherEvent
-from chalicelib.events_queue import EventsQueue
 from chalicelib.job import Description, Job, Observation
 from chalicelib.job_table import Change, JobTable, StoredJob
 from chalicelib.message import Message
+from chalicelib.message_queue import MessageQueue
+from chalicelib.notice import distinct, notices_for
+from chalicelib.notice_rules import Rules
 from chalicelib.suspects import Suspects
 
 TRUSTED_RECEIVES = 3
@@ -67,6 +71,7 @@ class Tally:
     quarantined: int = 0
     handed_back: int = 0
     conflicts: int = 0
+    notices: int = 0
     oldest_event: int | None = None
     reasons: set[str] = field(default_factory=set)
 
@@ -106,8 +111,10 @@ class Recorder:
         self,
         reader: EventReader,
         table: JobTable,
-        queue: EventsQueue,
+        queue: MessageQueue,
         suspects: Suspects,
+        rules: Rules,
+        notices: MessageQueue,
         report: Callable[[Tally], None],
         *,
         sleep: Callable[[float], None] = time.sleep,
@@ -117,6 +124,8 @@ class Recorder:
         self._table = table
         self._queue = queue
         self._suspects = suspects
+        self._rules = rules
+        self._notices = notices
         self._report = report
         self._sleep = sleep
         self._dice = dice
@@ -163,6 +172,7 @@ class Recorder:
                     told.setdefault(event.job_id, _Told()).add(message, event)
 
         saved = self._save(told, time_left, tally)
+        saved |= self._announce(told, saved, tally)
         _count(told, saved, tally)
         for job_id, outcome in saved.items():
             if outcome is Outcome.REFUSED:
@@ -198,17 +208,35 @@ class Recorder:
             self._sleep(max(delay for delay in delays if delay is not None))
         return outcomes
 
+    def _announce(
+        self, told: Mapping[str, _Told], saved: Mapping[str, Outcome], tally: Tally
+    ) -> dict[str, Outcome]:
+        """Queues what the rules want told of the saved jobs, also of a repeated event, for the
+        notifier knows what was told. Returns the jobs whose notices were not taken."""
+        wanted = {
+            job_id: [n for seen in of_job.observations for n in notices_for(seen, self._rules)]
+            for job_id, of_job in told.items()
+            if saved[job_id] is Outcome.SAVED
+        }
+        notices = distinct(notice for of_job in wanted.values() for notice in of_job)
+        unsent = self._notices.send([msgspec.json.encode(notice).decode() for notice in notices])
+        refused = {notices[position].key for position in unsent}
+        tally.notices += len(notices) - len(refused)
+        return {
+            job_id: Outcome.BUSY
+            for job_id, of_job in wanted.items()
+            if any(notice.key in refused for notice in of_job)
+        }
+
     def _handle_alone(
         self, messages: Sequence[Message], time_left: Callable[[], float], tally: Tally
     ) -> None:
         """Handles suspects one by one, those that no function died on first, and settles each
         before the next is touched."""
-        try:
-            deaths = self._suspects.deaths([message.message_id for message in messages])
-        except (ClientError, BotoCoreError):
-            self._settle(dict.fromkeys(messages, Outcome.OUTAGE), tally)
-            return
-        waiting = sorted(messages, key=lambda message: deaths[message.message_id])
+        deaths, unknown = self._suspects.deaths([message.message_id for message in messages])
+        self._settle({m: unknown[m.message_id] for m in messages if m.message_id in unknown}, tally)
+        known = [message for message in messages if message.message_id in deaths]
+        waiting = sorted(known, key=lambda message: deaths[message.message_id])
         for position, message in enumerate(waiting, 1):
             outcome = self._handle_suspect(message, deaths[message.message_id], time_left, tally)
             self._settle({message: outcome}, tally)

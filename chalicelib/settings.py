@@ -5,8 +5,11 @@ same table for people. Knows the environment's names and nothing of what is done
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chalicelib.errors import SettingsError
 from chalicelib.redaction import Redaction
@@ -24,14 +27,31 @@ class Settings:
     jobs_table: str = _setting("Name of the DynamoDB table.")
     events_queue: str = _setting("Name of the SQS queue that the EventBridge rule fills.")
     dead_letter_queue: str = _setting("Name of the SQS queue for messages that can't be recorded.")
+    notices_queue: str = _setting("Name of the SQS queue of what Webex rooms are to be told.")
+    notices_dead_letter_queue: str = _setting(
+        "Name of the SQS queue for notices that Webex will never take."
+    )
     account_id: str = _setting(
         "AWS account whose events are recorded; empty for the one that the function runs in.", ""
     )
-    secret_id: str = _setting("Name or ARN of the secret with apiTokens and pageKey.")
+    secret_id: str = _setting("Name or ARN of the secret with apiTokens, pageKey and webexToken.")
     event_sources: tuple[str, ...] = _setting("Accepted event sources, a comma list.", "aws.batch")
     batch_size: int = _setting("Most events in one invocation, 1 to 500.", "500")
     batch_window: int = _setting("Seconds to wait for a batch to fill, 1 to 300.", "5")
     retention_days: int = _setting("Days to keep a job after its end; 0 keeps for ever.", "0")
+    notice_rules: str = _setting(
+        "Who is told what: path of a TOML file, or its text.", "chalicelib/notices.toml"
+    )
+    webex_room: str = _setting(
+        "Id of the Webex room of rules that name none; empty with the default rules: no notices.",
+        "",
+    )
+    webex_api_url: str = _setting("Webex's API.", "https://webexapis.com/v1")
+    notice_max_age: timedelta = _setting(
+        "What happened longer ago than this when it is first heard of is not told.", "24h"
+    )
+    time_zone: ZoneInfo = _setting("IANA time zone of the times in messages.", "UTC")
+    public_url: str = _setting("Address of the API with its stage, for links in messages.", "")
     redact_patterns: Redaction = _setting("Further regular expressions to redact, one a line.", "")
 
     @classmethod
@@ -44,6 +64,13 @@ class Settings:
         settings._check("RETENTION_DAYS", 0 <= settings.retention_days <= 36_500, "0 to 36500")
         settings._check("EVENT_SOURCES", bool(settings.event_sources), "at least one source")
         return settings
+
+    @classmethod
+    def default(cls, field: str) -> str | None:
+        """The text that stands for a variable that is not set."""
+        (found,) = (one for one in dataclasses.fields(cls) if one.name == field)
+        default: str | None = found.metadata["default"]
+        return default
 
     def _check(self, variable: str, holds: bool, expected: str) -> None:
         if not holds:
@@ -61,9 +88,26 @@ def _value(field: "dataclasses.Field[Any]", environment: Mapping[str, str]) -> A
         raise SettingsError(f"{variable} can't be read: {error}") from error
 
 
+def _duration(text: str) -> timedelta:
+    found = re.fullmatch(r"(\d{1,9}) ?([smhd]?)", text)
+    if not found:
+        raise ValueError(f"{text!r} is not like 90m, 24h or 7d; without a unit it is in seconds")
+    units = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+    return timedelta(**{units[found[2]]: int(found[1])})
+
+
+def _time_zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError(f"{text!r} is not an IANA time zone such as Europe/Berlin") from error
+
+
 _PARSERS: dict[Any, Any] = {
     str: str,
     int: int,
+    timedelta: _duration,
+    ZoneInfo: _time_zone,
     tuple[str, ...]: lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
     Redaction: lambda text: Redaction(text.splitlines()),
 }

@@ -4,55 +4,70 @@ A message that kills its function (memory, deadline) leaves no trace of its own:
 again. So a message that came often is handled alone, between two marks in the table: one before,
 taken away after any outcome. A mark that is still there when the message comes again is a death.
 
+Unless it comes soon: a dead function gives nothing back, so its messages stay hidden for as long
+as the queue hides them. One that comes again before was given back by a function that lived, but
+could not reach the table any more; or another function has it at this moment.
+
 Knows the marks and nothing of what the messages say.
 """
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from chalicelib.dynamodb import Item, Outcome, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_READS = 100
-"""DynamoDB's limit of keys in one BatchGetItem."""
+HIDDEN_SECONDS = 450
+"""A message comes again later than this if its function died, and sooner if it was given back:
+between the longest `hand_back_delay` of `recorder` and the VisibilityTimeout of the events queue
+(infra/resources.json) less the function's timeout and batching window."""
 _KEPT_SECONDS = 15 * 86_400
 """A day longer than a message can stay in the queue."""
 
 
 class Suspects:
-    """Raises botocore's errors: without its mark a suspect must not be touched."""
-
     def __init__(
         self, client: "DynamoDBClient", table: str, *, clock: Callable[[], float] = time.time
     ) -> None:
-        self._client = client
-        self._table = table
+        self._table = Table(client, table)
         self._clock = clock
 
-    def deaths(self, message_ids: Sequence[str]) -> dict[str, int]:
-        """How often a function died on each message, handled alone."""
-        deaths = dict.fromkeys(message_ids, 0)
-        keys = [_key(message_id) for message_id in deaths]
-        for start in range(0, len(keys), _READS):
-            chunk = keys[start : start + _READS]
-            request: Any = {self._table: {"Keys": chunk, "ConsistentRead": True}}
-            while request:
-                answer = self._client.batch_get_item(RequestItems=request)
-                for item in answer["Responses"].get(self._table, ()):
-                    deaths[item["pk"]["S"].removeprefix("MESSAGE#")] = int(item["deaths"]["N"])
-                request = answer.get("UnprocessedKeys")
-        return deaths
+    def deaths(self, message_ids: Sequence[str]) -> tuple[dict[str, int], dict[str, Outcome]]:
+        """How often a function died on each message, handled alone; and of those whose mark could
+        not be read, why."""
+        keys = [_key(message_id) for message_id in dict.fromkeys(message_ids)]
+        attributes = ("pk", "deaths", "markedAt")
+        items, unread = self._table.read(keys, attributes=attributes, consistent=True)
+        unknown = {_message_id(pk): outcome for (pk, _), outcome in unread.items()}
+        deaths = {message_id: 0 for message_id in message_ids if message_id not in unknown}
+        deaths |= {_message_id(item["pk"]["S"]): self._deaths(item) for item in items}
+        return deaths, unknown
 
     def mark(self, message_id: str, deaths: int) -> None:
-        """Counts the death that is to come, unless `clear` takes it back."""
-        expires = int(self._clock()) + _KEPT_SECONDS
-        marks = {"deaths": {"N": str(deaths)}, "expiresAt": {"N": str(expires)}}
-        self._client.put_item(TableName=self._table, Item=_key(message_id) | marks)
+        """Counts the death that is to come, unless `clear` takes it back.
+
+        Raises botocore's errors, like `clear`: without its mark a suspect must not be touched.
+        """
+        now = int(self._clock())
+        counts = {"deaths": deaths, "markedAt": now, "expiresAt": now + _KEPT_SECONDS}
+        item = _key(message_id) | {name: {"N": str(count)} for name, count in counts.items()}
+        self._table.client.put_item(TableName=self._table.name, Item=item)
 
     def clear(self, message_id: str) -> None:
-        self._client.delete_item(TableName=self._table, Key=_key(message_id))
+        self._table.client.delete_item(TableName=self._table.name, Key=_key(message_id))
+
+    def _deaths(self, mark: Item) -> int:
+        """Without the last one, if that can't have been a death."""
+        age = self._clock() - int(mark["markedAt"]["N"])
+        return int(mark["deaths"]["N"]) - (age < HIDDEN_SECONDS)
 
 
-def _key(message_id: str) -> dict[str, Any]:
+def _key(message_id: str) -> Item:
     return {"pk": {"S": f"MESSAGE#{message_id}"}, "sk": {"S": "MARK"}}
+
+
+def _message_id(pk: str) -> str:
+    return pk.removeprefix("MESSAGE#")

@@ -6,12 +6,15 @@ environment value.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from chalicelib.recorder import Tally
+if TYPE_CHECKING:
+    from chalicelib.notifier import NoticeTally
+    from chalicelib.recorder import Tally
 
 logger = Logger(service="batchwatch")
 """The parent of every module's `batchwatch.…` logger: JSON lines on standard output."""
@@ -21,12 +24,12 @@ _REASONS_LOGGED = 5
 
 def batch_reporter(
     table_name: str, clock: Callable[[], float] = time.time
-) -> Callable[[Tally], None]:
-    """Reports a batch in the log and as metrics, which carry the table's name as `service`."""
+) -> Callable[["Tally"], None]:
+    """Reports a batch of events; its metrics carry the table's name as `service`."""
     metrics = Metrics(namespace="batchwatch", service=table_name)
 
-    def report(tally: Tally) -> None:
-        figures = {
+    def report(tally: "Tally") -> None:
+        counts = {
             "Received": tally.received,
             "Recorded": tally.recorded,
             "Unchanged": tally.unchanged,
@@ -34,15 +37,49 @@ def batch_reporter(
             "Quarantined": tally.quarantined,
             "HandedBack": tally.handed_back,
             "Conflicts": tally.conflicts,
+            "NoticesQueued": tally.notices,
         }
-        for name, count in figures.items():
-            metrics.add_metric(name, MetricUnit.Count, count)
+        ages: dict[str, int] = {}
         if tally.oldest_event is not None:
-            figures["OldestEventAge"] = max(0, round(clock() - tally.oldest_event / 1000))
-            metrics.add_metric("OldestEventAge", MetricUnit.Seconds, figures["OldestEventAge"])
-        metrics.flush_metrics()
-        fields = {name[0].lower() + name[1:]: count for name, count in figures.items()}
+            ages["OldestEventAge"] = max(0, round(clock() - tally.oldest_event / 1000))
         reasons = sorted(tally.reasons)[:_REASONS_LOGGED]
-        logger.info("batch_recorded", extra=fields | ({"reasons": reasons} if reasons else {}))
+        _report(metrics, "batch_recorded", counts, ages, {"reasons": reasons} if reasons else {})
 
     return report
+
+
+def notice_reporter(table_name: str) -> "Callable[[NoticeTally], None]":
+    """Reports a batch of notices, likewise."""
+    metrics = Metrics(namespace="batchwatch", service=table_name)
+
+    def report(tally: "NoticeTally") -> None:
+        counts = {
+            "NoticesReceived": tally.received,
+            "NoticesTold": tally.told,
+            "WebexMessages": tally.messages,
+            "NoticesSkipped": tally.skipped,
+            "NoticesRepeated": tally.repeated,
+            "NoticesQuarantined": tally.quarantined,
+            "NoticesHandedBack": tally.handed_back,
+            "WebexUnauthorized": tally.unauthorized,
+        }
+        trouble = {"trouble": tally.trouble} if tally.trouble else {}
+        _report(metrics, "notices_told", counts, {}, trouble)
+
+    return report
+
+
+def _report(
+    metrics: Metrics,
+    event: str,
+    counts: Mapping[str, int],
+    seconds: Mapping[str, int],
+    fields: Mapping[str, object],
+) -> None:
+    for name, count in counts.items():
+        metrics.add_metric(name, MetricUnit.Count, count)
+    for name, age in seconds.items():
+        metrics.add_metric(name, MetricUnit.Seconds, age)
+    metrics.flush_metrics()
+    figures = {name[0].lower() + name[1:]: figure for name, figure in {**counts, **seconds}.items()}
+    logger.info(event, extra=figures | dict(fields))

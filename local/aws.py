@@ -43,6 +43,8 @@ class Resources:
     jobs_table: str
     events_queue: str
     dead_letter_queue: str
+    notices_queue: str
+    notices_dead_letter_queue: str
     undeliverable_queue: str
     secret_id: str
     rule: str
@@ -54,6 +56,8 @@ class Resources:
             jobs_table=outputs["JobsTable"],
             events_queue=outputs["EventsQueue"],
             dead_letter_queue=outputs["DeadLetterQueue"],
+            notices_queue=outputs["NoticesQueue"],
+            notices_dead_letter_queue=outputs["NoticesDeadLetterQueue"],
             undeliverable_queue=outputs["UndeliverableQueue"],
             secret_id=outputs["SecretId"],
             rule=outputs["Rule"],
@@ -67,6 +71,8 @@ class Resources:
             "JOBS_TABLE": self.jobs_table,
             "EVENTS_QUEUE": self.events_queue,
             "DEAD_LETTER_QUEUE": self.dead_letter_queue,
+            "NOTICES_QUEUE": self.notices_queue,
+            "NOTICES_DEAD_LETTER_QUEUE": self.notices_dead_letter_queue,
             "SECRET_ID": self.secret_id,
             "EVENT_SOURCES": "aws.batch,batchwatch.simulated",
         }

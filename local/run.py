@@ -1,6 +1,7 @@
 """`make run`: batchwatch on this machine as it is in AWS, fed with simulated jobs.
 
     ministack      the local AWS with both stacks    its log: STATE_DIR/aws.log
+    Webex          a stand-in, with its page         threads of this process
     chalice local  the HTTP API                      its log: STATE_DIR/api.log
     feed           simulated jobs, through the rule  a thread of this process
 
@@ -25,13 +26,14 @@ from typing import NoReturn, Self
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.errors import InfraError
+from local import webex
 from local.api import Api
 from local.aws import ROOT, STAGE, LocalAws
 from local.package import package
-from local.ports import is_taken
+from local.ports import free_port, is_taken
 from local.process import LocalError
 from local.simulate import feed
-from local.stacks import create_app, kept_token
+from local.stacks import create_app, kept_token, put_webex_token
 
 TURN_SECONDS = 0.5
 PROGRESS_TURNS = 10
@@ -44,14 +46,23 @@ class Options:
 
     port: int
     aws_port: int
+    webex_port: int
+    webex_api_url: str
+    webex_token: str
+    webex_room: str
     state_dir: Path
     simulate: bool
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Another Webex than the stand-in (WEBEX_API_URL) needs a token and a room of its own."""
         return cls(
             port=_free_port(environment, "PORT", "8000"),
             aws_port=_free_port(environment, "AWS_PORT", "4566"),
+            webex_port=_webex_port(environment),
+            webex_api_url=environment.get("WEBEX_API_URL", ""),
+            webex_token=environment.get("WEBEX_TOKEN") or webex.TOKEN,
+            webex_room=environment.get("WEBEX_ROOM") or webex.ROOM,
             state_dir=Path(environment.get("STATE_DIR") or ROOT / ".state"),
             simulate=environment.get("SIMULATE") != "0",
         )
@@ -64,6 +75,14 @@ def _free_port(environment: Mapping[str, str], variable: str, default: str) -> i
     if is_taken(int(value)):
         raise LocalError(f"port {value} is taken: choose another one with {variable}=")
     return int(value)
+
+
+def _webex_port(environment: Mapping[str, str]) -> int:
+    """The one after the API's, if nobody says otherwise and nobody has it."""
+    if environment.get("WEBEX_PORT"):
+        return _free_port(environment, "WEBEX_PORT", "")
+    next_port = _free_port(environment, "PORT", "8000") + 1
+    return free_port() if is_taken(next_port) else next_port
 
 
 class Feed(threading.Thread):
@@ -97,8 +116,14 @@ def run(options: Options) -> None:
         print("Starting the local AWS …", flush=True)
         aws = parts.enter_context(LocalAws(options.aws_port, options.state_dir))
         resources = aws.create_resources()
+        rooms = parts.enter_context(local_webex(options)) if not options.webex_api_url else None
+        put_webex_token(aws, resources.secret_id, options.webex_token)
         print("Packaging the app, if it has changed …", flush=True)
-        create_app(aws, package(STAGE, aws.environment_for(os.environ)))
+        functions = {
+            "WEBEX_API_URL": rooms.api_url if rooms else options.webex_api_url,
+            "WEBEX_ROOM": options.webex_room,
+        }
+        create_app(aws, package(STAGE, aws.environment_for(os.environ)), functions)
         token = kept_token(aws, resources.secret_id, options.state_dir / "token")
         api = parts.enter_context(Api(options.port, aws, token, options.state_dir / "api.log"))
         checks = [aws.check, api.check]
@@ -107,7 +132,8 @@ def run(options: Options) -> None:
             jobs.start()
             parts.callback(jobs.stop)
             checks.append(jobs.check)
-        print(welcome(api.url, aws.endpoint, token, options.state_dir), flush=True)
+        webex_url = rooms.page_url if rooms else options.webex_api_url
+        print(welcome(api.url, aws.endpoint, webex_url, token, options.state_dir), flush=True)
         watch(api, checks)
 
 
@@ -129,10 +155,15 @@ def progress(api: Api) -> str:
         return str(error)
 
 
-def welcome(api: str, aws: str, token: str, state_dir: Path) -> str:
+def local_webex(options: Options) -> webex.WebexServer:
+    return webex.WebexServer(options.webex_port, state_file=options.state_dir / "webex.json")
+
+
+def welcome(api: str, aws: str, webex_url: str, token: str, state_dir: Path) -> str:
     curl = f"curl -s -H 'Authorization: Bearer {token}'"
     return f"""
 API        {api}
+Webex      {webex_url}
 local AWS  {aws}
 token      {token}
 logs       {state_dir}

@@ -5,6 +5,7 @@ what it does.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from infra.stack import deploy_stack
@@ -16,8 +17,9 @@ BUCKET = "batchwatch-local-packages"
 TOKEN_NAME = "local"
 
 
-def create_app(aws: LocalAws, package: Path) -> None:
-    """Creates the app's stack from a package (local.package), or brings it up to date."""
+def create_app(aws: LocalAws, package: Path, environment: Mapping[str, str] | None = None) -> None:
+    """Creates the app's stack from a package (local.package), or brings it up to date. The
+    functions get `environment` over what .chalice/config.json gives them."""
     s3 = aws.client("s3")
     key = f"{package.name}.zip"
     s3.create_bucket(Bucket=BUCKET)
@@ -26,6 +28,7 @@ def create_app(aws: LocalAws, package: Path) -> None:
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = {"Bucket": BUCKET, "Key": key}
+            resource["Properties"]["Environment"]["Variables"] |= environment or {}
     deploy_stack(
         aws.client("cloudformation"),
         f"batchwatch-{STAGE}",
@@ -43,3 +46,12 @@ def kept_token(aws: LocalAws, secret_id: str, file: Path) -> str:
     token = file.read_text()
     allow_token(aws.secretsmanager, secret_id, TOKEN_NAME, token, ["*"], replace=True)
     return token
+
+
+def put_webex_token(aws: LocalAws, secret_id: str, token: str) -> None:
+    """Puts the bot's token into the secret, beside what is there."""
+    value = aws.secretsmanager.get_secret_value(SecretId=secret_id)["SecretString"]
+    secret = json.loads(value)
+    if secret["webexToken"] != token:
+        changed = json.dumps(secret | {"webexToken": token})
+        aws.secretsmanager.put_secret_value(SecretId=secret_id, SecretString=changed)

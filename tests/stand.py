@@ -16,15 +16,18 @@ from botocore.config import Config
 
 from chalicelib.errors import MessagesLeft
 from chalicelib.event import EventReader
-from chalicelib.events_queue import EventsQueue
 from chalicelib.job import Job
 from chalicelib.job_table import JobTable
 from chalicelib.message import Message
+from chalicelib.message_queue import MessageQueue
+from chalicelib.notice_rules import Rules
 from chalicelib.recorder import Recorder, Tally
 from chalicelib.redaction import Redaction
 from chalicelib.suspects import Suspects
 from local.aws import LocalAws, Resources
 from tests.builders import ACCOUNT, SOURCE, a_message
+
+SILENT = Rules(())
 
 
 class Stand:
@@ -40,6 +43,7 @@ class Stand:
         sleep: Callable[[float], None] = lambda seconds: None,
         clock: Callable[[], float] = time.time,
         tries: int = 1,
+        rules: Rules = SILENT,
     ) -> None:
         self.aws = aws
         self.resources = resources
@@ -47,13 +51,16 @@ class Stand:
         self.tallies: list[Tally] = []
         self._endpoint = endpoint or aws.endpoint
         self._tries = tries
-        dynamodb, sqs = self._client("dynamodb"), self._client("sqs")
+        self.dynamodb, self.sqs = self._client("dynamodb"), self._client("sqs")
+        dynamodb, sqs = self.dynamodb, self.sqs
         self.table = JobTable(dynamodb, resources.jobs_table, retention_days=retention_days)
         self.recorder = Recorder(
             EventReader(("aws.batch", SOURCE), ACCOUNT, Redaction()),
             self.table,
-            EventsQueue(sqs, resources.events_queue, resources.dead_letter_queue),
+            MessageQueue(sqs, resources.events_queue, resources.dead_letter_queue),
             Suspects(dynamodb, resources.jobs_table, clock=clock),
+            rules,
+            MessageQueue(sqs, resources.notices_queue, resources.notices_dead_letter_queue),
             self.tallies.append,
             sleep=sleep,
         )
@@ -135,13 +142,13 @@ class Stand:
         while found := self.aws.sqs.receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
         ).get("Messages"):
-            letters += found
+            letters += map(dict, found)
         return letters
 
     def _client(self, service: str) -> Any:
         config = Config(
             connect_timeout=2,
-            read_timeout=2,
+            read_timeout=10,
             retries={"mode": "standard", "total_max_attempts": self._tries},
             max_pool_connections=16,
         )

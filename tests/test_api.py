@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from local.aws import LocalAws, Resources
 from tests.api import Api
 from tests.builders import NOON, a_body, a_job_id, an_attempt
 
@@ -297,3 +298,13 @@ def test_a_bad_parameter_is_a_400_that_names_it(api: Api, query: str, message: s
     assert answer.status == 400
     assert answer.body["Code"] == "BadRequestError"
     assert message in answer.body["Message"]
+
+
+def test_without_its_table_a_route_says_so(api: Api, aws: LocalAws, resources: Resources) -> None:
+    aws.dynamodb.delete_table(TableName=resources.jobs_table)
+
+    answer = api.get("/jobs/4c75")
+
+    assert answer.status == 503
+    assert answer.body["Code"] == "ServiceUnavailableError"
+    assert api.get("/health", token=None) == (503, {"status": "failing"})

@@ -87,6 +87,8 @@ def test_a_new_stage_is_production_under_another_name(chalice: Path) -> None:
         "EVENTS_QUEUE": "batchwatch-trial-events",
         "EVENT_SOURCES": "aws.batch",
         "JOBS_TABLE": "batchwatch-trial-jobs",
+        "NOTICES_DEAD_LETTER_QUEUE": "batchwatch-trial-notices-dead-letters",
+        "NOTICES_QUEUE": "batchwatch-trial-notices",
         "SECRET_ID": "batchwatch-trial",
     }
     for function in stage_of(chalice, "trial")["lambda_functions"].values():

@@ -44,7 +44,15 @@ def test_a_log_stream_is_linked_in_its_group() -> None:
     assert str(link).endswith("#logsV2:log-groups/log-group/$252Fmy$252Fgroup/log-events/a$252Fb")
 
 
-@pytest.mark.parametrize("queue", ["q", "arn:aws-moon:batch:m-1:1:job-queue/q"])
+@pytest.mark.parametrize(
+    "queue",
+    [
+        "q",
+        "arn:aws-moon:batch:m-1:1:job-queue/q",
+        "arn:aws:batch:evil.com?:1:job-queue/q",
+        "arn:aws:batch::1:job-queue/q",
+    ],
+)
 def test_without_a_known_console_there_is_no_link(queue: str) -> None:
     job = a_job(queue, log_stream_name="a")
 

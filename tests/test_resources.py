@@ -85,17 +85,26 @@ def test_a_queue_is_encrypted_by_sqs_and_keeps_messages_for_two_weeks(queue: str
     assert properties(queue)["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
-def test_a_message_stays_invisible_for_six_times_the_functions_timeout() -> None:
+@pytest.mark.parametrize(
+    ("queue", "function"), [("EventsQueue", "on_batch_events"), ("NoticesQueue", "on_notices")]
+)
+def test_a_message_stays_invisible_for_six_times_the_functions_timeout(
+    queue: str, function: str
+) -> None:
     config = json.loads((ROOT / ".chalice" / "config.json").read_text())
-    timeout = config["lambda_functions"]["on_batch_events"]["lambda_timeout"]
+    timeout = config["lambda_functions"][function]["lambda_timeout"]
 
-    assert properties("EventsQueue")["VisibilityTimeout"] == 6 * timeout
+    assert properties(queue)["VisibilityTimeout"] == 6 * timeout
 
 
-def test_an_outage_puts_no_healthy_message_aside() -> None:
-    redrive = properties("EventsQueue")["RedrivePolicy"]
+@pytest.mark.parametrize(
+    ("queue", "dead_letters"),
+    [("EventsQueue", "DeadLetterQueue"), ("NoticesQueue", "NoticesDeadLetterQueue")],
+)
+def test_an_outage_puts_no_healthy_message_aside(queue: str, dead_letters: str) -> None:
+    redrive = properties(queue)["RedrivePolicy"]
 
-    assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
+    assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": [dead_letters, "Arn"]}
     assert redrive["maxReceiveCount"] == 1000
 
 
@@ -242,7 +251,7 @@ def test_an_alarm_says_what_to_do_and_to_whom(alarm: str) -> None:
     }
 
 
-def test_there_is_an_alarm_for_each_way_to_lose_sight_of_an_event() -> None:
+def test_there_is_an_alarm_for_each_way_to_lose_sight_of_an_event_or_a_notice() -> None:
     watched = {
         (properties(alarm)["MetricName"], json.dumps(properties(alarm)["Dimensions"][0]["Value"]))
         for alarm in of_type("AWS::CloudWatch::Alarm")
@@ -256,6 +265,12 @@ def test_there_is_an_alarm_for_each_way_to_lose_sight_of_an_event() -> None:
         ),
         ("ApproximateAgeOfOldestMessage", '{"Fn::GetAtt": ["EventsQueue", "QueueName"]}'),
         ("FailedInvocations", '{"Ref": "BatchEventsRule"}'),
+        (
+            "ApproximateNumberOfMessagesVisible",
+            '{"Fn::GetAtt": ["NoticesDeadLetterQueue", "QueueName"]}',
+        ),
+        ("ApproximateAgeOfOldestMessage", '{"Fn::GetAtt": ["NoticesQueue", "QueueName"]}'),
+        ("WebexUnauthorized", '{"Ref": "JobsTable"}'),
     }
 
 

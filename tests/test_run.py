@@ -29,10 +29,11 @@ class Run:
 
     def __init__(self, state_dir: Path):
         self.output = state_dir.with_suffix(".out")
-        self.port, self.aws_port = free_port(), free_port()
+        self.port, self.aws_port, self.webex_port = free_port(), free_port(), free_port()
         environment = {
             "PORT": str(self.port),
             "AWS_PORT": str(self.aws_port),
+            "WEBEX_PORT": str(self.webex_port),
             "STATE_DIR": str(state_dir),
             "SIMULATE": "0",
         }
@@ -153,7 +154,7 @@ def test_a_part_that_dies_is_told_with_the_end_of_its_log(tmp_path: Path) -> Non
     assert not still_running(processes)
 
 
-@pytest.mark.parametrize("variable", ["PORT", "AWS_PORT"])
+@pytest.mark.parametrize("variable", ["PORT", "AWS_PORT", "WEBEX_PORT"])
 def test_a_taken_port_is_told_in_one_line(variable: str, tmp_path: Path) -> None:
     with socket.create_server((LOOPBACK, 0)) as other:
         taken = other.getsockname()[1]

@@ -12,6 +12,8 @@ _REQUIRED = {
     "JOBS_TABLE": "jobs",
     "EVENTS_QUEUE": "events",
     "DEAD_LETTER_QUEUE": "dead-letters",
+    "NOTICES_QUEUE": "notices",
+    "NOTICES_DEAD_LETTER_QUEUE": "notices-dead-letters",
     "SECRET_ID": "secret",
 }
 
@@ -30,6 +32,15 @@ def test_lists_are_read() -> None:
 
     assert settings.event_sources == ("aws.batch", "x")
     assert settings.redact_patterns.text("acme-17 zoo") == "REDACTED REDACTEDoo"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("24h", 86_400), ("90 m", 5_400), ("7d", 604_800), ("60", 60), ("5s", 5)]
+)
+def test_durations_have_units(text: str, seconds: int) -> None:
+    settings = Settings.from_environment(_REQUIRED | {"NOTICE_MAX_AGE": text})
+
+    assert settings.notice_max_age.total_seconds() == seconds
 
 
 @pytest.mark.parametrize("variable", _REQUIRED)
@@ -54,6 +65,9 @@ def test_a_missing_variable_is_named(variable: str, value: str | None) -> None:
         ("REDACT_PATTERNS", "("),
         ("REDACT_PATTERNS", ".*"),
         ("EVENT_SOURCES", ","),
+        ("NOTICE_MAX_AGE", "a day"),
+        ("TIME_ZONE", "Berlin"),
+        ("TIME_ZONE", "../etc/passwd"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(variable: str, value: str) -> None:

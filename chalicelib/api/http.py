@@ -13,6 +13,7 @@ from chalicelib.api.access import Access, Scope
 from chalicelib.api.health import Health
 from chalicelib.api.jobs import NoSuchJob
 from chalicelib.api.parameters import BadParameter
+from chalicelib.errors import SecretUnavailable
 
 _log = logging.getLogger("batchwatch.http")
 
@@ -43,9 +44,9 @@ def answer(
         return _refusal(HTTPStatus.BAD_REQUEST, "BadRequestError", str(error))
     except NoSuchJob as error:
         return _refusal(HTTPStatus.NOT_FOUND, "NotFoundError", str(error))
-    except (ClientError, BotoCoreError) as error:
-        _log.error("storage_failed", extra={"error": str(error)})
-        text = "the job table does not answer; try again in a moment"
+    except (SecretUnavailable, ClientError, BotoCoreError) as error:
+        _log.error("answer_failed", extra={"error": str(error)})
+        text = "the job table or the secret does not answer; try again in a moment"
         return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailableError", text)
 
 

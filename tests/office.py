@@ -1,0 +1,145 @@
+"""Notifiers with their real parts: the local AWS's table and queues, and the stand-in Webex.
+
+Time is the test's: leases, pauses and ages go by `Office.now`, and what would wait hidden in the
+queue comes again at once when `deliver` is called.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from chalicelib.dynamodb import Table
+from chalicelib.errors import MessagesLeft
+from chalicelib.message import Message
+from chalicelib.message_queue import MessageQueue
+from chalicelib.notice_ledger import NoticeLedger
+from chalicelib.notice_rules import Rules
+from chalicelib.notice_text import NoticeText
+from chalicelib.notifier import NoticeTally, Notifier, Parts
+from chalicelib.webex import Webex
+from local.aws import LocalAws, Resources
+from local.webex import ROOM, TOKEN, WebexServer
+from tests.builders import NOON
+from tests.stand import Stand
+
+ALL_ENDS = '[[rule]]\non = ["SUCCEEDED", "FAILED", "RUNNING"]'
+
+
+class Killed(BaseException):
+    """The process died here: nothing of it runs any more."""
+
+
+class Office:
+    """A recorder, and as many notifiers as a test wants, around one clock."""
+
+    def __init__(
+        self, aws: LocalAws, resources: Resources, webex: WebexServer, rules: str = ALL_ENDS
+    ) -> None:
+        self.webex = webex
+        self.now = NOON / 1000
+        self.tallies: list[NoticeTally] = []
+        self.stand = Stand(aws, resources, rules=Rules.parse(rules, ROOM))
+        self._aws = aws
+        self._resources = resources
+        self._url = aws.queue_url(resources.notices_queue)
+        self._seen: dict[str, Message] = {}
+
+    def notifier(self, on_request: Callable[[], None] | None = None) -> Notifier:
+        """Another one, as another function would have it. `on_request` is called before each of
+        its requests to AWS, and after each answer."""
+        stand = Stand(self._aws, self._resources)
+        if on_request:
+            for client in (stand.dynamodb, stand.sqs):
+                client.meta.events.register("before-send", lambda **_: on_request())
+                client.meta.events.register("after-call", lambda **_: on_request())
+        resources = self._resources
+        parts = Parts(
+            jobs=stand.table,
+            ledger=NoticeLedger(Table(stand.dynamodb, resources.jobs_table)),
+            queue=MessageQueue(
+                stand.sqs, resources.notices_queue, resources.notices_dead_letter_queue
+            ),
+            webex=Webex(self.webex.api_url, lambda: TOKEN),
+            text=NoticeText(ZoneInfo("UTC")),
+            max_age_seconds=86_400,
+            clock=lambda: self.now,
+            sleep=lambda seconds: None,
+        )
+        return Notifier(parts, self.tallies.append)
+
+    def deliver(self, notifier: Notifier | None = None, most: int = 500) -> int:
+        """One invocation with what lies in the queue, hidden or not; how many there were."""
+        messages = self.receive(most)
+        if messages:
+            self.invoke(notifier or self.notifier(), messages)
+        return len(messages)
+
+    def deliver_all(
+        self, notifier: Notifier | None = None, *, step: float = 11, most: int = 500
+    ) -> int:
+        """Invocations until the queue is empty, `step` seconds apart; how many there were."""
+        notifier = notifier or self.notifier()
+        for count in range(1_000):
+            if not self.deliver(notifier, most):
+                return count
+            self.now += step
+        raise AssertionError("the queue does not become empty")
+
+    def invoke(self, notifier: Notifier, messages: list[Message]) -> None:
+        """As Lambda does: what was delivered is deleted, unless the function raises."""
+        try:
+            notifier.notify(messages, lambda: 100)
+        except MessagesLeft:
+            return
+        for message in messages:
+            with suppress(self._aws.sqs.exceptions.ClientError):
+                self._aws.sqs.delete_message(
+                    QueueUrl=self._url, ReceiptHandle=message.receipt_handle
+                )
+
+    def receive(self, most: int) -> list[Message]:
+        """All that lies in the queue, though it may be hidden."""
+        for handle in list(self._seen):
+            self._show(handle)
+        self._seen.clear()
+        found: list[Message] = []
+        while len(found) < most:
+            answer = self._aws.sqs.receive_message(
+                QueueUrl=self._url,
+                MaxNumberOfMessages=min(10, most - len(found)),
+                MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            )
+            if not answer.get("Messages"):
+                break
+            found += [Message.of(record) for record in answer["Messages"]]
+        self._seen = {message.receipt_handle: message for message in found}
+        return [
+            Message(m.message_id, m.receipt_handle, m.body, m.receive_count, int(self.now * 1000))
+            for m in found
+        ]
+
+    def at_once(self, notifiers: int, messages: list[Message]) -> None:
+        """The messages, dealt out to so many notifiers that work at the same time."""
+        hands = [messages[start::notifiers] for start in range(notifiers)]
+        with ThreadPoolExecutor(notifiers) as threads:
+            list(threads.map(lambda hand: self.invoke(self.notifier(), hand), hands))
+
+    def texts(self, room: str = ROOM) -> list[str]:
+        return [message.markdown or "" for message in self.webex.messages(room)]
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        url = self._aws.queue_url(self._resources.notices_dead_letter_queue)
+        letters: list[dict[str, Any]] = []
+        while found := self._aws.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        ).get("Messages"):
+            letters += found
+        return letters
+
+    def _show(self, handle: str) -> None:
+        with suppress(self._aws.sqs.exceptions.ClientError):
+            self._aws.sqs.change_message_visibility(
+                QueueUrl=self._url, ReceiptHandle=handle, VisibilityTimeout=0
+            )

@@ -28,15 +28,15 @@ simulate: .venv/made  ## feeds the running local stack [JOBS, RATE, SEED, SHUFFL
 send: .venv/made  ## puts one event through the local rule [EVENT=file.json]
 	@$(PY) -m local.send $(if $(EVENT),'$(EVENT)')
 
-test: .venv/made .venv-aws/made  ## the whole test suite [ARGS='-k queue -n 2']
-	$(PY) -m pytest $(ARGS)
+test: .venv/made .venv-aws/made  ## the whole test suite [ARGS='-k queue']
+	$(PY) -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 check: .venv/made .venv-aws/made  ## lint, types, tests
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 	.venv/bin/cfn-lint infra/resources.json
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 bench: .venv/made .venv-aws/made  ## the benchmarks with their comparisons, as a table
 	@$(PY) -m bench

@@ -308,3 +308,21 @@ def test_without_its_table_a_route_says_so(api: Api, aws: LocalAws, resources: R
     assert answer.status == 503
     assert answer.body["Code"] == "ServiceUnavailableError"
     assert api.get("/health", token=None) == (503, {"status": "failing"})
+
+
+@pytest.mark.parametrize(("token", "effect"), [("all", "Allow"), ("wrong", None)])
+def test_the_authorizer_answers_api_gateway_with_a_policy(
+    api: Api, token: str, effect: str | None
+) -> None:
+    event = {
+        "type": "TOKEN",
+        "authorizationToken": f"Bearer {token}",
+        "methodArn": "arn:aws:execute-api:us-east-1:000000000000:api/api/GET/jobs",
+    }
+
+    policy = api.invoke("authorize", event)
+
+    (statement,) = policy["policyDocument"]["Statement"]
+    allowed = statement["Effect"] == "Allow" and statement["Resource"]
+    assert bool(allowed) == (effect == "Allow")
+    assert policy["principalId"] == (token if effect else "nobody")

@@ -4,9 +4,8 @@ A message that kills its function (memory, deadline) leaves no trace of its own:
 again. So a message that came often is handled alone, between two marks in the table: one before,
 taken away after any outcome. A mark that is still there when the message comes again is a death.
 
-Unless it comes soon: a dead function gives nothing back, so its messages stay hidden for as long
-as the queue hides them. One that comes again before was given back by a function that lived, but
-could not reach the table any more; or another function has it at this moment.
+But for one case: a function that lived, and could not reach the table any more, leaves its mark too
+and gives the message back. When a message comes again tells the two apart.
 
 Knows the marks and nothing of what the messages say.
 """
@@ -20,10 +19,10 @@ from chalicelib.dynamodb import Item, Outcome, Table
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-HIDDEN_SECONDS = 450
-"""A message comes again later than this if its function died, and sooner if it was given back:
-between the longest `hand_back_delay` of `recorder` and the VisibilityTimeout of the events queue
-(infra/resources.json) less the function's timeout and batching window."""
+GIVEN_BACK_SECONDS = range(4, 450)
+"""When a message that was given back comes again: no sooner than the shortest `hand_back_delay` of
+`recorder`, and before the VisibilityTimeout of the events queue (infra/resources.json) less the
+function's timeout and batching window, for which a dead function's messages stay hidden."""
 _KEPT_SECONDS = 15 * 86_400
 """A day longer than a message can stay in the queue."""
 
@@ -61,8 +60,8 @@ class Suspects:
 
     def _deaths(self, mark: Item) -> int:
         """Without the last one, if that can't have been a death."""
-        age = self._clock() - int(mark["markedAt"]["N"])
-        return int(mark["deaths"]["N"]) - (age < HIDDEN_SECONDS)
+        age = int(self._clock()) - int(mark["markedAt"]["N"])
+        return int(mark["deaths"]["N"]) - (age in GIVEN_BACK_SECONDS)
 
 
 def _key(message_id: str) -> Item:

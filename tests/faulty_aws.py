@@ -133,8 +133,8 @@ def _give_back(
             return {**told, "UnprocessedItems": rest["RequestItems"]}
         case "BatchExecuteStatement":
             answers = iter(told.get("Responses", ()))
-            throttled = {"Error": {"Code": "ThrottlingError", "Message": "by plan"}}
-            return {"Responses": [throttled if is_left else next(answers) for is_left in undone]}
+            busy = {"Error": {"Code": "ThrottlingError", "Message": "by plan"}}
+            return {"Responses": [busy if is_left else next(answers) for is_left in undone]}
         case _:
             failed = [{"Id": entry["Id"], "Code": "by plan"} for entry in rest["Entries"]]
             return {**told, "Failed": [*told.get("Failed", ()), *failed]}

@@ -31,7 +31,7 @@ from chalicelib.message_queue import MessageQueue
 from chalicelib.notice_rules import Rules
 from chalicelib.recorder import FATAL_DEATHS, TRUSTED_RECEIVES, hand_back_delay
 from chalicelib.redaction import Redaction
-from chalicelib.suspects import HIDDEN_SECONDS
+from chalicelib.suspects import GIVEN_BACK_SECONDS
 from local.aws import ROOT, LocalAws
 from local.lifecycles import workload
 from local.ports import LOOPBACK, free_port
@@ -441,9 +441,16 @@ def test_a_mark_that_can_not_be_read_holds_up_its_own_message_only(
 # The process fails
 
 
-@pytest.mark.parametrize("operation", ["BatchGetItem", "BatchExecuteStatement"])
+@pytest.mark.parametrize(
+    ("operation", "hidden_seconds"),
+    [
+        ("BatchGetItem", VISIBILITY_TIMEOUT),
+        ("BatchExecuteStatement", VISIBILITY_TIMEOUT),
+        ("BatchGetItem", 0),
+    ],
+)
 def test_a_message_that_kills_the_function_ends_alone_in_the_dead_letter_queue(
-    begin: Begin, faulty: FaultyAws, operation: str
+    begin: Begin, faulty: FaultyAws, operation: str, hidden_seconds: int
 ) -> None:
     poison, *others = [a_job_id() for _ in range(100)]
     bodies = [a_body(jobId=job_id) for job_id in [*others[:50], poison, *others[50:]]]
@@ -452,7 +459,7 @@ def test_a_message_that_kills_the_function_ends_alone_in_the_dead_letter_queue(
 
     def function(messages: Sequence[Message]) -> bool:
         """A process that dies at once when it calls this operation about the poison."""
-        clock.now += VISIBILITY_TIMEOUT
+        clock.now += hidden_seconds
         command = [sys.executable, "-m", "tests.recorder_process"]
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, text=True)
         faulty.follow(killing(process.pid, operation, f"JOB#{poison}".encode()))
@@ -517,8 +524,12 @@ def test_the_queue_hides_the_messages_of_the_dead_longer_than_those_that_are_giv
     queue = template["Resources"]["EventsQueue"]["Properties"]
 
     assert queue["VisibilityTimeout"] == VISIBILITY_TIMEOUT
-    given_back = hand_back_delay(Outcome.OUTAGE, dice=1)
-    assert given_back < HIDDEN_SECONDS < VISIBILITY_TIMEOUT - longest_life
+    shortest, longest = (
+        hand_back_delay(Outcome.BUSY, dice=0),
+        hand_back_delay(Outcome.OUTAGE, dice=1),
+    )
+    assert {shortest, longest} <= set(GIVEN_BACK_SECONDS)
+    assert VISIBILITY_TIMEOUT - longest_life not in GIVEN_BACK_SECONDS
 
 
 # Nothing fails, but everything happens at once

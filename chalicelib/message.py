@@ -8,6 +8,8 @@ from typing import Any, Self
 
 from msgspec import Struct
 
+_RESERVE_SECONDS = 15.0
+
 
 class Message(Struct, frozen=True, eq=False):
     """One delivery of an SQS message; `receive_count` includes it. Each is itself only, for two
@@ -42,6 +44,13 @@ def messages_in(event: Mapping[str, Any]) -> list[Message]:
 def seconds_left(context: Any) -> Callable[[], float]:
     """Seconds until Lambda kills the function, by its LambdaContext."""
     return lambda: context.get_remaining_time_in_millis() / 1000
+
+
+def without_reserve(time_left: Callable[[], float]) -> Callable[[], float]:
+    """The seconds left for work: some are kept to settle what was done, 15 of a function's two
+    minutes, or a fifth of a shorter time."""
+    reserve = min(_RESERVE_SECONDS, time_left() / 5)
+    return lambda: time_left() - reserve
 
 
 def account_of(context: Any) -> str:

@@ -27,7 +27,7 @@ from chalicelib.dynamodb import Outcome
 from chalicelib.errors import MessagesLeft
 from chalicelib.job import Job, is_terminal
 from chalicelib.job_table import JobTable
-from chalicelib.message import Message
+from chalicelib.message import Message, without_reserve
 from chalicelib.message_queue import MessageQueue
 from chalicelib.notice import CHILD_FAILED, Notice, NoticeKey, is_old_news, is_outdated
 from chalicelib.notice_ledger import Entry, NoticeLedger, State
@@ -154,6 +154,7 @@ class Notifier:
         Raises MessagesLeft, with the others deleted, if some of them must come again.
         """
         tally = NoticeTally()
+        time_left = without_reserve(time_left)
         rooms, broken = self._gather(messages)
         fates = dict.fromkeys(broken, Fate(reason="not a notice of batchwatch"))
         for room, asked in rooms.items():
@@ -194,6 +195,9 @@ class Notifier:
             if lease.free_at > now:
                 return dict.fromkeys(keys, Fate.back_in((lease.free_at - now) / 1000))
             return telling.tell(asked)
+        except (ClientError, BotoCoreError):
+            # What was told is marked: it comes again to be found so.
+            return dict.fromkeys(keys, parts.later(Outcome.OUTAGE))
         finally:
             parts.ledger.leave_room(room, owner, telling.pause)
 
@@ -323,7 +327,7 @@ class _Telling:
 
     def _send(self, due: Sequence[Due]) -> str:
         """Posts one message and returns its id. Raises WebexError."""
-        markdown = self._words(due)
+        markdown = self._compose(due)
         thread = self._thread(due[0].notice.job_id) if len(due) == 1 else None
         try:
             message_id = self._post(markdown, thread)
@@ -348,6 +352,15 @@ class _Telling:
                     raise
                 self._parts.sleep(delay)
         raise AssertionError("itertools.count ended")
+
+    def _compose(self, due: Sequence[Due]) -> str:
+        try:
+            return self._words(due)
+        except (ClientError, BotoCoreError):
+            raise
+        except Exception as error:
+            # A defect of ours must not hold up the room's other notices.
+            raise Refused(f"batchwatch could not word it: {type(error).__name__}") from error
 
     def _words(self, due: Sequence[Due]) -> str:
         text, jobs = self._parts.text, self._parts.jobs

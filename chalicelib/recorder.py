@@ -24,7 +24,7 @@ from chalicelib.errors import MalformedEvent, MessagesLeft
 from chalicelib.event import EventReader, OtherEvent
 from chalicelib.job import Description, Job, Observation
 from chalicelib.job_table import Change, JobTable, StoredJob
-from chalicelib.message import Message
+from chalicelib.message import Message, without_reserve
 from chalicelib.message_queue import MessageQueue
 from chalicelib.notice import distinct, notices_for
 from chalicelib.notice_rules import Rules
@@ -37,8 +37,6 @@ FATAL_DEATHS = 2
 
 _ATTEMPTS = {Outcome.CONFLICT: 20, Outcome.BUSY: 6}
 """How often a save is tried in one delivery; the other outcomes do not pass by waiting."""
-_RESERVE_SECONDS = 15.0
-"""Kept for settling, of a function's two minutes; of a shorter time a fifth."""
 
 
 def retry_delay(outcome: Outcome, attempt: int, time_left: float, dice: float) -> float | None:
@@ -136,7 +134,7 @@ class Recorder:
         Raises MessagesLeft, with the others deleted, if some messages must come again.
         """
         tally = Tally(received=len(messages))
-        time_left = _without_reserve(time_left)
+        time_left = without_reserve(time_left)
         trusted = [m for m in messages if m.receive_count <= TRUSTED_RECEIVES]
         suspected = [m for m in messages if m.receive_count > TRUSTED_RECEIVES]
 
@@ -287,8 +285,3 @@ def _count(told: Mapping[str, _Told], outcomes: Mapping[str, Outcome], tally: Ta
             tally.unchanged += len(of_job.messages) - of_job.news
         for seen in of_job.observations:
             tally.oldest_event = min(tally.oldest_event or seen.details.time, seen.details.time)
-
-
-def _without_reserve(time_left: Callable[[], float]) -> Callable[[], float]:
-    reserve = min(_RESERVE_SECONDS, time_left() / 5)
-    return lambda: time_left() - reserve

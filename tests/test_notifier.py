@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from chalicelib.notifier import CROWD, send_delay
 from local.aws import LocalAws, Resources
@@ -316,6 +317,42 @@ def test_a_deleted_thread_does_not_lose_its_room(office: Office, webex: WebexSer
     with webex.lock:
         webex.rooms[ROOM].messages.clear()
     office.stand.record([a_failure(NOON + 60_000, jobId=job_id)])
+
+    office.deliver_all()
+
+    assert len(office.texts()) == 1
+
+
+def test_a_notice_that_can_not_be_worded_holds_up_no_other(office: Office) -> None:
+    broken, sound = a_job_id(), a_job_id()
+    office.stand.record([a_failure(NOON, jobId=broken), a_failure(NOON + 1, jobId=sound)])
+    for item in office.stand.items():
+        if item["pk"]["S"] == f"JOB#{broken}" and item["sk"]["S"].startswith("SPEC#"):
+            spoiled = item | {"record": {"S": "no JSON"}}
+            office.stand.dynamodb.put_item(
+                TableName=office.stand.resources.jobs_table, Item=spoiled
+            )
+
+    office.deliver_all()
+
+    assert len(office.texts()) == 1
+    (letter,) = office.dead_letters()
+    assert json.loads(letter["Body"])["jobId"] == broken
+
+
+def test_an_outage_of_the_table_delays_and_loses_nothing(office: Office) -> None:
+    office.stand.record([a_failure()])
+    left = 3
+
+    def on_request() -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise EndpointConnectionError(endpoint_url="the table's")
+
+    office.deliver(office.notifier(on_request))
+    assert office.texts() == []
+    office.now += 151
 
     office.deliver_all()
 

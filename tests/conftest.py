@@ -7,11 +7,18 @@ for `aws` gets it empty but for a new resources stack: some 15 ms a test.
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from local.aws import LocalAws, Resources
 from local.ports import free_port
 from tests.api import Api
 from tests.stand import Stand
+
+# A busy machine must fail no test: none depends on how long an example takes.
+settings.register_profile(
+    "batchwatch", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("batchwatch")
 
 
 @pytest.fixture(scope="session")

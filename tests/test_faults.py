@@ -535,7 +535,7 @@ def test_the_queue_hides_the_messages_of_the_dead_longer_than_those_that_are_giv
 # Nothing fails, but everything happens at once
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, derandomize=True)
 @given(
     seed=st.integers(0, 2**32),
     jobs=st.integers(1, 10),

@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -588,7 +588,6 @@ def test_hostile_text_changes_nothing_but_words(foreign: str) -> None:
 
 
 @given(foreign=texts())
-@settings(deadline=None)
 def test_no_text_changes_anything_but_words(foreign: str) -> None:
     assert_harmless(foreign)
 
@@ -612,7 +611,6 @@ def test_a_region_that_is_none_leads_nowhere(region: str) -> None:
     indexes=st.sets(st.integers(0, 9_999)).map(sorted),
     stream=st.text(max_size=1_024),
 )
-@settings(deadline=None)
 def test_no_message_is_longer_than_webex_takes(
     name: str,
     reason: str,

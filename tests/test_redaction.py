@@ -311,7 +311,7 @@ FRAGMENTS = st.sampled_from(
 TEXTS = st.lists(FRAGMENTS | st.text(max_size=4), max_size=14).map("".join)
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 @given(TEXTS)
 def test_redacting_a_text_again_changes_nothing(text: str) -> None:
     once = redaction.text(text)
@@ -319,7 +319,7 @@ def test_redacting_a_text_again_changes_nothing(text: str) -> None:
     assert redaction.text(once) == once
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(FRAGMENTS | TEXTS, max_size=6))
 def test_redacting_a_command_again_changes_nothing(command: list[str]) -> None:
     once = redaction.command(command)
@@ -328,7 +328,7 @@ def test_redacting_a_command_again_changes_nothing(command: list[str]) -> None:
     assert redaction.command(once) == once
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     TEXTS,
     st.sampled_from(

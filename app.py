@@ -55,3 +55,8 @@ def list_jobs() -> Response:
 @private("/jobs/{job_id}")
 def get_job(job_id: str) -> Response:
     return answer(lambda scope: assembly.jobs().one(job_id, scope))
+
+
+@private("/jobs/{job_id}/children")
+def list_children(job_id: str) -> Response:
+    return answer(lambda scope: assembly.jobs().children(job_id, http.query(app), scope))

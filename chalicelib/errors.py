@@ -3,6 +3,7 @@
     BatchwatchError
     ├── SettingsError     at start: a variable is missing or makes no sense
     ├── SecretUnavailable at use: Secrets Manager does not give the secret
+    ├── TableUnavailable  at use: DynamoDB gives a part of what was asked for
     ├── MalformedEvent    a message can't be read: it is quarantined, its mates go on
     └── MessagesLeft      part of a batch isn't done: raised so that SQS delivers that part again
 
@@ -20,6 +21,10 @@ class SettingsError(BatchwatchError):
 
 class SecretUnavailable(BatchwatchError):
     """Says why Secrets Manager did not give the secret; nothing of what is in it."""
+
+
+class TableUnavailable(BatchwatchError):
+    """DynamoDB was too busy for a part of a read; the same read may succeed in a moment."""
 
 
 class MalformedEvent(BatchwatchError):

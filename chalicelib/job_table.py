@@ -8,11 +8,12 @@
     QUEUES           <name>          a job queue that was heard of, so that nothing needs a Scan
 
     index by-status  <queue>#<status>#<shard>  by  <since>#<job id>        with the record
-    index by-name    <queue>#<shard>           by  <job name>#<created>    keys only
+    index by-name    <queue>#<shard>           by  <job name>#<age>#<digest of the job id>
 
 A job item is keys, `version`, index attributes and `record`, the whole job as JSON. `jobId`,
 `jobName`, `status` and `changedAt` stand beside it for people who read the table in the console.
-Children and nodes are indexed apart from roots: an array of 10,000 is one row of a list.
+Children and nodes are indexed apart from roots: an array of 10,000 is one row of a list. Index
+by-name has keys only; `age` counts down, so that of one name the newest comes first.
 
 Descriptions are put blindly, as PartiQL has no upsert; records are saved on the condition that
 their version is still the one that was read. Knows the table's keys and the job; knows nothing of
@@ -22,15 +23,18 @@ messages, retries or HTTP.
 import logging
 import time
 import zlib
+from base64 import b32encode
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from chalicelib.dynamodb import Item, Key, Outcome, Table, key_of
+from chalicelib.errors import TableUnavailable
 from chalicelib.job import Description, Details, Job, JobId, JobStatus, Transition
 
 if TYPE_CHECKING:
@@ -48,8 +52,11 @@ LISTED_STATUSES = (*JobStatus, _OTHER)
 
 _REFERENCES_REMEMBERED = 10_000
 _CONCURRENT_QUERIES = 16
-_AFTER_ALL = "~"
-"""Sorts behind every `<since>#<job id>`, which begin with a digit."""
+_CHILDREN_EXAMINED = 1_000
+"""In one query for children of some statuses: about the megabyte that a query may read."""
+_NAMED_EXAMINED = 100
+_LAST_CREATED, _LAST_MOMENT = 9_999_999_999_999, 999_999_999_999_999
+"""In epoch milliseconds, as many digits as the keys have."""
 
 
 class StoredJob(NamedTuple):
@@ -86,8 +93,22 @@ class Place(NamedTuple):
     status: str
 
 
+class Window(NamedTuple):
+    """When jobs entered their status, in epoch milliseconds: `since` inclusive, `until` not."""
+
+    since: int = 0
+    until: int = _LAST_MOMENT
+
+    def holds(self, job: Job) -> bool:
+        return self.since <= job.since < self.until
+
+
+ANY_TIME = Window()
+
+
 class Page(NamedTuple):
-    """Jobs, newest `since` first. `last` is where the next page begins, None after the last."""
+    """Jobs in the order of their list. `last` is where the next page begins, None after the
+    last. A page may be short, or empty, and not be the last."""
 
     jobs: list[Job]
     last: str | None
@@ -237,40 +258,146 @@ class JobTable:
         )
         return [item["sk"]["S"] for page in pages for item in page["Items"]]
 
-    def newest(self, places: Iterable[Place], *, limit: int, after: str | None = None) -> Page:
-        """Root jobs at these places, at most `limit`, behind the page whose `last` is `after`.
-
-        One query for each place and shard, merged. A query that has more to give ends what can
-        be told: rows of others that are older than its last may come behind rows not yet read.
-        """
+    def newest(
+        self,
+        places: Iterable[Place],
+        *,
+        limit: int,
+        after: str | None = None,
+        window: Window = ANY_TIME,
+    ) -> Page:
+        """Root jobs at these places, newest `since` first, at most `limit`, behind the page whose
+        `last` is `after`: one query for each place and shard, merged."""
+        first, end = _moment(window.since), min(_moment(window.until), after or _LAST_CHARACTER)
+        if end <= first:
+            return Page([], None)
         partitions = [
             _status_key("", place.queue, place.status, shard)
             for place in dict.fromkeys(places)
             for shard in range(SHARDS)
         ]
-        read = partial(self._read_partition, limit=limit, before=after or _AFTER_ALL)
-        with ThreadPoolExecutor(_CONCURRENT_QUERIES) as threads:
-            answers = list(threads.map(read, partitions))
-        rows = sorted((row for rows, _ in answers for row in rows), reverse=True)
-        horizon = max((rows[-1].sort for rows, more in answers if more), default="")
-        told = [row for row in rows if row.sort >= horizon][:limit]
-        last = told[-1].sort if told and (horizon or len(told) < len(rows)) else None
-        jobs = [_job(row.job_id, row.record) for row in told]
+        between = first, _just_before(end)
+        read = partial(self._read_by_status, between=between, limit=limit)
+        rows, last = _merged(_at_once(read, partitions), limit, newest_first=True)
+        # Who moves while the partitions are read is in two of them: the newer row comes first.
+        records = {row.job_id: row.record for row in reversed(rows)}
+        jobs = [_job(job_id, records[job_id]) for job_id in dict.fromkeys(r.job_id for r in rows)]
         return Page([job for job in jobs if not self._has_expired(job)], last)
 
-    def _read_partition(
-        self, partition: str, *, limit: int, before: str
-    ) -> "tuple[list[_Row], bool]":
+    def named(
+        self,
+        prefix: str,
+        queues: Iterable[str],
+        *,
+        limit: int,
+        after: str | None = None,
+        wanted: Callable[[Job], bool] | None = None,
+    ) -> Page:
+        """Root jobs whose names begin with `prefix`, by name and then newest created first: keys
+        from the index, one query for each queue and shard, and their records in one read.
+
+        A page examines at most a hundred jobs to find `limit` that are `wanted`.
+        """
+        examined = _NAMED_EXAMINED if wanted else limit
+        partitions = [
+            f"{queue}#{shard}" for queue in dict.fromkeys(queues) for shard in range(SHARDS)
+        ]
+        between = _just_behind(after) if after else prefix, prefix + _LAST_CHARACTER
+        read = partial(self._read_by_name, between=between, limit=examined)
+        rows, last = _merged(_at_once(read, partitions), examined, newest_first=False)
+        found = self._records([row.job_id for row in rows])
+        told = [
+            (row.sort, job)
+            for row in rows
+            if (job := found.pop(row.job_id, None)) and (wanted is None or wanted(job))
+        ]
+        if len(told) > limit:
+            last = told[limit - 1][0]
+        jobs = [job for _, job in told[:limit] if job.details.job_name.startswith(prefix)]
+        return Page([job for job in jobs if not self._has_expired(job)], last)
+
+    def children_page(
+        self,
+        parent: Job,
+        *,
+        limit: int,
+        after: str | None = None,
+        statuses: Sequence[str] | None = None,
+    ) -> Page:
+        """The children of an array, or the nodes of a multi-node job, by index, of these of
+        LISTED_STATUSES: one query."""
+        root, family = job_key(parent.job_id), "CHILD#" if parent.details.nodes is None else "NODE#"
+        if not parent.is_root:
+            return Page([], None)
+        more: Any = {"ExclusiveStartKey": {**root, "sk": {"S": after}}} if after else {}
         answer = self._client.query(
             TableName=self._name,
-            IndexName="by-status",
-            KeyConditionExpression="statusKey = :partition AND statusSort < :before",
-            ExpressionAttributeValues={":partition": {"S": partition}, ":before": {"S": before}},
-            ScanIndexForward=False,
+            KeyConditionExpression="pk = :root AND begins_with(sk, :family)",
+            ExpressionAttributeValues={":root": root["pk"], ":family": {"S": family}},
+            ProjectionExpression="sk, jobId, #record, #status",
+            ExpressionAttributeNames={"#record": "record", "#status": "status"},
+            Limit=_CHILDREN_EXAMINED if statuses else limit,
+            **more,
+        )
+        last = answer.get("LastEvaluatedKey", {}).get("sk", {}).get("S")
+        told: list[Any] = []
+        for item in answer["Items"]:
+            if statuses and listed_status(item["status"]["S"]) not in statuses:
+                continue
+            if len(told) == limit:
+                last = told[-1]["sk"]["S"]
+                break
+            told.append(item)
+        jobs = [_job(item["jobId"]["S"], item["record"]["S"]) for item in told]
+        return Page([job for job in jobs if not self._has_expired(job)], last)
+
+    def _records(self, job_ids: Collection[str]) -> dict[str, Job]:
+        """Those that there are and that can be read. Raises TableUnavailable."""
+        loaded = self.load(job_ids, consistent=False)
+        if not {Outcome.REFUSED}.issuperset(loaded.unread.values()):
+            raise TableUnavailable("the table did not give all the records that were asked for")
+        return {job_id: stored.job for job_id, stored in loaded.jobs.items()}
+
+    def _read_by_status(self, partition: str, *, between: tuple[str, str], limit: int) -> "_Read":
+        answer = self._read_index("by-status", "status", partition, between, limit, forward=False)
+        rows = [
+            _Row(sort, sort.partition("#")[2], item["record"]["S"])
+            for item in answer["Items"]
+            for sort in [item["statusSort"]["S"]]
+        ]
+        return rows, "LastEvaluatedKey" in answer
+
+    def _read_by_name(self, partition: str, *, between: tuple[str, str], limit: int) -> "_Read":
+        answer = self._read_index("by-name", "name", partition, between, limit, forward=True)
+        rows = [
+            _Row(item["nameSort"]["S"], item["pk"]["S"].removeprefix("JOB#"), "")
+            for item in answer["Items"]
+        ]
+        return rows, "LastEvaluatedKey" in answer
+
+    def _read_index(
+        self,
+        index: str,
+        key: str,
+        partition: str,
+        between: tuple[str, str],
+        limit: int,
+        *,
+        forward: bool,
+    ) -> Any:
+        first, last = between
+        return self._client.query(
+            TableName=self._name,
+            IndexName=index,
+            KeyConditionExpression=f"{key}Key = :partition AND {key}Sort BETWEEN :first AND :last",
+            ExpressionAttributeValues={
+                ":partition": {"S": partition},
+                ":first": {"S": first},
+                ":last": {"S": last},
+            },
+            ScanIndexForward=forward,
             Limit=limit,
         )
-        rows = [_Row(item["statusSort"]["S"], item["record"]["S"]) for item in answer["Items"]]
-        return rows, "LastEvaluatedKey" in answer
 
     def _has_expired(self, job: Job) -> bool:
         """TTL deletes within days, so what has expired may still be there."""
@@ -284,14 +411,38 @@ class JobTable:
 
 
 class _Row(NamedTuple):
-    """A row of the index by status; `sort` is `<since>#<job id>`, and a node's id holds a `#`."""
+    """A row of an index, and the record where the index carries it."""
 
     sort: str
+    job_id: str
     record: str
 
-    @property
-    def job_id(self) -> str:
-        return self.sort.partition("#")[2]
+
+_Read = tuple[list[_Row], bool]
+"""What one partition gives, and whether it has more."""
+
+
+def _at_once(read: Callable[[str], _Read], partitions: Sequence[str]) -> list[_Read]:
+    with ThreadPoolExecutor(_CONCURRENT_QUERIES) as threads:
+        return list(threads.map(read, partitions))
+
+
+def _merged(
+    reads: Sequence[_Read], limit: int, *, newest_first: bool
+) -> tuple[list[_Row], str | None]:
+    """At most `limit` rows, and where the next page begins.
+
+    A partition that has more to give ends what can be told: rows of others that are behind its
+    last may come behind rows not yet read.
+    """
+    rows = sorted((row for rows, _ in reads for row in rows), reverse=newest_first)
+    ends = [rows[-1].sort for rows, more in reads if more]
+    told = rows
+    if ends:
+        end = max(ends) if newest_first else min(ends)
+        told = [row for row in rows if (row.sort >= end if newest_first else row.sort <= end)]
+    told = told[:limit]
+    return told, told[-1].sort if ends or len(told) < len(rows) else None
 
 
 # Keys and mapping
@@ -319,15 +470,43 @@ def job_attributes(job: Job) -> Item:
         "status": {"S": job.status},
         "changedAt": {"S": _iso(job.since)},
         "statusKey": {"S": _status_key(family, job.queue, job.status, shard)},
-        "statusSort": {"S": f"{job.since:015}#{job.job_id}"},
+        "statusSort": {"S": f"{_moment(job.since)}#{job.job_id}"},
         "nameKey": {"S": f"{family}{job.queue}#{shard}"},
-        "nameSort": {"S": f"{details.job_name}#{details.created_at or 0:015}"},
+        "nameSort": {"S": _name_sort(job)},
     }
 
 
+def listed_status(status: str) -> str:
+    """Which of LISTED_STATUSES a job of this status is listed under."""
+    return status if status in _INDEXED_STATUSES else _OTHER
+
+
 def _status_key(family: str, queue: str, status: str, shard: int) -> str:
-    indexed = status if status in _INDEXED_STATUSES else _OTHER
-    return f"{family}{queue}#{indexed}#{shard}"
+    return f"{family}{queue}#{listed_status(status)}#{shard}"
+
+
+def _moment(milliseconds: int) -> str:
+    return f"{milliseconds:015}"
+
+
+def _name_sort(job: Job) -> str:
+    """40 bits of a digest tell jobs of one name and one millisecond apart, as a page token must:
+    the whole id would cost many an item a second write unit."""
+    age = _LAST_CREATED - min(job.details.created_at or 0, _LAST_CREATED)
+    digest = b32encode(sha256(job.job_id.encode()).digest()[:5]).decode()
+    return f"{job.details.job_name}#{age:013}#{digest}"
+
+
+_LAST_CHARACTER = "\U0010ffff"
+
+
+def _just_before(sort: str) -> str:
+    """Lies between `sort` and every smaller key of the index by status: no job id holds a `~`."""
+    return f"{sort[:-1]}{chr(ord(sort[-1]) - 1)}~"
+
+
+def _just_behind(sort: str) -> str:
+    return f"{sort} "
 
 
 class _Record(msgspec.Struct, frozen=True, array_like=True):

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -26,6 +28,7 @@ class Api:
             if hasattr(part, "cache_clear"):
                 part.cache_clear()
         self.app = app
+        self._clients = clients
         self._aws = aws
         self._secret_id = resources.secret_id
         self._client = Client(app, stage_name=STAGE, project_dir=str(ROOT))
@@ -59,6 +62,31 @@ class Api:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         response = self._client.http.get(path, headers=headers)
         return Answer(response.status_code, json.loads(response.body))
+
+    def pages(self, path: str, *, token: str = "all") -> Iterator[list[Any]]:
+        """The jobs of each page of a list, to its end."""
+        after = ""
+        while True:
+            status, page = self.get(f"{path}{after}", token=token)
+            assert status == 200, page
+            yield page["jobs"]
+            if page["nextToken"] is None:
+                return
+            after = f"{'&' if '?' in path else '?'}nextToken={page['nextToken']}"
+
+    def requests(self, path: str) -> Counter[str]:
+        """The requests to DynamoDB that one answer takes, by operation."""
+        counted: Counter[str] = Counter()
+
+        def count(request: Any, **_: object) -> None:
+            counted[request.headers["X-Amz-Target"].decode().rpartition(".")[2]] += 1
+
+        events = self._clients.dynamodb().meta.events
+        events.register("before-send.dynamodb", count)
+        answer = self.get(path)
+        events.unregister("before-send.dynamodb", count)
+        assert answer.status == 200, answer.body
+        return counted
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         return self._client.lambda_.invoke(function, event).payload

@@ -251,16 +251,10 @@ def test_pages_together_are_the_whole_list(api: Api, limit: int) -> None:
         )
     )
 
-    seen: list[str] = []
-    query = f"/jobs?limit={limit}"
-    while True:
-        page = api.get(query).body
-        assert len(page["jobs"]) <= limit
-        seen += [job["jobId"] for job in page["jobs"]]
-        if page["nextToken"] is None:
-            break
-        query = f"/jobs?limit={limit}&nextToken={page['nextToken']}"
+    pages = list(api.pages(f"/jobs?limit={limit}"))
 
+    assert all(len(page) <= limit for page in pages)
+    seen = [job["jobId"] for page in pages for job in page]
     assert len(seen) == 20
     assert set(seen) == set(ids)
 
@@ -289,6 +283,11 @@ def test_a_page_token_serves_its_own_query_only_and_unchanged(api: Api) -> None:
         ("status=DONE", "status: 'DONE' is none of SUBMITTED, PENDING"),
         ("status=", "status: '' is none of"),
         ("stauts=FAILED", "stauts: no such parameter. There are: queue, status"),
+        ("since=yesterday", "since: 'yesterday' is no time like 2026-11-24T03:55:00Z"),
+        ("since=2026-13-01T00:00:00Z", "since: '2026-13-01T00:00:00Z' is no time like"),
+        ("until=", "until: is empty"),
+        ("until=24h", "until: '24h' is no time like 2026-11-24T03:55:00Z or 2026-11-24, nor like"),
+        ("name=a&name=b", "name: given 2 times, expected once"),
         ("queue=" + "x" * 3000, "queue: longer than 2000 characters"),
     ],
 )

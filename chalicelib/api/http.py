@@ -13,7 +13,7 @@ from chalicelib.api.access import Access, Scope
 from chalicelib.api.health import Health
 from chalicelib.api.jobs import NoSuchJob
 from chalicelib.api.parameters import BadParameter
-from chalicelib.errors import SecretUnavailable
+from chalicelib.errors import SecretUnavailable, TableUnavailable
 
 _log = logging.getLogger("batchwatch.http")
 
@@ -44,7 +44,7 @@ def answer(
         return _refusal(HTTPStatus.BAD_REQUEST, "BadRequestError", str(error))
     except NoSuchJob as error:
         return _refusal(HTTPStatus.NOT_FOUND, "NotFoundError", str(error))
-    except (SecretUnavailable, ClientError, BotoCoreError) as error:
+    except (SecretUnavailable, TableUnavailable, ClientError, BotoCoreError) as error:
         _log.error("answer_failed", extra={"error": str(error)})
         text = "the job table or the secret does not answer; try again in a moment"
         return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailableError", text)

@@ -1,15 +1,22 @@
 """The answers about jobs, within the scope of the token that asks."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from urllib.parse import unquote
 
 from chalicelib.api.access import Scope
 from chalicelib.api.pages import BadPageToken, page_token, place_of
-from chalicelib.api.parameters import BadParameter, jobs_query
+from chalicelib.api.parameters import (
+    BadParameter,
+    Filter,
+    PageQuery,
+    Query,
+    children_query,
+    jobs_query,
+)
 from chalicelib.api.representation import JobBody, JobPage, job_body, job_summary
-from chalicelib.job import JobId
-from chalicelib.job_table import LISTED_STATUSES, JobTable, Place
+from chalicelib.job import Job, JobId
+from chalicelib.job_table import LISTED_STATUSES, JobTable, Page, Place
 
 
 class NoSuchJob(LookupError):
@@ -30,37 +37,63 @@ class Jobs:
         self._clock = clock
 
     def one(self, job_id: str, scope: Scope) -> JobBody:
-        """`job_id` as in the path: some gateways decode it, some don't. Raises NoSuchJob."""
-        wanted = unquote(job_id)
-        try:
-            JobId.parse(wanted)
-        except ValueError as error:
-            raise NoSuchJob(f"{wanted[:200]!r} {error}") from error
-        job = self._table.get(wanted)
-        if job is None or not scope.covers(job.queue):
-            raise NoSuchJob(f"no job {wanted} was heard of")
+        """`job_id` as in the path. Raises NoSuchJob."""
+        job = self._job(job_id, scope)
         return job_body(job, self._table.describe(job), self._now())
 
-    def page(self, query: Mapping[str, Sequence[str]], scope: Scope) -> JobPage:
+    def page(self, query: Query, scope: Scope) -> JobPage:
         """Raises BadParameter."""
-        wanted = jobs_query(query)
-        queues = [wanted.queue] if wanted.queue else self._table.queues()
-        places = [
-            Place(queue, status)
-            for queue in queues
-            if scope.covers(queue)
-            for status in wanted.statuses or LISTED_STATUSES
-        ]
-        after = None
-        if wanted.next_token:
-            try:
-                after = place_of(wanted.next_token, wanted.identity, self._page_key())
-            except BadPageToken as error:
-                raise BadParameter("nextToken: is not one of this query's") from error
-        page = self._table.newest(places, limit=wanted.limit, after=after)
+        asked = jobs_query(query, self._now())
+        after = self._place(asked)
+        wanted = asked.filter
+        heard_of = [wanted.queue] if wanted.queue else self._table.queues()
+        queues = [queue for queue in heard_of if scope.covers(queue)]
+        if wanted.name is not None:
+            keeps = None if wanted == Filter(wanted.queue, name=wanted.name) else wanted.keeps
+            page = self._table.named(
+                wanted.name, queues, limit=asked.limit, after=after, wanted=keeps
+            )
+        else:
+            statuses = wanted.statuses or LISTED_STATUSES
+            places = [Place(queue, status) for queue in queues for status in statuses]
+            page = self._table.newest(places, limit=asked.limit, after=after, window=wanted.window)
+        return self._told(page, asked)
+
+    def children(self, job_id: str, query: Query, scope: Scope) -> JobPage:
+        """Raises BadParameter and NoSuchJob."""
+        parent = self._job(job_id, scope)
+        asked = children_query(query, parent.job_id)
+        page = self._table.children_page(
+            parent, limit=asked.limit, after=self._place(asked), statuses=asked.filter.statuses
+        )
+        visible = [job for job in page.jobs if scope.covers(job.queue)]
+        return self._told(Page(visible, page.last), asked)
+
+    def _job(self, in_path: str, scope: Scope) -> Job:
+        """Some gateways decode what is in the path, some don't. Raises NoSuchJob."""
+        job_id = unquote(in_path)
+        try:
+            JobId.parse(job_id)
+        except ValueError as error:
+            raise NoSuchJob(f"{job_id[:200]!r} {error}") from error
+        job = self._table.get(job_id)
+        if job is None or not scope.covers(job.queue):
+            raise NoSuchJob(f"no job {job_id} was heard of")
+        return job
+
+    def _place(self, asked: PageQuery) -> str | None:
+        if asked.next_token is None:
+            return None
+        try:
+            return place_of(asked.next_token, asked.identity, self._page_key())
+        except BadPageToken as error:
+            raise BadParameter("nextToken: is not one of this query's") from error
+
+    def _told(self, page: Page, asked: PageQuery) -> JobPage:
+        now = self._now()
         return JobPage(
-            jobs=[job_summary(job, self._now()) for job in page.jobs],
-            next_token=page.last and page_token(page.last, wanted.identity, self._page_key()),
+            jobs=[job_summary(job, now) for job in page.jobs],
+            next_token=page.last and page_token(page.last, asked.identity, self._page_key()),
         )
 
     def _now(self) -> int:

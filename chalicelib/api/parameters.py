@@ -1,10 +1,15 @@
 """Query parameters, checked: what is wrong is told by name, a misspelled one included."""
 
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
 
+import msgspec
 from msgspec import Struct
 
-from chalicelib.job_table import LISTED_STATUSES
+from chalicelib.job import Job
+from chalicelib.job_table import ANY_TIME, LISTED_STATUSES, Window, listed_status
 
 MOST_JOBS, USUAL_JOBS = 100, 25
 _LONGEST_VALUE = 2_000
@@ -17,29 +22,50 @@ class BadParameter(ValueError):
     """Names the parameter and what is wrong with it."""
 
 
-class JobsQuery(Struct, frozen=True):
-    """`queue` and `statuses` are None for all."""
+class Filter(Struct, frozen=True):
+    """Which jobs are asked for: those that meet all of it. None stands for all."""
 
-    queue: str | None
-    statuses: tuple[str, ...] | None
+    queue: str | None = None
+    statuses: tuple[str, ...] | None = None
+    name: str | None = None
+    window: Window = ANY_TIME
+
+    def keeps(self, job: Job) -> bool:
+        listed = self.statuses is None or listed_status(job.status) in self.statuses
+        return listed and self.window.holds(job)
+
+
+class PageQuery(Struct, frozen=True):
+    """`identity` is what a page token is bound to: the query as it was asked, without the place
+    in it. Its relative times mean another window with each page, but still the same query."""
+
+    filter: Filter
     limit: int
     next_token: str | None
-
-    @property
-    def identity(self) -> str:
-        """What a page token is bound to: the query without the place in it."""
-        return f"jobs {self.queue} {self.statuses}"
+    identity: str
 
 
-def jobs_query(query: Query) -> JobsQuery:
-    """Raises BadParameter."""
-    _refuse_unknown(query, known=("queue", "status", "limit", "nextToken"))
-    return JobsQuery(
-        queue=_one(query, "queue"),
-        statuses=_statuses(query),
-        limit=_limit(query),
-        next_token=_one(query, "nextToken"),
+def jobs_query(query: Query, now: int) -> PageQuery:
+    """`now` in epoch milliseconds. Raises BadParameter."""
+    known = ("queue", "status", "name", "since", "until", "limit", "nextToken")
+    _refuse_unknown(query, known)
+    window = Window(
+        _moment(query, "since", now, ANY_TIME.since), _moment(query, "until", now, ANY_TIME.until)
     )
+    wanted = Filter(_one(query, "queue"), _statuses(query), _one(query, "name"), window)
+    times = _one(query, "since"), _one(query, "until")
+    return _page_query(query, wanted, "jobs", wanted.queue, wanted.name, *times)
+
+
+def children_query(query: Query, job_id: str) -> PageQuery:
+    """Raises BadParameter."""
+    _refuse_unknown(query, ("status", "limit", "nextToken"))
+    return _page_query(query, Filter(statuses=_statuses(query)), "children", job_id)
+
+
+def _page_query(query: Query, wanted: Filter, *asked: str | None) -> PageQuery:
+    identity = msgspec.json.encode([*asked, wanted.statuses]).decode()
+    return PageQuery(wanted, _limit(query), _one(query, "nextToken"), identity)
 
 
 def _refuse_unknown(query: Query, known: Sequence[str]) -> None:
@@ -78,3 +104,30 @@ def _limit(query: Query) -> int:
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MOST_JOBS):
         raise BadParameter(f"limit: {text[:50]!r} is not a number from 1 to {MOST_JOBS}")
     return int(text)
+
+
+def _moment(query: Query, name: str, now: int, default: int) -> int:
+    """Epoch milliseconds. A space stands for the `+` that it was before it came in a URL."""
+    text = _one(query, name)
+    if text is None:
+        return default
+    if relative := _RELATIVE.fullmatch(text):
+        return max(0, now - int(relative[1]) * _UNITS[relative[2]])
+    if absolute := _ABSOLUTE.fullmatch(text):
+        day, clock, offset = absolute.groups()
+        zone = (offset or "Z").upper().replace(" ", "+")
+        with suppress(ValueError):
+            moment = datetime.fromisoformat(f"{day}T{clock or '00:00:00'}{zone}")
+            return max(0, round(moment.timestamp() * 1000))
+    raise BadParameter(
+        f"{name}: {text[:50]!r} is no time like 2026-11-24T03:55:00Z or 2026-11-24,"
+        " nor like -30m, -24h or -7d"
+    )
+
+
+_RELATIVE = re.compile(r"-([0-9]{1,6})([smhdw])")
+_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_ABSOLUTE = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?)([Zz]|[+ -][0-9]{2}:[0-9]{2}))?"
+)

@@ -5,7 +5,7 @@ from functools import partial
 from chalice.app import AuthRequest, AuthResponse, Chalice, Response, SQSEvent
 
 from chalicelib import assembly
-from chalicelib.api import http
+from chalicelib.api import http, openapi
 from chalicelib.message import account_of, messages_in, seconds_left
 
 settings = assembly.settings
@@ -60,3 +60,8 @@ def get_job(job_id: str) -> Response:
 @private("/jobs/{job_id}/children")
 def list_children(job_id: str) -> Response:
     return answer(lambda scope: assembly.jobs().children(job_id, http.query(app), scope))
+
+
+@private("/openapi.json")
+def describe() -> Response:
+    return answer(lambda scope: openapi.document())

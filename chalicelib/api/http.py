@@ -68,13 +68,13 @@ def _request(app: Chalice) -> Request:
     return app.current_request
 
 
-class _Refusal(Struct, rename="pascal"):
+class ErrorBody(Struct, frozen=True, rename="pascal"):
     code: str
     message: str
 
 
 def _refusal(status: HTTPStatus, code: str, message: str) -> Response:
-    return _json(_Refusal(code, message), status)
+    return _json(ErrorBody(code, message), status)
 
 
 def _json(body: object, status: HTTPStatus = HTTPStatus.OK) -> Response:

@@ -1,0 +1,124 @@
+"""The API described for machines, as OpenAPI 3.1: the answers from the very types that encode
+them, the routes and their parameters from the tables here, which the tests hold against the app."""
+
+from functools import cache
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import msgspec
+
+from chalicelib.api.health import HealthBody
+from chalicelib.api.http import ErrorBody
+from chalicelib.api.parameters import MOST_JOBS, USUAL_JOBS
+from chalicelib.api.representation import JobBody, JobPage
+from chalicelib.job_table import LISTED_STATUSES
+
+Json = dict[str, Any]
+
+
+class Route(NamedTuple):
+    """`parameters` are names in PARAMETERS; `errors` those of our own form."""
+
+    summary: str
+    parameters: tuple[str, ...]
+    answer: type | None
+    errors: tuple[int, ...] = (400, 404, 503)
+    token: bool = True
+
+
+ROUTES = {
+    "/jobs": Route(
+        "Jobs, newest first by when they entered their status; with `name`, by name",
+        ("queue", "status", "name", "since", "until", "limit", "nextToken"),
+        JobPage,
+        (400, 503),
+    ),
+    "/jobs/{jobId}": Route("One job", ("jobId",), JobBody, (404, 503)),
+    "/jobs/{jobId}/children": Route(
+        "The children of an array, or the nodes of a multi-node job, by index",
+        ("jobId", "status", "limit", "nextToken"),
+        JobPage,
+    ),
+    "/openapi.json": Route("This description", (), None, (503,)),
+    "/health": Route(
+        "Whether table and queues answer; needs no token", (), HealthBody, (), token=False
+    ),
+}
+
+_TEXT = {"type": "string", "minLength": 1, "maxLength": 2_000, "pattern": r"\S"}
+_TIME = {"type": "string", "examples": ["2026-11-24T03:55:00Z", "2026-11-24", "-24h"]}
+PARAMETERS: dict[str, Json] = {
+    "jobId": {
+        "description": "In the path, `:` is `%3A` and `#` is `%23`",
+        "schema": {
+            "type": "string",
+            "pattern": r"^[A-Za-z0-9._-]{1,128}([:#](0|[1-9][0-9]{0,5}))?$",
+        },
+    },
+    "queue": {"description": "The name of one job queue", "schema": _TEXT},
+    "status": {
+        "description": "One or more, repeated or as a comma list, in any case",
+        "schema": {"type": "array", "items": {"enum": list(LISTED_STATUSES)}, "minItems": 1},
+    },
+    "name": {"description": "How the job's name begins", "schema": _TEXT},
+    "since": {"description": "The status was entered then or later", "schema": _TIME},
+    "until": {"description": "The status was entered before", "schema": _TIME},
+    "limit": {
+        "description": "Most jobs on a page",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MOST_JOBS, "default": USUAL_JOBS},
+    },
+    "nextToken": {"description": "The one of the page before", "schema": _TEXT},
+}
+
+
+@cache
+def document() -> Json:
+    types = [ErrorBody, *(route.answer for route in ROUTES.values() if route.answer)]
+    _, schemas = msgspec.json.schema_components(types, ref_template=_REFERENCE)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "batchwatch",
+            "version": "1",
+            "description": "AWS Batch jobs and their whole history. What is not known is null.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": {path: {"get": _operation(path, route)} for path, route in ROUTES.items()},
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+_REFERENCE = "#/components/schemas/{name}"
+
+
+def _operation(path: str, route: Route) -> Json:
+    answers = {"200": _answer(HTTPStatus.OK, route.answer)}
+    answers |= {str(error): _answer(HTTPStatus(error), ErrorBody) for error in route.errors}
+    if route.token:
+        answers |= {str(code): {"description": text} for code, text in _REFUSED.items()}
+    else:
+        answers["503"] = _answer(HTTPStatus.SERVICE_UNAVAILABLE, route.answer)
+    return {
+        "summary": route.summary,
+        "parameters": [_parameter(name, path) for name in route.parameters],
+        "responses": answers,
+        "security": [{"token": []}] if route.token else [],
+    }
+
+
+_REFUSED = {401: "No token, or a wrong one", 403: "A wrong token"}
+"""In the gateway's own form."""
+
+
+def _parameter(name: str, path: str) -> Json:
+    in_path = f"{{{name}}}" in path
+    where = {"in": "path", "required": True} if in_path else {"in": "query"}
+    return {"name": name, **where, **PARAMETERS[name]}
+
+
+def _answer(status: HTTPStatus, body: type | None) -> Json:
+    schema = {"$ref": _REFERENCE.format(name=body.__name__)} if body else {"type": "object"}
+    return {"description": status.phrase, "content": {"application/json": {"schema": schema}}}

@@ -34,9 +34,10 @@ class NoticeKey(NamedTuple):
 
 
 class Notice(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
-    """`kind` is a status or one of STUCK, RECOVERED, QUEUE_BLOCKED, CHILD_FAILED. `job_id` is
-    never a child's or a node's; `child` is the index of the child that a CHILD_FAILED is about.
-    `at` is when it happened, not when it was heard of.
+    """`kind` is a status or one of STUCK, RECOVERED, QUEUE_BLOCKED, CHILD_FAILED. `generation` is 0
+    for an end, which comes once whatever attempts are listed with it. `job_id` is never a child's
+    or a node's; `child` is the index of the child that a CHILD_FAILED is about. `at` is when it
+    happened, not when it was heard of.
     """
 
     room: str
@@ -69,7 +70,7 @@ def notices_for(seen: Observation, rules: Rules) -> tuple[Notice, ...]:
             room=room,
             job_id=job_id.root,
             kind=CHILD_FAILED if job_id.separator else said.status,
-            generation=0 if job_id.separator else said.generation,
+            generation=0 if is_terminal(said.status) else said.generation,
             at=_happened(said),
             queue=queue,
             child=job_id.index if job_id.separator else None,

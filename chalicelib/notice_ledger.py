@@ -19,6 +19,10 @@ from botocore.exceptions import ClientError
 from chalicelib.dynamodb import Item, Key, Outcome, Table, key_of
 from chalicelib.notice import Notice
 
+_MARGIN_SECONDS = 30 * 86_400
+"""What was told is remembered for longer than a job: it may be told of while it still runs, and its
+messages may come again for weeks."""
+
 
 class State(StrEnum):
     NEW = "new"
@@ -142,7 +146,7 @@ class NoticeLedger:
     def _expiry(self, now: int) -> Item:
         if not self._retention_seconds:
             return {}
-        return {"expiresAt": {"N": str(now // 1000 + self._retention_seconds)}}
+        return {"expiresAt": {"N": str(now // 1000 + self._retention_seconds + _MARGIN_SECONDS)}}
 
 
 def _notice_key(notice: Notice) -> Item:

@@ -141,6 +141,10 @@ _ON = 'a list of events, such as ["FAILED"]'
 _ROOM = "the id of a Webex room"
 
 
+_LONGEST_ROOM = 500
+"""Bytes. A room's id has some 80; it becomes part of a key, which may have 1,024."""
+
+
 class _RuleReader:
     """Reads one [[rule]] and notes every problem on the way; `rule` is good only without any."""
 
@@ -184,7 +188,7 @@ class _RuleReader:
 
     def _room(self) -> str:
         room = self._table.get("room", self._default_room)
-        if _is_text(room):
+        if _is_text(room) and len(str(room).encode()) <= _LONGEST_ROOM:
             return str(room).strip()
         if room is None:
             self._note("room", f"is missing, and so is WEBEX_ROOM; expected {_ROOM} in either")

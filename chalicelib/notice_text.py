@@ -68,10 +68,12 @@ class ArrayOutcome(msgspec.Struct, frozen=True):
 
 
 class Told(NamedTuple):
-    """One of the notices of a digest, with its job's record, if there is one."""
+    """One of the notices of a digest, with its job's record, if there is one, and for the end of
+    an array how its children fared."""
 
     notice: Notice
     job: Job | None
+    outcome: ArrayOutcome | None = None
 
 
 class NoticeText(msgspec.Struct, frozen=True):
@@ -196,14 +198,21 @@ class NoticeText(msgspec.Struct, frozen=True):
     def _names(self, group: "_Group", *, linked: bool) -> list[Item]:
         """Its jobs, those of one name together."""
         ids: dict[str, list[str]] = {}
-        for notice, job in group.told:
+        fared: dict[str, str] = {}
+        for notice, job, outcome in group.told:
             job_name = job.details.job_name if job else notice.job_id
             ids.setdefault(job_name, []).append(notice.job_id)
-        return [self._named(shown_name(each), ids[each], linked=linked) for each in ids]
+            if outcome and outcome.failed:
+                fared[job_name] = f" ({outcome.failed:,} of {outcome.size:,})"
+        return [
+            self._named(shown_name(each), fared.get(each, ""), ids[each], linked=linked)
+            for each in ids
+        ]
 
-    def _named(self, shown: str, ids: Sequence[str], *, linked: bool) -> Item:
+    def _named(self, shown: str, fared: str, ids: Sequence[str], *, linked: bool) -> Item:
         leading = (self.job_link(ids[0], shown) if linked else None) or shown
-        return Item(f"{leading}{_TIMES}{len(ids)}" if len(ids) > 1 else leading, len(ids))
+        more = f"{_TIMES}{len(ids)}" if len(ids) > 1 else fared
+        return Item(f"{leading}{more}", len(ids))
 
 
 def why(job: Job) -> str:
@@ -492,6 +501,8 @@ def _cause(told: Told) -> str:
     job = told.job
     if job is None:
         return ""
+    if told.outcome and told.outcome.causes:
+        return next(iter(told.outcome.causes))
     if told.notice.kind in (STUCK, QUEUE_BLOCKED):
         return waiting.explain(job.status, job.details.status_reason).cause or ""
     return why(job) if job.status == JobStatus.FAILED else ""

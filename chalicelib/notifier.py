@@ -6,7 +6,8 @@ job, digests and Webex's rate limits hold across all notifiers. Whatever Webex d
 on: it is another queue's and another function's work.
 
     dies before the send    the claim runs out, the notice comes again: told once
-    dies after the send     the mark is missing: told twice, and that is the only way to it
+    dies after the send     the mark is missing: told twice
+    Webex's answer is lost  nobody knows: told again, at ever longer intervals
 
 Knows the order of the steps. Who is told what is `notice`'s, the words are `notice_text`'s, the
 marks `notice_ledger`'s; the clock, the sleep and the dice are handed in.
@@ -25,7 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.dynamodb import Outcome
 from chalicelib.errors import MessagesLeft
-from chalicelib.job import Job, is_terminal
+from chalicelib.job import Job, JobId, is_terminal
 from chalicelib.job_table import JobTable
 from chalicelib.message import Message, without_reserve
 from chalicelib.message_queue import MessageQueue
@@ -76,11 +77,23 @@ class Fate(NamedTuple):
 SETTLED = Fate(settled=True)
 
 
-def send_delay(attempt: int, time_left: float, dice: float) -> float | None:
+def send_delay(error: Unavailable, attempt: int, time_left: float, dice: float) -> float | None:
     """Seconds to wait before Webex, unavailable at `attempt` (from 1), is asked again; None: the
-    notice had better come again."""
+    notice had better come again. What may have arrived is repeated once only."""
+    attempts = 2 if is_lost(error) else 3
     delay = 2.0 ** (attempt - 1) * (0.5 + dice / 2)
-    return delay if attempt < 3 and delay < time_left / 4 else None
+    return delay if attempt < attempts and delay < time_left / 4 else None
+
+
+def is_lost(error: WebexError) -> bool:
+    """Whether the answer is missing, and the message may be in the room."""
+    return isinstance(error, Unavailable) and error.maybe_sent and error.status is None
+
+
+def lost_delay(receives: int) -> float:
+    """Seconds until a notice whose answer was lost is told again, perhaps once more than enough:
+    the more often it came, the longer, from a minute to twelve hours."""
+    return 30.0 * 2.0 ** min(receives, 11)
 
 
 @dataclass(kw_only=True)
@@ -134,6 +147,7 @@ class Due(NamedTuple):
     the failed child for an early warning, else the root."""
 
     notice: Notice
+    receives: int
     entry: Entry
     job: Job | None
     array_size: int | None
@@ -195,8 +209,9 @@ class Notifier:
             if lease.free_at > now:
                 return dict.fromkeys(keys, Fate.back_in((lease.free_at - now) / 1000))
             return telling.tell(asked)
-        except (ClientError, BotoCoreError):
-            # What was told is marked: it comes again to be found so.
+        except Exception as error:
+            # What was told is marked: it comes again to be found so. The other rooms go on.
+            tally.trouble[room] = type(error).__name__
             return dict.fromkeys(keys, parts.later(Outcome.OUTAGE))
         finally:
             parts.ledger.leave_room(room, owner, telling.pause)
@@ -262,7 +277,8 @@ class _Telling:
                 if outcome and outcome.unheard and now - one.queued_at < ARRAY_PATIENCE:
                     fates[key] = Fate.back_in(10 + 10 * parts.dice())
                 else:
-                    due.append(Due(notice, entries[notice], job, size, outcome))
+                    receives = max(message.receive_count for message in one.messages)
+                    due.append(Due(notice, receives, entries[notice], job, size, outcome))
         return due, fates | self._skip(skips)
 
     def _is_needless(self, one: Asked, entry: Entry, job: Job | None) -> bool:
@@ -346,8 +362,8 @@ class _Telling:
         for attempt in itertools.count(1):
             try:
                 return post(self._room, markdown, parent_id=thread, time_left=self._time_left)
-            except Unavailable:
-                delay = send_delay(attempt, self._time_left(), self._parts.dice())
+            except Unavailable as error:
+                delay = send_delay(error, attempt, self._time_left(), self._parts.dice())
                 if delay is None:
                     raise
                 self._parts.sleep(delay)
@@ -364,9 +380,9 @@ class _Telling:
 
     def _words(self, due: Sequence[Due]) -> str:
         text, jobs = self._parts.text, self._parts.jobs
-        notice, _, job, array_size, outcome = due[0]
+        notice, _, _, job, array_size, outcome = due[0]
         if len(due) > 1 or job is None:
-            return text.digest([Told(one.notice, one.job) for one in due])
+            return text.digest([Told(one.notice, one.job, one.outcome) for one in due])
         if notice.kind == CHILD_FAILED:
             return text.first_failed_child(job, array_size)
         if outcome:
@@ -408,6 +424,8 @@ class _Telling:
         self._tally.trouble[self._room] = f"{type(error).__name__}: {error}"
         freed = [one.entry._replace(until=0) for one in due]
         self._parts.ledger.write(freed, self._parts.now())
+        if is_lost(error):
+            return {one.notice.key: Fate.back_in(lost_delay(one.receives)) for one in due}
         return {one.notice.key: fate for one in due}
 
     def _consequence(self, error: WebexError) -> Fate:
@@ -431,7 +449,8 @@ def _read(messages: Sequence[Message], now: int) -> tuple[dict[str, list[Asked]]
     for message in messages:
         try:
             notice = msgspec.json.decode(message.body, type=Notice)
-        except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+            JobId.parse(_about(notice))
+        except (ValueError, RecursionError):
             broken.append(message)
             continue
         queued_at = now if message.sent_at is None else message.sent_at

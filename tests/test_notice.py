@@ -63,7 +63,7 @@ def test_a_failed_job_is_told_where_a_rule_asks_for_it() -> None:
             room="room",
             job_id="j-1",
             kind="FAILED",
-            generation=1,
+            generation=0,
             at=NOON + 2_500,
             queue="high-priority",
         ),

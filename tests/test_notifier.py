@@ -1,6 +1,7 @@
 """From the notices queue into Webex rooms: once, in order, and in spite of everything."""
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from chalicelib.notifier import CROWD, send_delay
+from chalicelib.message import Message
+from chalicelib.notifier import CROWD, lost_delay, send_delay
+from chalicelib.webex import Unavailable
 from local.aws import LocalAws, Resources
 from local.ports import free_port
 from local.webex import ROOM, Fault, WebexServer
@@ -179,7 +182,7 @@ def test_a_lost_answer_is_asked_again(office: Office, webex: WebexServer) -> Non
     webex.script(Fault(status=503), Fault(cut=True))
     office.stand.record([a_failure()])
 
-    office.deliver(office.notifier())
+    office.deliver_all()
 
     assert len(webex.messages()) == 1
 
@@ -368,8 +371,71 @@ def test_what_is_no_notice_is_quarantined(office: Office) -> None:
     assert reasons == ["not a notice of batchwatch"] * 2
 
 
-def test_nothing_is_asked_again_without_time() -> None:
-    assert send_delay(1, 100, 1) == 1
-    assert send_delay(2, 100, 1) == 2
-    assert send_delay(3, 100, 1) is None
-    assert send_delay(1, 2, 1) is None
+def test_answers_that_are_lost_for_an_hour_repeat_a_notice_ever_more_rarely(
+    office: Office, webex: WebexServer
+) -> None:
+    webex.script(Fault(cut=True, accepted=True), times=math.inf)
+    office.stand.record([a_failure()])
+    (message,) = office.receive(1)
+    waits: list[int] = []
+    notifier = office.notifier()
+
+    for receives in range(1, 8):
+        again = Message(
+            message.message_id, message.receipt_handle, message.body, receives, message.sent_at
+        )
+        office.invoke(notifier, [again])
+        office.now += lost_delay(receives)
+        waits.append(round(lost_delay(receives)))
+
+    assert waits[:3] == [60, 120, 240]
+    assert sum(waits) > 3_600
+    assert len(webex.messages()) <= 2 * len(waits)
+
+
+def test_a_notice_about_no_job_holds_up_no_other(office: Office) -> None:
+    odd = '{"room":"other","jobId":"no such id!","kind":"FAILED","generation":0,"at":0,"queue":"q"}'
+    office.stand.record([a_failure()])
+    (message,) = office.receive(1)
+
+    office.invoke(office.notifier(), [a_message(odd), message])
+
+    assert len(office.texts()) == 1
+    assert len(office.dead_letters()) == 1
+
+
+def test_arrays_that_end_together_keep_their_counts_and_causes(office: Office) -> None:
+    roots = {f"sweep-{number}": a_job_id() for number in range(CROWD + 1)}
+    for name, root in roots.items():
+        failed = a_failure(jobId=f"{root}:0", jobName=name)
+        office.stand.record([failed, a_body(jobId=f"{root}:1", status="SUCCEEDED", jobName=name)])
+    office.deliver_all()
+    for name, root in roots.items():
+        array = {"size": 2}
+        office.stand.record(
+            [a_body(jobId=root, status="FAILED", arrayProperties=array, jobName=name)]
+        )
+
+    office.deliver_all()
+
+    digest = office.texts()[-1]
+    assert "exit code 1" in digest.splitlines()[0]
+    assert "sweep-0 (1 of 2)" in digest
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [
+        (Unavailable("503", 503, maybe_sent=True), 3),
+        (Unavailable("refused", maybe_sent=False), 3),
+        (Unavailable("lost", maybe_sent=True), 2),
+    ],
+)
+def test_webex_is_asked_again_a_few_times_while_there_is_time(
+    error: Unavailable, attempts: int
+) -> None:
+    delays = [send_delay(error, attempt, 100, 1) for attempt in range(1, 4)]
+
+    assert delays[: attempts - 1] == [1.0, 2.0][: attempts - 1]
+    assert delays[attempts - 1] is None
+    assert send_delay(error, 1, 2, 1) is None

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from chalicelib import job_detail
 from chalicelib.errors import MalformedEvent
 from chalicelib.job import Observation, Source
-from chalicelib.job_detail import JobDetail
+from chalicelib.job_detail import LATEST, JobDetail
 from chalicelib.redaction import Redaction
 
 JOB_STATE_CHANGE = "Batch Job State Change"
@@ -77,6 +77,6 @@ def _decode(body: str | msgspec.Raw, shape: type[_Shape], path: str = "") -> _Sh
 
 def _milliseconds(time: datetime) -> int:
     milliseconds = round(time.timestamp() * 1000)
-    if milliseconds < 0:
-        raise MalformedEvent("time lies before 1970")
+    if not 0 <= milliseconds <= LATEST:
+        raise MalformedEvent("time lies before 1970 or after 9999")
     return milliseconds

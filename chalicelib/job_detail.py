@@ -29,13 +29,14 @@ from chalicelib.job import (
 )
 from chalicelib.redaction import Redaction
 
-TEXT, NAME, COMMAND, ENTRIES, ATTEMPTS = 1_024, 200, 8_192, 100, 20
+TEXT, NAME, COMMAND, ENTRIES, ATTEMPTS, MAPPING_BYTES = 1_024, 200, 8_192, 100, 20, 65_536
 """Caps: characters of a text, a name and a whole command, entries of a mapping, attempts (Batch
-allows ten). Whatever an event holds, a job's items stay far below DynamoDB's 400 KB and its name
-below the 1,024 bytes of a sort key."""
+allows ten), bytes of a mapping. Whatever an event holds, a job's items stay far below DynamoDB's
+400 KB and its name below the 1,024 bytes of a sort key."""
 
-Milliseconds = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
-"""Since the epoch; the bound is the year 9999, the last that RFC 3339 can write."""
+LATEST = 253_402_300_799_999
+"""Milliseconds since the epoch: the end of the year 9999, the last that RFC 3339 can write."""
+Milliseconds = Annotated[int, Meta(ge=0, le=LATEST)]
 Int32 = Annotated[int, Meta(ge=-(2**31), lt=2**31)]
 
 
@@ -191,7 +192,7 @@ def _description(detail: JobDetail, redaction: Redaction) -> Description:
     first = containers[0] if containers else _Container()
     command = redaction.command([*(first.command or ()), *(first.args or ())])
     return Description(
-        image=_cut(first.image, TEXT),
+        image=_text(first.image, redaction),
         command=_within(command, COMMAND),
         vcpus=_total(_vcpus(container) for container in containers),
         memory=_whole(_total(_memory(container) for container in containers)),
@@ -263,7 +264,8 @@ def _log_group(container: _Container | None) -> str | None:
 def _array(properties: _ArrayProperties | None) -> ArrayFacts | None:
     if properties is None or (properties.size is None and properties.index is None):
         return None
-    summary = dict(sorted((properties.status_summary or {}).items())[:ENTRIES])
+    counts = sorted((properties.status_summary or {}).items())[:ENTRIES]
+    summary = {status[:NAME]: count for status, count in counts}
     return ArrayFacts(properties.size, properties.index, summary)
 
 
@@ -356,8 +358,14 @@ def _mapping(values: Mapping[str, str | None] | None, redaction: Redaction) -> d
     job's: only events carry it."""
     given = {key: value for key, value in (values or {}).items() if value is not None}
     given.pop("resourceArn", None)
-    redacted = sorted(redaction.mapping(given).items())[:ENTRIES]
-    return {key[:NAME]: value[:TEXT] for key, value in redacted}
+    kept: dict[str, str] = {}
+    room = MAPPING_BYTES
+    for key, value in sorted(redaction.mapping(given).items())[:ENTRIES]:
+        room -= len(key[:NAME].encode()) + len(value[:TEXT].encode())
+        if room < 0:
+            break
+        kept[key[:NAME]] = value[:TEXT]
+    return kept
 
 
 def _within(arguments: Sequence[str], characters: int) -> tuple[str, ...]:

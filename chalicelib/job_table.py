@@ -156,12 +156,18 @@ class JobTable:
     def save(self, changes: Sequence[Change]) -> dict[str, Outcome]:
         """What became of each job: first what the records refer to, then the records, 25 a call,
         each on the condition that `stored` is still what the table holds."""
-        outcomes = self._put_references(changes)
-        statements = {
-            change.job.job_id: self._statement(change)
-            for change in changes
-            if change.job.job_id not in outcomes
-        }
+        statements: dict[str, tuple[Key, Item]] = {}
+        outcomes: dict[str, Outcome] = {}
+        for change in changes:
+            try:
+                statements[change.job.job_id] = self._statement(change)
+            except Exception as error:
+                # A defect of ours must not keep the other jobs from being saved.
+                _log.error("record_unwritable", extra={"error": type(error).__name__})
+                outcomes[change.job.job_id] = Outcome.REFUSED
+        outcomes |= self._put_references([c for c in changes if c.job.job_id in statements])
+        for job_id in outcomes:
+            statements.pop(job_id, None)
         if Outcome.OUTAGE in outcomes.values():
             return outcomes | dict.fromkeys(statements, Outcome.OUTAGE)
         saved = self._table.execute(list(statements.values()))
@@ -194,7 +200,9 @@ class JobTable:
         if not change.stored and key_of(queue) not in self._written:
             yield queue
         if change.description:
-            key, expiry = description_key(change.job), self._expiry(change.job)
+            key = description_key(change.job)
+            # A root ends last, and its children may share its description.
+            expiry = self._expiry(change.job) if change.job.is_root else {}
             stored = change.stored and change.stored.job.details.description
             known = stored == change.job.details.description or key_of(key) in self._written
             if expiry or not known:

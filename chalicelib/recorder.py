@@ -174,7 +174,7 @@ class Recorder:
         _count(told, saved, tally)
         for job_id, outcome in saved.items():
             if outcome is Outcome.REFUSED:
-                reasons |= dict.fromkeys(told[job_id].messages, "DynamoDB refuses its record")
+                reasons |= dict.fromkeys(told[job_id].messages, "its record can't be stored")
             else:
                 outcomes |= dict.fromkeys(told[job_id].messages, outcome)
         return outcomes | self._quarantine(reasons, tally)

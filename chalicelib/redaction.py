@@ -74,7 +74,7 @@ class Redaction:
 
     def _argument(self, before: str, argument: str) -> str:
         if len(before) <= _LONGEST_NAME:
-            if _awaits_a_secret(before) and not _NOT_ITS_VALUE.match(argument):
+            if _awaits_a_secret(before.removesuffix("=")) and not _NOT_ITS_VALUE.match(argument):
                 return REDACTED
             if before in _AWAIT_A_USER:
                 return self.text(f"-u {argument}").removeprefix("-u ")
@@ -151,7 +151,7 @@ _OPTION: Final = rf"(?: --? [\w.-]{{0,80}}? | aws_ [a-z_]{{0,20}}? ) {_NAME}"
 _LONGEST_NAME: Final = 120  # A longer one is judged by its end, if at all.
 
 _QUOTE: Final = r"""(?: \\{0,3} ["'] )"""
-_SEPARATOR: Final = rf"{_QUOTE}? \]? [ \t]{{0,3}} (?: => | := | = | : ) [ \t]{{0,3}}"
+_SEPARATOR: Final = rf"{_QUOTE}? \]? [ \t]{{0,3}} (?: => | := | \+?= | : ) [ \t]{{0,3}}"
 _BEHIND: Final = r"""(?= [\s"'\\;&|,)\]}<>] | \Z )"""
 _ARN: Final = r"arn:aws[a-z-]{0,20}:[a-z0-9-]{1,40}:"
 

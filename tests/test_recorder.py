@@ -257,3 +257,39 @@ def test_a_message_that_cannot_be_quarantined_comes_again(stand: Stand) -> None:
         stand.record(["nonsense", a_body()])
 
     assert stand.tallies[-1].recorded == 1
+
+
+@pytest.mark.parametrize(
+    "time", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00", "1969-12-31T23:59:59Z"]
+)
+def test_a_time_that_no_one_can_write_down_holds_nothing_up(stand: Stand, time: str) -> None:
+    odd = json.dumps(an_event() | {"time": time})
+
+    tally = stand.record([odd, a_body(), a_body()])
+
+    assert (tally.recorded, tally.quarantined) == (2, 1)
+    assert tally.reasons == {"time lies before 1970 or after 9999"}
+
+
+def test_a_child_that_ends_does_not_let_its_arrays_description_expire(
+    aws: LocalAws, resources: Resources
+) -> None:
+    stand = Stand(aws, resources, retention_days=1)
+    root = a_job_id()
+
+    stand.record([a_body(jobId=f"{root}:0", status="FAILED"), a_body(jobId=root, status="PENDING")])
+    while_it_runs = [item for item in stand.items() if item["sk"]["S"].startswith("SPEC#")]
+    stand.record([a_body(jobId=root, status="FAILED")])
+    at_its_end = [item for item in stand.items() if item["sk"]["S"].startswith("SPEC#")]
+
+    assert ["expiresAt" in item for item in while_it_runs] == [False]
+    assert ["expiresAt" in item for item in at_its_end] == [True]
+
+
+def test_a_job_with_as_much_text_as_an_event_can_hold_is_recorded(stand: Stand) -> None:
+    wide = {f"key-{number}": "\U0001f600" * 1_024 for number in range(100)}
+    job_id = a_job_id()
+
+    tally = stand.record([a_body(jobId=job_id, parameters=wide, tags=wide)])
+
+    assert (tally.recorded, tally.quarantined) == (1, 0)

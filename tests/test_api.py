@@ -277,6 +277,8 @@ def test_a_page_token_serves_its_own_query_only_and_unchanged(api: Api) -> None:
     [
         ("limit=0", "limit: '0' is not a number from 1 to 100"),
         ("limit=101", "limit: '101' is not a number from 1 to 100"),
+        ("limit=0000000019999999", "limit: '0000000019999999' is not a number from 1 to 100"),
+        ("queue=CHILDREN%23gpu", "queue: 'CHILDREN#gpu' is not the name of a job queue"),
         ("limit=ten", "limit: 'ten' is not a number from 1 to 100"),
         ("limit=", "limit: is empty"),
         ("limit=1&limit=2", "limit: given 2 times, expected once"),

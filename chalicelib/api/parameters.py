@@ -52,7 +52,7 @@ def jobs_query(query: Query, now: int) -> PageQuery:
     window = Window(
         _moment(query, "since", now, ANY_TIME.since), _moment(query, "until", now, ANY_TIME.until)
     )
-    wanted = Filter(_one(query, "queue"), _statuses(query), _one(query, "name"), window)
+    wanted = Filter(_queue(query), _statuses(query), _one(query, "name"), window)
     times = _one(query, "since"), _one(query, "until")
     return _page_query(query, wanted, "jobs", wanted.queue, wanted.name, *times)
 
@@ -85,6 +85,14 @@ def _one(query: Query, name: str) -> str | None:
     return values[0].strip() if values else None
 
 
+def _queue(query: Query) -> str | None:
+    """Its name becomes part of a key, so it must be one."""
+    name = _one(query, "queue")
+    if name is not None and not re.fullmatch("[A-Za-z0-9_.-]{1,128}", name):
+        raise BadParameter(f"queue: {name[:50]!r} is not the name of a job queue")
+    return name
+
+
 def _statuses(query: Query) -> tuple[str, ...] | None:
     """Repeated, or a comma list, in any case."""
     if "status" not in query:
@@ -101,7 +109,7 @@ def _limit(query: Query) -> int:
     text = _one(query, "limit")
     if text is None:
         return USUAL_JOBS
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MOST_JOBS):
+    if not (re.fullmatch("[0-9]{1,3}", text) and 1 <= int(text) <= MOST_JOBS):
         raise BadParameter(f"limit: {text[:50]!r} is not a number from 1 to {MOST_JOBS}")
     return int(text)
 

@@ -37,7 +37,7 @@ class Settings:
     secret_id: str = _setting("Name or ARN of the secret with apiTokens, pageKey and webexToken.")
     event_sources: tuple[str, ...] = _setting("Accepted event sources, a comma list.", "aws.batch")
     batch_size: int = _setting("Most events in one invocation, 1 to 500.", "500")
-    batch_window: int = _setting("Seconds to wait for a batch to fill, 1 to 300.", "5")
+    batch_window: int = _setting("Seconds to wait for a batch to fill, 1 to 60.", "5")
     retention_days: int = _setting("Days to keep a job after its end; 0 keeps for ever.", "0")
     notice_rules: str = _setting(
         "Who is told what: path of a TOML file, or its text.", "chalicelib/notices.toml"
@@ -60,7 +60,7 @@ class Settings:
         fields = dataclasses.fields(cls)
         settings = cls(**{field.name: _value(field, environment) for field in fields})
         settings._check("BATCH_SIZE", 1 <= settings.batch_size <= 500, "1 to 500")
-        settings._check("BATCH_WINDOW", 1 <= settings.batch_window <= 300, "1 to 300")
+        settings._check("BATCH_WINDOW", 1 <= settings.batch_window <= 60, "1 to 60")
         settings._check("RETENTION_DAYS", 0 <= settings.retention_days <= 36_500, "0 to 36500")
         settings._check("EVENT_SOURCES", bool(settings.event_sources), "at least one source")
         return settings

@@ -64,7 +64,8 @@ def rendered(stage_config: Json, stage: str) -> Json:
 
 def policies(stage: str, folder: Path = CHALICE) -> Iterator[tuple[str, str]]:
     """The name and text of each of the stage's policy files."""
-    for path in sorted(folder.glob(f"policy-{SOURCE}-*.json")):
+    functions = _config(folder)["stages"][SOURCE]["lambda_functions"]
+    for path in sorted(folder / function["iam_policy_file"] for function in functions.values()):
         yield _renamed(path.name, stage), _renamed(path.read_text(), stage)
 
 

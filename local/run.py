@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,10 +56,12 @@ class Options:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Another Webex than the stand-in (WEBEX_API_URL) needs a token and a room of its own."""
+        port = _free_port(environment, "PORT", "8000")
+        aws_port = _free_port(environment, "AWS_PORT", "4566", {port})
         return cls(
-            port=_free_port(environment, "PORT", "8000"),
-            aws_port=_free_port(environment, "AWS_PORT", "4566"),
-            webex_port=_webex_port(environment),
+            port=port,
+            aws_port=aws_port,
+            webex_port=_webex_port(environment, port, aws_port),
             webex_api_url=environment.get("WEBEX_API_URL", ""),
             webex_token=environment.get("WEBEX_TOKEN") or webex.TOKEN,
             webex_room=environment.get("WEBEX_ROOM") or webex.ROOM,
@@ -68,21 +70,23 @@ class Options:
         )
 
 
-def _free_port(environment: Mapping[str, str], variable: str, default: str) -> int:
+def _free_port(
+    environment: Mapping[str, str], variable: str, default: str, ours: Collection[int] = ()
+) -> int:
     value = environment.get(variable) or default
     if not value.isdecimal() or not 0 < int(value) < 65536:
         raise LocalError(f"{variable} is {value!r}, which is no port")
-    if is_taken(int(value)):
+    if int(value) in ours or is_taken(int(value)):
         raise LocalError(f"port {value} is taken: choose another one with {variable}=")
     return int(value)
 
 
-def _webex_port(environment: Mapping[str, str]) -> int:
+def _webex_port(environment: Mapping[str, str], port: int, aws_port: int) -> int:
     """The one after the API's, if nobody says otherwise and nobody has it."""
     if environment.get("WEBEX_PORT"):
-        return _free_port(environment, "WEBEX_PORT", "")
-    next_port = _free_port(environment, "PORT", "8000") + 1
-    return free_port() if is_taken(next_port) else next_port
+        return _free_port(environment, "WEBEX_PORT", "", {port, aws_port})
+    usable = port + 1 < 65536 and port + 1 != aws_port and not is_taken(port + 1)
+    return port + 1 if usable else free_port()
 
 
 class Feed(threading.Thread):
@@ -178,7 +182,10 @@ Ctrl-C stops everything; the jobs are there again at the next start.
 @contextmanager
 def only_user_of(state_dir: Path) -> Iterator[None]:
     """Two local AWS that save into one folder would each lose what the other holds."""
-    state_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LocalError(f"STATE_DIR {state_dir} can't be used: {error.strerror}") from error
     with (state_dir / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

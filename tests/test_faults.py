@@ -63,7 +63,7 @@ FAULTS: dict[str, Fault] = {
     "partly": partly(),
 }
 UNREADABLE = "not an event"
-RULES = Rules.parse('[[rule]]\non = ["RUNNING", "SUCCEEDED", "FAILED"]', "a room")
+RULES = Rules.parse('[[rule]]\non = ["FAILED"]', "a room")
 HAND_BACK_SECONDS = 210
 """How long the recorder hides a message in an outage, on average."""
 VISIBILITY_TIMEOUT = 720
@@ -142,7 +142,9 @@ class Scene:
         again = [under_another_id(body) for body in news[: messages // 10]]
         other = json.dumps(an_event() | {"detail-type": "Batch Job Queue Blocked"})
         batch = [*again, *news[: messages - suspects - len(again) - 2], other, UNREADABLE]
-        return cls(known=known, suspects=[a_body() for _ in range(suspects)], batch=batch)
+        return cls(
+            known=known, suspects=[a_body(status="FAILED") for _ in range(suspects)], batch=batch
+        )
 
 
 def under_another_id(body: str) -> str:
@@ -173,10 +175,20 @@ class Aftermath:
         return replace(self, items=items)
 
 
-class Play:
-    """A scene on an empty AWS, from the moment when its batch waits in the queue."""
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOON / 1000
 
-    def __init__(self, scene: Scene, stand: Stand) -> None:
+    def __call__(self) -> float:
+        return self.now
+
+
+class Play:
+    """A scene on an empty AWS, from the moment when its batch waits in the queue. By the clock,
+    what is handed back comes again after a while."""
+
+    def __init__(self, scene: Scene, stand: Stand, clock: Clock) -> None:
+        self.clock = clock
         self.stand = stand
         self.stand.record(scene.known)
         self._notices = MessageQueue(
@@ -188,12 +200,17 @@ class Play:
             self.poller.deliver(lambda messages: False)
         self.poller.send(scene.batch)
 
-    def deliver(self) -> int:
-        return self.poller.deliver(recording(self.stand))
+    def record(self, messages: Sequence[Message]) -> bool:
+        done = recording(self.stand)(messages)
+        self.clock.now += HAND_BACK_SECONDS
+        return done
+
+    def deliver(self) -> None:
+        self.poller.deliver(self.record)
 
     def aftermath(self) -> Aftermath:
         """Once no message is left."""
-        self.poller.drain(recording(self.stand))
+        self.poller.drain(self.record)
         items = self.stand.items()
         kept = [item for item in items if not item["pk"]["S"].startswith("MESSAGE#")]
         return Aftermath(
@@ -205,9 +222,7 @@ class Play:
 
 
 class Begin(Protocol):
-    def __call__(
-        self, scene: Scene, plan: Plan = healthy, *, clock: Callable[[], float] = time.time
-    ) -> Play: ...
+    def __call__(self, scene: Scene, plan: Plan = healthy) -> Play: ...
 
 
 @pytest.fixture
@@ -220,26 +235,16 @@ def faulty(running_aws: LocalAws) -> Iterator[FaultyAws]:
 def begin(running_aws: LocalAws, faulty: FaultyAws) -> Begin:
     """Begins a play behind the faulty network, which follows the plan from then on."""
 
-    def begin(
-        scene: Scene, plan: Plan = healthy, *, clock: Callable[[], float] = time.time
-    ) -> Play:
+    def begin(scene: Scene, plan: Plan = healthy) -> Play:
         running_aws.reset()
         faulty.follow(healthy)
-        resources = running_aws.create_resources()
+        resources, clock = running_aws.create_resources(), Clock()
         stand = Stand(running_aws, resources, endpoint=faulty.endpoint, clock=clock, rules=RULES)
-        play = Play(scene, stand)
+        play = Play(scene, stand, clock)
         faulty.follow(plan)
         return play
 
     return begin
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOON / 1000
-
-    def __call__(self) -> float:
-        return self.now
 
 
 # A call fails, or two
@@ -248,7 +253,7 @@ class Clock:
 def test_an_undisturbed_batch_needs_few_calls_and_leaves_nothing(
     begin: Begin, faulty: FaultyAws
 ) -> None:
-    news = [a_body(status="RUNNING") for _ in range(30)]
+    news = [a_body(status="FAILED") for _ in range(30)]
 
     aftermath = begin(Scene(suspects=[a_body()], batch=[*news, UNREADABLE])).aftermath()
 
@@ -354,11 +359,12 @@ def test_an_outage_may_begin_with_any_call_of_a_batch(begin: Begin, faulty: Faul
     positions = range(1, len(faulty.calls) + 1)
 
     def after_an_outage(since: int, fault: Fault) -> Aftermath:
-        clock = Clock()
-        play = begin(SMALL, outage(fault, since=since), clock=clock)
+        play = begin(SMALL, outage(fault, since=since))
         for _ in range(4):
             play.deliver()
-            clock.now += VISIBILITY_TIMEOUT  # so long that a mark left behind counts as a death
+            play.clock.now += (
+                VISIBILITY_TIMEOUT  # so long that a mark left behind counts as a death
+            )
         faulty.follow(healthy)
         return play.aftermath()
 
@@ -376,14 +382,12 @@ def test_an_outage_that_begins_again_and_again_at_a_suspect_is_not_held_against_
 ) -> None:
     scene = Scene(suspects=[a_body(), a_body()])
     undisturbed = begin(scene).aftermath()
-    clock = Clock()
-    play = begin(scene, clock=clock)
+    play = begin(scene)
 
     for _ in range(0, 3_600, HAND_BACK_SECONDS):
         faulty.follow(outage(cut, since=3))
         play.deliver()
         assert faulty.calls[:2] == ["BatchGetItem", "PutItem"], "marks are read, one is made"
-        clock.now += HAND_BACK_SECONDS
     faulty.follow(healthy)
 
     assert play.aftermath().told == undisturbed.told
@@ -394,12 +398,10 @@ def test_a_mark_that_was_made_without_an_answer_is_not_held_against_a_suspect(
 ) -> None:
     scene = Scene(suspects=[a_body(), a_body()])
     undisturbed = begin(scene).aftermath()
-    clock = Clock()
-    play = begin(scene, on("PutItem", lost), clock=clock)
+    play = begin(scene, on("PutItem", lost))
 
     for _ in range(0, 3_600, HAND_BACK_SECONDS):
         play.deliver()
-        clock.now += HAND_BACK_SECONDS
     faulty.follow(healthy)
 
     assert play.aftermath().told == undisturbed.told

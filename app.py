@@ -62,6 +62,11 @@ def list_children(job_id: str) -> Response:
     return answer(lambda scope: assembly.jobs().children(job_id, http.query(app), scope))
 
 
+@private("/jobs/{job_id}/logs")
+def get_logs(job_id: str) -> Response:
+    return answer(lambda scope: assembly.jobs().logs(job_id, http.query(app), scope))
+
+
 @private("/openapi.json")
 def describe() -> Response:
     return answer(lambda scope: openapi.document())

@@ -104,8 +104,10 @@ def access() -> "Access":
 @cache
 def jobs() -> "Jobs":
     from chalicelib.api.jobs import Jobs
+    from chalicelib.job_log import JobLog
 
-    return Jobs(_job_table(), access().page_key)
+    log = JobLog(clients.logs(), settings.log_groups, settings.redact_patterns)
+    return Jobs(_job_table(), log, access().page_key)
 
 
 @cache

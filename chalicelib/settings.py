@@ -52,6 +52,9 @@ class Settings:
     )
     time_zone: ZoneInfo = _setting("IANA time zone of the times in messages.", "UTC")
     public_url: str = _setting("Address of the API with its stage, for links in messages.", "")
+    log_groups: tuple[str, ...] = _setting(
+        "CloudWatch log groups that the API may show the end of, a comma list.", "/aws/batch/job"
+    )
     redact_patterns: Redaction = _setting("Further regular expressions to redact, one a line.", "")
 
     @classmethod

@@ -75,7 +75,12 @@ def test_production_names_each_action_and_resource(function: str) -> None:
             assert arn == "arn"
             assert "*" not in service
             assert name.removeprefix("log-group:/aws/lambda/").startswith(
-                ("batchwatch-prod", "table/batchwatch-prod-jobs", "secret:batchwatch-prod-")
+                (
+                    "batchwatch-prod",
+                    "log-group:/aws/batch/job:log-stream:",
+                    "table/batchwatch-prod-jobs",
+                    "secret:batchwatch-prod-",
+                )
             )
 
 
@@ -181,6 +186,7 @@ def test_the_policies_suffice_to_record_to_put_aside_and_to_answer(guarded: Guar
     assert eventually(lambda: guarded.get("/jobs/4c75").status_code == 200)
     assert eventually(lambda: guarded.dead_letters() == 1)
     assert [one["jobId"] for one in guarded.get("/jobs?status=RUNNABLE").json()["jobs"]] == ["4c75"]
+    assert [one["jobId"] for one in guarded.get("/jobs?name=n").json()["jobs"]] == ["4c75"]
     assert guarded.get("/health").json() == {"status": "ok"}
 
 

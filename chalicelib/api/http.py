@@ -14,6 +14,7 @@ from chalicelib.api.health import Health
 from chalicelib.api.jobs import NoSuchJob
 from chalicelib.api.parameters import BadParameter
 from chalicelib.errors import SecretUnavailable, TableUnavailable
+from chalicelib.job_log import LogOutOfReach, NoLog
 
 _log = logging.getLogger("batchwatch.http")
 
@@ -42,11 +43,13 @@ def answer(
         return _json(respond(scope))
     except BadParameter as error:
         return _refusal(HTTPStatus.BAD_REQUEST, "BadRequestError", str(error))
-    except NoSuchJob as error:
+    except LogOutOfReach as error:
+        return _refusal(HTTPStatus.CONFLICT, "ConflictError", str(error))
+    except (NoSuchJob, NoLog) as error:
         return _refusal(HTTPStatus.NOT_FOUND, "NotFoundError", str(error))
     except (SecretUnavailable, TableUnavailable, ClientError, BotoCoreError) as error:
         _log.error("answer_failed", extra={"error": str(error)})
-        text = "the job table or the secret does not answer; try again in a moment"
+        text = "the table, the secret or the log does not answer; try again in a moment"
         return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailableError", text)
 
 

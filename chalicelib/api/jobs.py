@@ -13,9 +13,19 @@ from chalicelib.api.parameters import (
     Query,
     children_query,
     jobs_query,
+    logs_query,
 )
-from chalicelib.api.representation import JobBody, JobPage, job_body, job_summary
+from chalicelib.api.representation import (
+    JobBody,
+    JobPage,
+    LogsBody,
+    job_body,
+    job_summary,
+    log_line,
+    log_streams,
+)
 from chalicelib.job import Job, JobId
+from chalicelib.job_log import JobLog, LogOutOfReach, NoLog
 from chalicelib.job_table import LISTED_STATUSES, JobTable, Page, Place
 
 
@@ -29,10 +39,12 @@ class Jobs:
     def __init__(
         self,
         table: JobTable,
+        log: JobLog,
         page_key: Callable[[], bytes],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._table = table
+        self._log = log
         self._page_key = page_key
         self._clock = clock
 
@@ -69,6 +81,14 @@ class Jobs:
         visible = [job for job in page.jobs if scope.covers(job.queue)]
         return self._told(Page(visible, page.last), asked)
 
+    def logs(self, job_id: str, query: Query, scope: Scope) -> LogsBody:
+        """Raises BadParameter, NoSuchJob, NoLog and LogOutOfReach."""
+        job = self._job(job_id, scope)
+        asked = logs_query(query)
+        attempt, group, stream = _log_of(job, asked.attempt)
+        lines = self._log.end(group, stream, lines=asked.lines)
+        return LogsBody(job.job_id, attempt, group, stream, [log_line(line) for line in lines])
+
     def _job(self, in_path: str, scope: Scope) -> Job:
         """Some gateways decode what is in the path, some don't. Raises NoSuchJob."""
         job_id = unquote(in_path)
@@ -98,3 +118,20 @@ class Jobs:
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _log_of(job: Job, wanted: int | None) -> tuple[int, str, str]:
+    """An attempt, its log group and its log stream. Raises NoLog and LogOutOfReach."""
+    group, streams = job.details.log_group, log_streams(job)
+    if group is None:
+        raise NoLog("the job's log does not go to a CloudWatch log group that Batch tells of")
+    if not streams and not job.is_terminal:
+        raise LogOutOfReach(f"the job has not started: it is {job.status}, and has no log yet")
+    attempt = wanted or max(streams, default=1)
+    if streams and attempt not in streams:
+        known = ", ".join(map(str, streams))
+        raise NoLog(f"attempt: no attempt {attempt} was heard of; there are: {known}")
+    stream = streams.get(attempt)
+    if stream is None:
+        raise NoLog(f"attempt {attempt} has no log stream: its container never started to write")
+    return attempt, group, stream

@@ -9,8 +9,14 @@ import msgspec
 
 from chalicelib.api.health import HealthBody
 from chalicelib.api.http import ErrorBody
-from chalicelib.api.parameters import MOST_JOBS, USUAL_JOBS
-from chalicelib.api.representation import JobBody, JobPage
+from chalicelib.api.parameters import (
+    MOST_ATTEMPTS,
+    MOST_JOBS,
+    MOST_LINES,
+    USUAL_JOBS,
+    USUAL_LINES,
+)
+from chalicelib.api.representation import JobBody, JobPage, LogsBody
 from chalicelib.job_table import LISTED_STATUSES
 
 Json = dict[str, Any]
@@ -39,6 +45,12 @@ ROUTES = {
         ("jobId", "status", "limit", "nextToken"),
         JobPage,
     ),
+    "/jobs/{jobId}/logs": Route(
+        "The end of the CloudWatch log of an attempt, redacted",
+        ("jobId", "attempt", "lines"),
+        LogsBody,
+        (400, 404, 409, 503),
+    ),
     "/openapi.json": Route("This description", (), None, (503,)),
     "/health": Route(
         "Whether table and queues answer; needs no token", (), HealthBody, (), token=False
@@ -47,6 +59,13 @@ ROUTES = {
 
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 2_000, "pattern": r"\S"}
 _TIME = {"type": "string", "examples": ["2026-11-24T03:55:00Z", "2026-11-24", "-24h"]}
+
+
+def _number(most: int, usual: int | None = None) -> Json:
+    default = {"default": usual} if usual else {}
+    return {"type": "integer", "minimum": 1, "maximum": most, **default}
+
+
 PARAMETERS: dict[str, Json] = {
     "jobId": {
         "description": "In the path, `:` is `%3A` and `#` is `%23`",
@@ -63,10 +82,9 @@ PARAMETERS: dict[str, Json] = {
     "name": {"description": "How the job's name begins", "schema": _TEXT},
     "since": {"description": "The status was entered then or later", "schema": _TIME},
     "until": {"description": "The status was entered before", "schema": _TIME},
-    "limit": {
-        "description": "Most jobs on a page",
-        "schema": {"type": "integer", "minimum": 1, "maximum": MOST_JOBS, "default": USUAL_JOBS},
-    },
+    "limit": {"description": "Most jobs on a page", "schema": _number(MOST_JOBS, USUAL_JOBS)},
+    "attempt": {"description": "From 1; the last if not given", "schema": _number(MOST_ATTEMPTS)},
+    "lines": {"description": "Most lines", "schema": _number(MOST_LINES, USUAL_LINES)},
     "nextToken": {"description": "The one of the page before", "schema": _TEXT},
 }
 

@@ -12,6 +12,8 @@ from chalicelib.job import Job
 from chalicelib.job_table import ANY_TIME, LISTED_STATUSES, Window, listed_status
 
 MOST_JOBS, USUAL_JOBS = 100, 25
+MOST_LINES, USUAL_LINES = 1_000, 100
+MOST_ATTEMPTS = 1_000
 _LONGEST_VALUE = 2_000
 
 Query = Mapping[str, Sequence[str]]
@@ -63,9 +65,25 @@ def children_query(query: Query, job_id: str) -> PageQuery:
     return _page_query(query, Filter(statuses=_statuses(query)), "children", job_id)
 
 
+class LogsQuery(Struct, frozen=True):
+    """`attempt` counts from 1; None for the last."""
+
+    attempt: int | None
+    lines: int
+
+
+def logs_query(query: Query) -> LogsQuery:
+    """Raises BadParameter."""
+    _refuse_unknown(query, ("attempt", "lines"))
+    attempt = _number(query, "attempt", 0, MOST_ATTEMPTS)
+    return LogsQuery(attempt or None, _number(query, "lines", USUAL_LINES, MOST_LINES))
+
+
 def _page_query(query: Query, wanted: Filter, *asked: str | None) -> PageQuery:
     identity = msgspec.json.encode([*asked, wanted.statuses]).decode()
-    return PageQuery(wanted, _limit(query), _one(query, "nextToken"), identity)
+    return PageQuery(
+        wanted, _number(query, "limit", USUAL_JOBS, MOST_JOBS), _one(query, "nextToken"), identity
+    )
 
 
 def _refuse_unknown(query: Query, known: Sequence[str]) -> None:
@@ -105,12 +123,12 @@ def _statuses(query: Query) -> tuple[str, ...] | None:
     return tuple(sorted(set(wanted)))
 
 
-def _limit(query: Query) -> int:
-    text = _one(query, "limit")
+def _number(query: Query, name: str, usual: int, most: int) -> int:
+    text = _one(query, name)
     if text is None:
-        return USUAL_JOBS
-    if not (re.fullmatch("[0-9]{1,3}", text) and 1 <= int(text) <= MOST_JOBS):
-        raise BadParameter(f"limit: {text[:50]!r} is not a number from 1 to {MOST_JOBS}")
+        return usual
+    if not (re.fullmatch("[0-9]{1,4}", text) and 1 <= int(text) <= most):
+        raise BadParameter(f"{name}: {text[:50]!r} is not a number from 1 to {most}")
     return int(text)
 
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 from chalicelib.durations import Durations, durations
 from chalicelib.failure import Cause, Failure, attempt_cause, explain
 from chalicelib.job import Description, Job, JobId, JobStatus
+from chalicelib.job_log import LogLine
 from chalicelib.links import console_link, logs_link
 
 
@@ -96,6 +97,21 @@ class JobPage(_Body, frozen=True):
     next_token: str | None
 
 
+class LogLineBody(_Body, frozen=True):
+    at: str
+    message: str
+
+
+class LogsBody(_Body, frozen=True):
+    """Oldest line first."""
+
+    job_id: str
+    attempt: int
+    log_group: str
+    log_stream_name: str
+    lines: list[LogLineBody]
+
+
 def job_summary(job: Job, now: int) -> JobSummary:
     return JobSummary(**_summary_fields(job, now))
 
@@ -170,6 +186,19 @@ def _attempts(job: Job) -> list[AttemptBody]:
         )
         for number, attempt in enumerate(listed, unlisted + 1)
     ]
+
+
+def log_streams(job: Job) -> dict[int, str | None]:
+    """Of each attempt that is known of, from the first on; None where it has none."""
+    streams = {attempt.attempt: attempt.log_stream_name for attempt in _attempts(job)}
+    current = job.history[-1].attempt or 1
+    if job.details.log_stream_name and not streams.get(current):
+        streams[current] = job.details.log_stream_name
+    return dict(sorted(streams.items()))
+
+
+def log_line(line: LogLine) -> LogLineBody:
+    return LogLineBody(_time(line.at), line.message)
 
 
 def _array(job: Job) -> ArrayBody | None:

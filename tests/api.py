@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from chalice.test import Client
+from chalice.test import Client, HTTPResponse
 
 from local.aws import ROOT, STAGE, LocalAws, Resources
 
@@ -59,9 +59,15 @@ class Api:
         self._put(secret)
 
     def get(self, path: str, *, token: str | None = "all") -> Answer:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        response = self._client.http.get(path, headers=headers)
+        response = self.response(path, token=token)
         return Answer(response.status_code, json.loads(response.body))
+
+    def response(self, path: str, *, token: str | None = "all", **headers: str) -> HTTPResponse:
+        """Headers in the names of Python: `if_none_match="…"`."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token:
+            given["Authorization"] = f"Bearer {token}"
+        return self._client.http.get(path, headers=given)
 
     def pages(self, path: str, *, token: str = "all") -> Iterator[list[Any]]:
         """The jobs of each page of a list, to its end."""

@@ -4,15 +4,16 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 
-import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from chalice.app import AuthRequest, AuthResponse, Chalice, Request, Response
 from msgspec import Struct
 
+from chalicelib.api import formats
 from chalicelib.api.access import Access, Scope
 from chalicelib.api.health import Health
 from chalicelib.api.jobs import NoSuchJob
 from chalicelib.api.parameters import BadParameter
+from chalicelib.api.representation import JobPage
 from chalicelib.errors import SecretUnavailable, TableUnavailable
 from chalicelib.job_log import LogOutOfReach, NoLog
 
@@ -22,6 +23,13 @@ _HEADERS: dict[str, str | list[str]] = {
     "Content-Type": "application/json",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
+}
+
+
+_CONTENT_TYPES = {
+    formats.JSON: "application/json",
+    formats.TEXT: "text/plain; charset=utf-8",
+    formats.CSV: "text/csv; charset=utf-8",
 }
 
 
@@ -40,7 +48,7 @@ def answer(
     """What `respond` says within the scope of the current request's token, or why it can't."""
     try:
         scope = access().scope(_request(app).context["authorizer"]["principalId"])
-        return _json(respond(scope))
+        return _told(respond(scope), _request(app).headers.get("accept", ""))
     except BadParameter as error:
         return _refusal(HTTPStatus.BAD_REQUEST, "BadRequestError", str(error))
     except LogOutOfReach as error:
@@ -80,5 +88,15 @@ def _refusal(status: HTTPStatus, code: str, message: str) -> Response:
     return _json(ErrorBody(code, message), status)
 
 
+def _told(body: object, accept: str) -> Response:
+    """In the format that the client likes best; where that is no JSON, the next page's token is a
+    header."""
+    kind = formats.chosen(accept, body)
+    headers = {**_HEADERS, "Content-Type": _CONTENT_TYPES[kind], "Vary": "Accept"}
+    if isinstance(body, JobPage) and body.next_token:
+        headers["X-Next-Token"] = body.next_token
+    return Response(formats.written(body, kind), headers, HTTPStatus.OK)
+
+
 def _json(body: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    return Response(msgspec.json.encode(body).decode(), _HEADERS, status)
+    return Response(formats.written(body, formats.JSON), _HEADERS, status)

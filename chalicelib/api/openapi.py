@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from chalicelib.api import formats
 from chalicelib.api.health import HealthBody
 from chalicelib.api.http import ErrorBody
 from chalicelib.api.parameters import (
@@ -139,4 +140,9 @@ def _parameter(name: str, path: str) -> Json:
 
 def _answer(status: HTTPStatus, body: type | None) -> Json:
     schema = {"$ref": _REFERENCE.format(name=body.__name__)} if body else {"type": "object"}
-    return {"description": status.phrase, "content": {"application/json": {"schema": schema}}}
+    kinds = formats.offered(body)
+    content = {kind: {"schema": {"type": "string"}} for kind in kinds}
+    return {
+        "description": status.phrase,
+        "content": {**content, formats.JSON: {"schema": schema}},
+    }

@@ -1,0 +1,238 @@
+"""Answers as people read them on a terminal, and as spreadsheets do; JSON for everybody else.
+
+Names and reasons are other people's words: what a terminal or a spreadsheet would obey is taken
+out. Knows the bodies of answers; knows nothing of HTTP but the names of media types.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator
+from textwrap import wrap
+from typing import Any
+
+import msgspec
+
+from chalicelib.api.representation import AttemptBody, JobBody, JobPage, JobSummary, LogsBody
+from chalicelib.durations import Durations
+from chalicelib.human_time import duration
+
+JSON, TEXT, CSV = "application/json", "text/plain", "text/csv"
+
+_WIDTH = 98
+_WIDEST_NAME, _WIDEST_QUEUE = 24, 16
+
+
+def offered(body: type | None) -> tuple[str, ...]:
+    """The media types that an answer of this type comes in; the first is the default."""
+    return (JSON, *_FORMATS.get(body, ()))
+
+
+def chosen(accept: str, body: object) -> str:
+    """What an Accept header likes best of what is offered; JSON if it likes nothing of it."""
+    kinds = offered(type(body))
+    for wanted in _by_preference(accept):
+        for kind in kinds:
+            if wanted in (kind, "*/*", f"{kind.partition('/')[0]}/*"):
+                return kind
+    return JSON
+
+
+def written(body: object, kind: str) -> str:
+    if kind == JSON:
+        return msgspec.json.encode(body).decode() + "\n"
+    return _FORMATS[type(body)][kind](body)
+
+
+def _by_preference(accept: str) -> list[str]:
+    def quality(media_range: str) -> float:
+        _, _, weight = media_range.replace(" ", "").partition(";q=")
+        try:
+            return float(weight.partition(";")[0] or 1)
+        except ValueError:
+            return 0
+
+    ranges = [one for one in accept.lower().split(",") if quality(one) > 0]
+    return [one.partition(";")[0].strip() for one in sorted(ranges, key=quality, reverse=True)]
+
+
+# Lists
+
+
+def _table(page: JobPage) -> str:
+    rows = [("STATUS", "SINCE (UTC)", "NAME", "QUEUE", "JOB ID", "WHY"), *map(_row, page.jobs)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    if not page.jobs:
+        lines = ["No jobs on this page." if page.next_token else "No jobs."]
+    if page.next_token:
+        lines += ["", f"More with nextToken={page.next_token}"]
+    return _text(lines)
+
+
+def _row(job: JobSummary) -> tuple[str, ...]:
+    return (
+        _cut(_clean(job.status), _WIDEST_QUEUE),
+        _moment(job.since)[:16],
+        _cut(_clean(job.job_name), _WIDEST_NAME),
+        _cut(_clean(job.job_queue), _WIDEST_QUEUE),
+        _clean(job.job_id),
+        job.failure.cause if job.failure else "",
+    )
+
+
+_COLUMNS: dict[str, Callable[[JobSummary], str | float | None]] = {
+    "jobId": lambda job: job.job_id,
+    "jobName": lambda job: job.job_name,
+    "jobQueue": lambda job: job.job_queue,
+    "status": lambda job: job.status,
+    "since": lambda job: job.since,
+    "createdAt": lambda job: job.created_at,
+    "startedAt": lambda job: job.started_at,
+    "stoppedAt": lambda job: job.stopped_at,
+    "queuedSeconds": lambda job: job.durations.queued_seconds,
+    "startingSeconds": lambda job: job.durations.starting_seconds,
+    "runningSeconds": lambda job: job.durations.running_seconds,
+    "totalSeconds": lambda job: job.durations.total_seconds,
+    "cause": lambda job: job.failure.cause if job.failure else None,
+    "statusReason": lambda job: job.status_reason,
+    "jobDefinition": lambda job: job.job_definition,
+}
+
+
+def _csv(page: JobPage) -> str:
+    """RFC 4180."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(_COLUMNS)
+    writer.writerows([_cell(column(job)) for column in _COLUMNS.values()] for job in page.jobs)
+    return text.getvalue()
+
+
+def _cell(value: str | float | None) -> str | float | None:
+    """A spreadsheet takes text that begins so for a formula, unless a quote comes before it."""
+    if isinstance(value, str) and value.lstrip().startswith(("=", "+", "-", "@", "|", "%")):
+        return f"'{value}"
+    return value
+
+
+# One job
+
+
+def _page(job: JobBody) -> str:
+    return _text(
+        [
+            f"{_clean(job.job_name)}  {_clean(job.status)}",
+            "",
+            *_facts(
+                {
+                    "job": job.job_id,
+                    "queue": job.job_queue,
+                    "definition": job.job_definition,
+                    "since": _moment(job.since) + " UTC",
+                    "why": job.failure and f"{job.failure.cause}: {job.failure.explanation}",
+                    "reason": job.status_reason,
+                    "took": _took(job.durations),
+                    "children": _children(job),
+                }
+            ),
+            *_section("History (UTC)", _history(job)),
+            *_section("Attempts", map(_attempt, job.attempts)),
+            *_section("Container", _facts(_container(job))),
+            *_section("Parameters", _facts(job.parameters)),
+            *_section("Tags", _facts(job.tags)),
+            *_section("Links", _facts({"console": job.links.console, "log": job.links.logs}, 0)),
+        ]
+    )
+
+
+def _facts(facts: dict[str, Any], width: int = _WIDTH) -> list[str]:
+    """Aligned, without those that are not known; a width of 0 leaves lines as long as they are."""
+    known = {_clean(name): _clean(str(fact)) for name, fact in facts.items() if fact}
+    margin = min(max(map(len, known), default=0), _WIDEST_NAME) + 2
+    lines: list[str] = []
+    for name, fact in known.items():
+        first, *others = wrap(fact, width - margin) if width and fact.strip() else [fact]
+        lines.append(f"{name:<{margin}}{first}")
+        lines += [f"{'':<{margin}}{other}" for other in others]
+    return lines
+
+
+def _section(title: str, lines: Iterable[str]) -> list[str]:
+    found = [f"  {line}" for line in lines]
+    return ["", title, *found] if found else []
+
+
+def _took(took: Durations) -> str:
+    spans = {
+        "queued": took.queued_seconds,
+        "starting": took.starting_seconds,
+        "running": took.running_seconds,
+        "in all": took.total_seconds,
+    }
+    return ", ".join(f"{name} {duration(s)}" for name, s in spans.items() if s is not None)
+
+
+def _children(job: JobBody) -> str | None:
+    if job.array is None or job.array.size is None:
+        return None
+    counts = ", ".join(f"{n} {status}" for status, n in (job.array.status_summary or {}).items())
+    return f"{job.array.size}: {counts}" if counts else str(job.array.size)
+
+
+def _history(job: JobBody) -> Iterator[str]:
+    for seen in job.history:
+        attempt = f"attempt {seen.attempt}" if seen.attempt else ""
+        repaired = "found by a repair" if seen.source == "repair" else ""
+        details = ", ".join(filter(None, (attempt, repaired)))
+        yield f"{_moment(seen.at)}  {_clean(seen.status):<10}{details}".rstrip()
+
+
+def _attempt(attempt: AttemptBody) -> str:
+    exit_code = None if attempt.exit_code is None else f"exit code {attempt.exit_code}"
+    started, stopped = (at and _moment(at) for at in (attempt.started_at, attempt.stopped_at))
+    parts = [
+        f"{attempt.attempt}  {started or 'not started'} to {stopped or 'now'}",
+        exit_code,
+        attempt.cause,
+    ]
+    return "  ".join(filter(None, parts))
+
+
+def _container(job: JobBody) -> dict[str, Any]:
+    container = job.container
+    return {
+        "image": container.image,
+        "command": " ".join(container.command),
+        "vCPUs": container.vcpus and f"{container.vcpus:g}",
+        "memory": container.memory and f"{container.memory} MiB",
+        "GPUs": container.gpus,
+        "environment": ", ".join(variable.name for variable in container.environment),
+    }
+
+
+def _log(logs: LogsBody) -> str:
+    return _text(_clean(line.message) for line in logs.lines)
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _clean(text: str) -> str:
+    """Without what moves a terminal's cursor, changes its colours, or worse."""
+    return "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _moment(rfc3339: str) -> str:
+    return rfc3339[:19].replace("T", " ")
+
+
+_FORMATS: dict[type | None, dict[str, Callable[[Any], str]]] = {
+    JobPage: {TEXT: _table, CSV: _csv},
+    JobBody: {TEXT: _page},
+    LogsBody: {TEXT: _log},
+}

@@ -195,6 +195,20 @@ def test_every_route_but_health_wants_a_token(api: Api) -> None:
     assert [path for path, authorizer in routes.items() if authorizer is None] == ["/health"]
 
 
+def test_a_job_that_the_client_has_is_a_304_until_something_is_heard_of_it(api: Api) -> None:
+    job_id = a_job_id()
+    api.record(a_body(jobId=job_id, status="RUNNING"))
+    etag = api.response(f"/jobs/{job_id}").headers["ETag"]
+
+    known = api.response(f"/jobs/{job_id}", if_none_match=f'"other", {etag}')
+    api.record(a_body(jobId=job_id, status="SUCCEEDED", at=NOON + 5_000))
+    changed = api.response(f"/jobs/{job_id}", if_none_match=etag)
+
+    assert (known.status_code, known.body, known.headers["ETag"]) == (304, b"", etag)
+    assert changed.status_code == 200
+    assert changed.headers["ETag"] != etag
+
+
 def test_health_is_ok_when_table_and_queue_answer(api: Api) -> None:
     assert api.get("/health", token=None) == (200, {"status": "ok"})
 

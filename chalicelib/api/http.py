@@ -1,6 +1,7 @@
 """Chalice's requests and responses on one side, our answers and refusals on the other."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 
@@ -11,7 +12,7 @@ from msgspec import Struct
 from chalicelib.api import formats
 from chalicelib.api.access import Access, Scope
 from chalicelib.api.health import Health
-from chalicelib.api.jobs import NoSuchJob
+from chalicelib.api.jobs import NoSuchJob, Versioned
 from chalicelib.api.parameters import BadParameter
 from chalicelib.api.representation import JobPage
 from chalicelib.errors import SecretUnavailable, TableUnavailable
@@ -26,6 +27,7 @@ _HEADERS: dict[str, str | list[str]] = {
 }
 
 
+_ETAG = re.compile(r'"([0-9a-f]{20})"')
 _CONTENT_TYPES = {
     formats.JSON: "application/json",
     formats.TEXT: "text/plain; charset=utf-8",
@@ -48,7 +50,7 @@ def answer(
     """What `respond` says within the scope of the current request's token, or why it can't."""
     try:
         scope = access().scope(_request(app).context["authorizer"]["principalId"])
-        return _told(respond(scope), _request(app).headers.get("accept", ""))
+        return _told(respond(scope), _request(app).headers)
     except BadParameter as error:
         return _refusal(HTTPStatus.BAD_REQUEST, "BadRequestError", str(error))
     except LogOutOfReach as error:
@@ -65,6 +67,11 @@ def query(app: Chalice) -> Mapping[str, Sequence[str]]:
     """Every value of every parameter of the current request."""
     parameters = _request(app).query_params
     return {name: parameters.getlist(name) for name in parameters} if parameters else {}
+
+
+def versions(headers: Mapping[str, str]) -> Sequence[str]:
+    """Those that the client has: an If-None-Match header, compared weakly."""
+    return _ETAG.findall(headers.get("if-none-match", ""))
 
 
 def health(checked: Health) -> Response:
@@ -88,13 +95,18 @@ def _refusal(status: HTTPStatus, code: str, message: str) -> Response:
     return _json(ErrorBody(code, message), status)
 
 
-def _told(body: object, accept: str) -> Response:
-    """In the format that the client likes best; where that is no JSON, the next page's token is a
-    header."""
-    kind = formats.chosen(accept, body)
+def _told(told: object, asked: Mapping[str, str]) -> Response:
+    """In the format that the client likes best; the next page's token is a header too, for those
+    that have no place for it. 304 for a version that the client has."""
+    body = told.body if isinstance(told, Versioned) else told
+    kind = formats.chosen(asked.get("accept", ""), body)
     headers = {**_HEADERS, "Content-Type": _CONTENT_TYPES[kind], "Vary": "Accept"}
     if isinstance(body, JobPage) and body.next_token:
         headers["X-Next-Token"] = body.next_token
+    if isinstance(told, Versioned):
+        headers |= {"ETag": f'W/"{told.version}"', "Cache-Control": "private, no-cache"}
+        if told.version in versions(asked):
+            return Response("", headers, HTTPStatus.NOT_MODIFIED)
     return Response(formats.written(body, kind), headers, HTTPStatus.OK)
 
 

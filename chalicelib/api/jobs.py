@@ -2,7 +2,11 @@
 
 import time
 from collections.abc import Callable
+from hashlib import sha256
+from typing import NamedTuple
 from urllib.parse import unquote
+
+import msgspec
 
 from chalicelib.api.access import Scope
 from chalicelib.api.pages import BadPageToken, page_token, place_of
@@ -33,6 +37,14 @@ class NoSuchJob(LookupError):
     """There is none, or not for this token: the two can't be told apart."""
 
 
+class Versioned(NamedTuple):
+    """An answer, and what names the state of the record that it shows: of a running job the
+    durations go on, but it is the same until something is heard of it."""
+
+    body: JobBody
+    version: str
+
+
 class Jobs:
     """`page_key` signs page tokens; `clock` gives epoch seconds."""
 
@@ -48,10 +60,10 @@ class Jobs:
         self._page_key = page_key
         self._clock = clock
 
-    def one(self, job_id: str, scope: Scope) -> JobBody:
+    def one(self, job_id: str, scope: Scope) -> Versioned:
         """`job_id` as in the path. Raises NoSuchJob."""
         job = self._job(job_id, scope)
-        return job_body(job, self._table.describe(job), self._now())
+        return Versioned(job_body(job, self._table.describe(job), self._now()), _version(job))
 
     def page(self, query: Query, scope: Scope) -> JobPage:
         """Raises BadParameter."""
@@ -118,6 +130,10 @@ class Jobs:
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _version(job: Job) -> str:
+    return sha256(msgspec.json.encode(job)).hexdigest()[:20]
 
 
 def _log_of(job: Job, wanted: int | None) -> tuple[int, str, str]:

@@ -40,7 +40,7 @@ ROUTES = {
         JobPage,
         (400, 503),
     ),
-    "/jobs/{jobId}": Route("One job", ("jobId",), JobBody, (404, 503)),
+    "/jobs/{jobId}": Route("One job", ("jobId", "If-None-Match"), JobBody, (404, 503)),
     "/jobs/{jobId}/children": Route(
         "The children of an array, or the nodes of a multi-node job, by index",
         ("jobId", "status", "limit", "nextToken"),
@@ -86,6 +86,10 @@ PARAMETERS: dict[str, Json] = {
     "limit": {"description": "Most jobs on a page", "schema": _number(MOST_JOBS, USUAL_JOBS)},
     "attempt": {"description": "From 1; the last if not given", "schema": _number(MOST_ATTEMPTS)},
     "lines": {"description": "Most lines", "schema": _number(MOST_LINES, USUAL_LINES)},
+    "If-None-Match": {
+        "description": "The ETag of an answer that the client has",
+        "schema": {"type": "string"},
+    },
     "nextToken": {"description": "The one of the page before", "schema": _TEXT},
 }
 
@@ -120,6 +124,8 @@ def _operation(path: str, route: Route) -> Json:
         answers |= {str(code): {"description": text} for code, text in _REFUSED.items()}
     else:
         answers["503"] = _answer(HTTPStatus.SERVICE_UNAVAILABLE, route.answer)
+    if "If-None-Match" in route.parameters:
+        answers["304"] = {"description": "The client has this version"}
     return {
         "summary": route.summary,
         "parameters": [_parameter(name, path) for name in route.parameters],
@@ -134,7 +140,8 @@ _REFUSED = {401: "No token, or a wrong one", 403: "A wrong token"}
 
 def _parameter(name: str, path: str) -> Json:
     in_path = f"{{{name}}}" in path
-    where = {"in": "path", "required": True} if in_path else {"in": "query"}
+    in_header = {"in": "header" if name == "If-None-Match" else "query"}
+    where = {"in": "path", "required": True} if in_path else in_header
     return {"name": name, **where, **PARAMETERS[name]}
 
 

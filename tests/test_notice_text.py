@@ -561,7 +561,9 @@ def messages_with(foreign: str) -> list[str]:
         text.status(a_job("RUNNING", **said), DESCRIPTION),
         text.status(a_job(status_reason=f"Canceled by user: {foreign}", **said), DESCRIPTION),
         text.first_failed_child(failed, 9),
-        text.array_end(an_array(), ArrayOutcome(9, 0, 2, (1,), {foreign: 1, f"{foreign} again": 1})),
+        text.array_end(
+            an_array(), ArrayOutcome(9, 0, 2, (1,), {foreign: 1, f"{foreign} again": 1})
+        ),
         text.stuck(waiting, DESCRIPTION, ENDED),
         text.recovered(a_job("RUNNING", history=history, **said), DESCRIPTION),
         text.queue_blocked(waiting, f"CAPACITY {foreign}", DESCRIPTION),

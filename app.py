@@ -5,7 +5,7 @@ from functools import partial
 from chalice.app import AuthRequest, AuthResponse, Chalice, Response, SQSEvent
 
 from chalicelib import assembly
-from chalicelib.api import http, openapi
+from chalicelib.api import http
 from chalicelib.message import account_of, messages_in, seconds_left
 
 settings = assembly.settings
@@ -69,4 +69,4 @@ def get_logs(job_id: str) -> Response:
 
 @private("/openapi.json")
 def describe() -> Response:
-    return answer(lambda scope: openapi.document())
+    return answer(lambda scope: assembly.description())

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -108,6 +108,13 @@ def jobs() -> "Jobs":
 
     log = JobLog(clients.logs(), settings.log_groups, settings.redact_patterns)
     return Jobs(_job_table(), log, access().page_key)
+
+
+def description() -> dict[str, Any]:
+    """The API as OpenAPI."""
+    from chalicelib.api import openapi
+
+    return openapi.document()
 
 
 @cache

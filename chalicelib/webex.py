@@ -26,8 +26,9 @@ import requests
 import urllib3
 
 from chalicelib.errors import BatchwatchError
+from chalicelib.markdown import LIMIT
 
-BYTES_LIMIT = 7_439
+BYTES_LIMIT = LIMIT
 """Webex's limit for the text of a message, in bytes of UTF-8."""
 
 RETRY_AFTER_DEFAULT = 30.0

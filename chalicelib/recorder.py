@@ -6,27 +6,25 @@ A batch in which some must come again deletes the others itself and raises
 (docs/adr/0003-delete-then-raise.md).
 
 Knows the order of the steps. What a message says is `event`'s, what a job is `job`'s, how they
-are stored `job_table`'s; the clock, the sleep and the dice are handed in.
+get into the table and onto the notices queue `archive`'s; the sleep and the dice are handed in.
 """
 
 import contextlib
-import itertools
 import random
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.archive import Archive, fold
 from chalicelib.dynamodb import Outcome
 from chalicelib.errors import MalformedEvent, MessagesLeft
 from chalicelib.event import EventReader, OtherEvent
-from chalicelib.job import Description, Job, Observation
+from chalicelib.job import Observation
 from chalicelib.job_table import Change, JobTable, StoredJob
 from chalicelib.message import Message, without_reserve
 from chalicelib.message_queue import MessageQueue
-from chalicelib.notice import distinct, notices_for
 from chalicelib.notice_rules import Rules
 from chalicelib.suspects import Suspects
 
@@ -34,22 +32,6 @@ TRUSTED_RECEIVES = 3
 """A message that came more often may be what kills the function: it is handled last, alone."""
 FATAL_DEATHS = 2
 """One death may be an accident between a mark and its removal; two are the message's doing."""
-
-_ATTEMPTS = {Outcome.CONFLICT: 20, Outcome.BUSY: 6}
-"""How often a save is tried in one delivery; the other outcomes do not pass by waiting."""
-
-
-def retry_delay(outcome: Outcome, attempt: int, time_left: float, dice: float) -> float | None:
-    """Seconds to wait before the save after `attempt` (from 1) is tried again; None: give up.
-
-    `time_left` in seconds; `dice` from 0 to 1 spreads consumers that met at the same record.
-    """
-    if attempt >= _ATTEMPTS.get(outcome, 0):
-        return None
-    longest = 0.02 * attempt if outcome is Outcome.CONFLICT else min(2.0, 0.1 * 2**attempt)
-    delay = longest * (0.5 + dice / 2)
-    return delay if delay < time_left else None
-
 
 def hand_back_delay(outcome: Outcome, dice: float) -> int:
     """Seconds until a message comes again: minutes in an outage, for each return is counted."""
@@ -87,18 +69,8 @@ class _Told:
         self.observations.append(seen)
 
     def fold(self, stored: StoredJob | None) -> Change | None:
-        """The job with all of it; None if that changes nothing."""
-        job, self.news = (stored.job if stored else None), 0
-        for seen in self.observations:
-            before, job = job, job.observe(seen) if job else Job.first_seen(seen)
-            self.news += job is not before
-        if job is None or not self.news:
-            return None
-        return Change(job, stored, self._description(job.details.description))
-
-    def _description(self, digest: str) -> Description | None:
-        matching = (o.description for o in self.observations if o.details.description == digest)
-        return next(matching, None)
+        change, self.news = fold(stored, self.observations)
+        return change
 
 
 class Recorder:
@@ -119,13 +91,10 @@ class Recorder:
         dice: Callable[[], float] = random.random,
     ) -> None:
         self._reader = reader
-        self._table = table
         self._queue = queue
         self._suspects = suspects
-        self._rules = rules
-        self._notices = notices
         self._report = report
-        self._sleep = sleep
+        self._archive = Archive(table, rules, notices, sleep=sleep, dice=dice)
         self._dice = dice
 
     def record(self, messages: Sequence[Message], time_left: Callable[[], float]) -> None:
@@ -169,8 +138,19 @@ class Recorder:
                 else:
                     told.setdefault(event.job_id, _Told()).add(message, event)
 
-        saved = self._save(told, time_left, tally)
-        saved |= self._announce(told, saved, tally)
+        saved, conflicts = self._archive.save(
+            {job_id: of_job.fold for job_id, of_job in told.items()}, time_left
+        )
+        tally.conflicts += conflicts
+        announced = self._archive.announce(
+            {
+                job_id: of_job.observations
+                for job_id, of_job in told.items()
+                if saved[job_id] is Outcome.SAVED
+            }
+        )
+        tally.notices += announced.notices
+        saved |= dict.fromkeys(announced.unsent, Outcome.BUSY)
         _count(told, saved, tally)
         for job_id, outcome in saved.items():
             if outcome is Outcome.REFUSED:
@@ -178,53 +158,6 @@ class Recorder:
             else:
                 outcomes |= dict.fromkeys(told[job_id].messages, outcome)
         return outcomes | self._quarantine(reasons, tally)
-
-    def _save(
-        self, told: Mapping[str, _Told], time_left: Callable[[], float], tally: Tally
-    ) -> dict[str, Outcome]:
-        """Loads, folds and saves, again and again for those jobs whose save may yet succeed."""
-        outcomes: dict[str, Outcome] = {}
-        pending: Collection[str] = told.keys()
-        for attempt in itertools.count(1):
-            loaded = self._table.load(pending, consistent=attempt > 1)
-            folded = {
-                job_id: told[job_id].fold(loaded.jobs.get(job_id))
-                for job_id in pending
-                if job_id not in loaded.unread
-            }
-            outcomes |= loaded.unread | dict.fromkeys(folded, Outcome.SAVED)
-            outcomes |= self._table.save([change for change in folded.values() if change])
-
-            pending = [job_id for job_id in pending if outcomes[job_id] in _ATTEMPTS]
-            tally.conflicts += sum(outcomes[job_id] is Outcome.CONFLICT for job_id in pending)
-            delays = [
-                retry_delay(outcomes[job_id], attempt, time_left(), self._dice())
-                for job_id in pending
-            ]
-            if not pending or None in delays:
-                break
-            self._sleep(max(delay for delay in delays if delay is not None))
-        return outcomes
-
-    def _announce(
-        self, told: Mapping[str, _Told], saved: Mapping[str, Outcome], tally: Tally
-    ) -> dict[str, Outcome]:
-        """Queues what the rules want told of the saved jobs, also of a repeated event, for the
-        notifier knows what was told. Returns the jobs whose notices were not taken."""
-        wanted = {
-            job_id: [n for seen in of_job.observations for n in notices_for(seen, self._rules)]
-            for job_id, of_job in told.items()
-            if saved[job_id] is Outcome.SAVED
-        }
-        notices = distinct(notice for of_job in wanted.values() for notice in of_job)
-        unsent = self._notices.send([msgspec.json.encode(notice).decode() for notice in notices])
-        refused = {notices[position].key for position in unsent}
-        tally.notices += len(notices) - len(refused)
-        return {
-            job_id: Outcome.BUSY
-            for job_id, of_job in wanted.items()
-            if any(notice.key in refused for notice in of_job)
-        }
 
     def _handle_alone(
         self, messages: Sequence[Message], time_left: Callable[[], float], tally: Tally

@@ -13,6 +13,7 @@ LAYERS = [
     {"durations", "links", "job_detail", "event", "notice_rules", "notice", "notice_text"},
     {"dynamodb", "job_table", "notice_ledger", "job_log", "message_queue", "suspects", "webex"},
     {"settings", "clients"},
+    {"archive"},
     {"recorder", "notifier", "api", "telemetry"},
     {"assembly"},
     {"app"},

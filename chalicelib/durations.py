@@ -10,7 +10,8 @@ from chalicelib.job import Job, JobStatus
 
 
 class Durations(Struct, frozen=True, rename="camel"):
-    """Seconds; None where nothing tells. Of what goes on, up to now."""
+    """Seconds; None where nothing tells. Of what goes on, up to now; of a lost job, up to when it
+    was heard of last."""
 
     queued_seconds: float | None
     """Created to the first start."""
@@ -25,7 +26,7 @@ class Durations(Struct, frozen=True, rename="camel"):
 def durations(job: Job, now: int) -> Durations:
     """`now` in epoch milliseconds."""
     details = job.details
-    end = (details.stopped_at or job.since) if job.is_terminal else now
+    end = (details.stopped_at or job.since) if job.is_over else now
     return Durations(
         queued_seconds=_between(details.created_at, _first_start(job)),
         starting_seconds=_starting(job),

@@ -225,16 +225,31 @@ class Observation(msgspec.Struct, frozen=True):
     @property
     def transition(self) -> Transition:
         said = self.details
-        return Transition(said.status, said.generation, said.time, said.source)
+        return Transition(said.status, said.generation, self._entered_at(), said.source)
+
+    def _entered_at(self) -> int:
+        """A repair was said long after it happened, so it goes by Batch's own dates where they
+        tell; an event was said when it happened."""
+        said = self.details
+        if said.source is Source.EVENT:
+            return said.time
+        ended = said.stopped_at if is_terminal(said.status) else None
+        ran = said.started_at if said.status == JobStatus.RUNNING else None
+        return ended or ran or said.time
 
 
 class Job(msgspec.Struct, frozen=True):
     """Everything known of one job. `history` is in the order of `transition_key`, whatever the
-    order in which it was heard; its last entry is the status of now."""
+    order in which it was heard; its last entry is the status of now.
+
+    `lost_above` is the key of the last transition that was known when Batch knew the job no more:
+    whatever is heard of above it shows that the job was not lost (docs/adr/0008-lost-above.md).
+    """
 
     job_id: str
     details: Details
     history: tuple[Transition, ...]
+    lost_above: TransitionKey | None = None
 
     @classmethod
     def first_seen(cls, seen: Observation) -> Self:
@@ -249,11 +264,28 @@ class Job(msgspec.Struct, frozen=True):
         history = tuple(sorted(known.values(), key=partial(self._place, current=details.entered)))
         if details is self.details and history == self.history:
             return self
-        return type(self)(self.job_id, details, history)
+        return type(self)(self.job_id, details, history, self.lost_above)
+
+    def lost(self) -> Self:
+        """This job, which Batch knows no more; the very same object if that is known."""
+        if self.is_terminal or self.is_lost:
+            return self
+        return type(self)(self.job_id, self.details, self.history, self._key(self.details.entered))
+
+    def says_nothing_new(self, said: Details) -> bool:
+        """Whether it is what is known, said again at another time: asking Batch twice must not
+        make a second observation."""
+        known = self.details
+        return msgspec.structs.replace(said, time=known.time, source=known.source) == known
 
     @property
     def status(self) -> str:
-        return self.details.status
+        return JobStatus.UNKNOWN if self.is_lost else self.details.status
+
+    @property
+    def is_lost(self) -> bool:
+        key = self._key(self.details.entered)
+        return self.lost_above is not None and not self.is_terminal and key <= self.lost_above
 
     @property
     def since(self) -> int:
@@ -263,6 +295,16 @@ class Job(msgspec.Struct, frozen=True):
     @property
     def is_terminal(self) -> bool:
         return is_terminal(self.details.status)
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing is expected of it any more, though a lost job may yet be heard of."""
+        return self.is_terminal or self.is_lost
+
+    @property
+    def last_heard(self) -> int:
+        """The time of the last event, or of the last answer of Batch that told something new."""
+        return max(self.details.time, *(transition.at for transition in self.history), 0)
 
     @property
     def queue(self) -> str:

@@ -35,7 +35,15 @@ import msgspec
 
 from chalicelib.dynamodb import Item, Key, Outcome, Table, key_of
 from chalicelib.errors import TableUnavailable
-from chalicelib.job import Description, Details, Job, JobId, JobStatus, Transition
+from chalicelib.job import (
+    Description,
+    Details,
+    Job,
+    JobId,
+    JobStatus,
+    Transition,
+    TransitionKey,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -215,7 +223,7 @@ class JobTable:
         attributes = job_attributes(change.job) | self._expiry(change.job)
         if change.stored is None:
             return self._table.insert_if_absent(key | attributes | _version(1))
-        lapsed = change.stored.job.is_terminal and not change.job.is_terminal
+        lapsed = change.stored.job.is_over and not change.job.is_over
         return self._table.update_if(
             _version(change.stored.version),
             key,
@@ -224,7 +232,7 @@ class JobTable:
         )
 
     def _expiry(self, job: Job) -> Item:
-        if not (self._retention_seconds and job.is_terminal):
+        if not (self._retention_seconds and job.is_over):
             return {}
         return {"expiresAt": {"N": str(job.since // 1000 + self._retention_seconds)}}
 
@@ -472,7 +480,7 @@ def job_attributes(job: Job) -> Item:
     details, shard = job.details, zlib.crc32(job.job_id.encode()) % SHARDS
     family = "" if job.is_root else "CHILDREN#"
     return {
-        "record": {"S": msgspec.json.encode(_Record(details, job.history)).decode()},
+        "record": {"S": _record(job)},
         "jobId": {"S": job.job_id},
         "jobName": {"S": details.job_name},
         "status": {"S": job.status},
@@ -520,12 +528,19 @@ def _just_behind(sort: str) -> str:
 class _Record(msgspec.Struct, frozen=True, array_like=True):
     details: Details
     history: tuple[Transition, ...]
+    lost_above: TransitionKey | None = None
+
+
+def _record(job: Job) -> str:
+    """`lost_above` is stored where there is one, for the bytes."""
+    known = (job.details, job.history, job.lost_above)
+    return msgspec.json.encode(known if job.lost_above else known[:2]).decode()
 
 
 def _job(job_id: str, record: str) -> Job:
     """Raises msgspec.DecodeError if the record is not one of ours."""
     known = msgspec.json.decode(record, type=_Record)
-    return Job(job_id, known.details, known.history)
+    return Job(job_id, known.details, known.history, known.lost_above)
 
 
 def _stored_job(item: Mapping[str, Any]) -> StoredJob:

@@ -2,6 +2,7 @@
 
 import random
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -199,3 +200,66 @@ def test_a_job_id_is_taken_apart() -> None:
 def test_what_is_no_job_id_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a Batch job id"):
         JobId.parse(text)
+
+
+# A job that Batch knows no more
+
+
+@settings(max_examples=1000)
+@given(observations, st.integers(0, 11), st.sampled_from(["job", "job:1", "job#1"]))
+def test_a_lost_mark_and_any_order_of_observations_end_the_same(
+    told: list[Observation], position: int, job_id: str
+) -> None:
+    told = [Observation(job_id, one.details, one.description) for one in told]
+    known = told[: position % len(told) + 1]
+    mark = fold(*known).lost().lost_above
+    orders = [told, [*reversed(told)], [*told, *known]]
+
+    marked = [msgspec.structs.replace(fold(*order), lost_above=mark) for order in orders]
+    late = fold(*known).lost()
+    for one in told:
+        late = late.observe(one)
+
+    assert all(job == late for job in marked)
+
+
+def test_a_lost_job_is_unknown_until_something_higher_is_heard() -> None:
+    running = seen("RUNNING")
+    lost = fold(seen("RUNNABLE"), running).lost()
+
+    assert lost.status == "UNKNOWN"
+    assert lost.is_over
+    assert lost.lost() is lost
+    assert lost.observe(running) is lost
+    assert lost.observe(seen("STARTING", 9)).status == "UNKNOWN", "older news of a lost job"
+    assert lost.observe(seen("RUNNABLE", generation=1)).status == "RUNNABLE"
+    assert lost.observe(seen("SUCCEEDED")).status == "SUCCEEDED"
+
+
+def test_an_ended_job_is_never_lost() -> None:
+    ended = fold(seen("FAILED"))
+
+    assert ended.lost() is ended
+
+
+# Repairs
+
+
+@pytest.mark.parametrize(
+    ("status", "at"),
+    [("RUNNING", NOON + 1), ("FAILED", NOON + 2), ("RUNNABLE", NOON + 60_000)],
+)
+def test_a_repair_is_dated_by_batch_where_batch_tells(status: str, at: int) -> None:
+    told = seen(status, 60, source=Source.REPAIR)
+    dates = {"started_at": NOON + 1, "stopped_at": NOON + 2}
+    details = msgspec.structs.replace(told.details, **dates)
+
+    assert msgspec.structs.replace(told, details=details).transition.at == at
+
+
+def test_what_batch_says_again_is_nothing_new() -> None:
+    job = fold(seen("RUNNABLE", reason="a"))
+
+    assert job.says_nothing_new(seen("RUNNABLE", 99, reason="a", source=Source.REPAIR).details)
+    assert not job.says_nothing_new(seen("RUNNABLE", 99, reason="b").details)
+    assert not job.says_nothing_new(seen("STARTING", reason="a").details)

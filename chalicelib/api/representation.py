@@ -146,7 +146,7 @@ def _summary_fields(job: Job, now: int) -> dict[str, Any]:
         "job_queue_arn": details.job_queue,
         "job_definition": details.job_definition,
         "status": job.status,
-        "status_reason": details.status_reason,
+        "status_reason": _status_reason(job),
         "since": _time(job.since),
         "created_at": _known_time(details.created_at),
         "started_at": _known_time(details.started_at),
@@ -156,6 +156,15 @@ def _summary_fields(job: Job, now: int) -> dict[str, Any]:
         "array": _array(job),
         "links": Links(console=console_link(job), logs=logs_link(job)),
     }
+
+
+def _status_reason(job: Job) -> str | None:
+    if not job.is_lost:
+        return job.details.status_reason
+    heard = _time(job.last_heard)
+    return (
+        f"AWS Batch knows this job no more. It was last heard of as {job.details.status} at {heard}"
+    )
 
 
 def _failure(job: Job) -> Failure | None:

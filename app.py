@@ -1,8 +1,18 @@
 """Every way into batchwatch, and nothing else: what AWS and people call, and what answers."""
 
+from dataclasses import asdict
 from functools import partial
+from typing import Any
 
-from chalice.app import AuthRequest, AuthResponse, Chalice, Response, SQSEvent
+from chalice.app import (
+    AuthRequest,
+    AuthResponse,
+    Chalice,
+    CloudWatchEvent,
+    Rate,
+    Response,
+    SQSEvent,
+)
 
 from chalicelib import assembly
 from chalicelib.api import http
@@ -30,6 +40,13 @@ def on_batch_events(event: SQSEvent) -> None:
 )
 def on_notices(event: SQSEvent) -> None:
     assembly.notifier().notify(messages_in(event.to_dict()), seconds_left(event.context))
+
+
+@app.schedule(Rate(settings.sweep_minutes, unit=Rate.MINUTES))
+def sweep(event: CloudWatchEvent) -> dict[str, Any]:
+    """`make backfill` calls it too, with `since` in the detail."""
+    tally = assembly.sweeper().run(seconds_left(event.context), event.detail.get("since"))
+    return asdict(tally)
 
 
 @app.authorizer(ttl_seconds=30)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from chalicelib.api.jobs import Jobs
     from chalicelib.notifier import Notifier
     from chalicelib.recorder import Recorder
+    from chalicelib.sweep import Sweep
 
 _SECRET_SECONDS = 25
 """How long a changed secret may go unnoticed."""
@@ -77,6 +78,27 @@ def notifier() -> "Notifier":
         max_age_seconds=settings.notice_max_age.total_seconds(),
     )
     return Notifier(parts, notice_reporter(settings.jobs_table))
+
+
+@cache
+def sweeper() -> "Sweep":
+    from chalicelib.archive import Archive
+    from chalicelib.sweep import Parts, Sweep, SweepRules
+    from chalicelib.sweep_ledger import SweepLedger
+    from chalicelib.telemetry import sweep_reporter
+
+    ages = {
+        status: int(age.total_seconds() * 1000) for status, age in settings.repair_after.items()
+    }
+    parts = Parts(
+        batch=clients.batch(),
+        table=_job_table(),
+        ledger=SweepLedger(clients.dynamodb(), settings.jobs_table),
+        archive=Archive(_job_table(), rules, _notices_queue()),
+        redaction=settings.redact_patterns,
+        rules=SweepRules(ages, settings.watched_queues, settings.sweep_calls),
+    )
+    return Sweep(parts, sweep_reporter(settings.jobs_table))
 
 
 def _webex_token() -> str:

@@ -4,7 +4,7 @@ Region, credentials and AWS_ENDPOINT_URL come from the environment, as the AWS S
 """
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -39,6 +39,13 @@ def logs() -> "CloudWatchLogsClient":
 @cache
 def sqs() -> "SQSClient":
     return boto3.client("sqs", config=_CONFIG)
+
+
+@cache
+def batch() -> Any:
+    """Tries once: `batch_api` counts every call and does the waiting."""
+    patient = Config(read_timeout=20, retries={"mode": "standard", "total_max_attempts": 1})
+    return boto3.client("batch", config=_CONFIG.merge(patient))
 
 
 @cache

@@ -95,10 +95,22 @@ class Change(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where the index by status is read: one queue, one of LISTED_STATUSES."""
+    """Where the index by status is read: one queue, one of LISTED_STATUSES, and either roots or
+    their `members`, which are children and nodes."""
 
     queue: str
     status: str
+    members: bool = False
+
+    def partition(self, shard: int) -> str:
+        return _status_key(self.members, self.queue, self.status, shard)
+
+
+class Waiting(NamedTuple):
+    """A row of the index by status, where `sort` is its place in the order of time."""
+
+    sort: str
+    job_id: str
 
 
 class Window(NamedTuple):
@@ -288,9 +300,7 @@ class JobTable:
         if end <= first:
             return Page([], None)
         partitions = [
-            _status_key("", place.queue, place.status, shard)
-            for place in dict.fromkeys(places)
-            for shard in range(SHARDS)
+            place.partition(shard) for place in dict.fromkeys(places) for shard in range(SHARDS)
         ]
         between = first, _just_before(end)
         read = partial(self._read_by_status, between=between, limit=limit)
@@ -374,8 +384,10 @@ class JobTable:
             raise TableUnavailable("the table did not give all the records that were asked for")
         return {job_id: stored.job for job_id, stored in loaded.jobs.items()}
 
-    def _read_by_status(self, partition: str, *, between: tuple[str, str], limit: int) -> "_Read":
-        answer = self._read_index("by-status", "status", partition, between, limit, forward=False)
+    def _read_by_status(
+        self, partition: str, *, between: tuple[str, str], limit: int, forward: bool = False
+    ) -> "_Read":
+        answer = self._read_index("by-status", "status", partition, between, limit, forward=forward)
         rows = [
             _Row(sort, sort.partition("#")[2], item["record"]["S"])
             for item in answer["Items"]
@@ -414,6 +426,28 @@ class JobTable:
             ScanIndexForward=forward,
             Limit=limit,
         )
+
+    def longest(
+        self, place: Place, *, before: int, after: str, limit: int
+    ) -> tuple[list[Waiting], bool]:
+        """Who entered its status before a time (epoch milliseconds), the longest ago first, behind
+        the row whose `sort` is `after`; at most `limit`, and whether there are more."""
+        partitions = [place.partition(shard) for shard in range(SHARDS)]
+        between = _just_behind(after), _moment(before)
+        read = partial(self._read_by_status, between=between, limit=limit, forward=True)
+        rows, last = _merged(_at_once(read, partitions), limit, newest_first=False)
+        return [Waiting(row.sort, row.job_id) for row in rows], last is not None
+
+    def members(self, root: str) -> set[str]:
+        """The ids of the children and nodes that were heard of."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._name,
+            KeyConditionExpression="pk = :root",
+            ExpressionAttributeValues={":root": {"S": f"JOB#{root}"}},
+            ProjectionExpression="jobId",
+        )
+        found = {item["jobId"]["S"] for page in pages for item in page["Items"] if item}
+        return found - {root}
 
     def _has_expired(self, job: Job) -> bool:
         """TTL deletes within days, so what has expired may still be there."""
@@ -478,16 +512,15 @@ def description_key(job: Job) -> Item:
 def job_attributes(job: Job) -> Item:
     """All of a job item but its key, version and expiry."""
     details, shard = job.details, zlib.crc32(job.job_id.encode()) % SHARDS
-    family = "" if job.is_root else "CHILDREN#"
     return {
         "record": {"S": _record(job)},
         "jobId": {"S": job.job_id},
         "jobName": {"S": details.job_name},
         "status": {"S": job.status},
         "changedAt": {"S": _iso(job.since)},
-        "statusKey": {"S": _status_key(family, job.queue, job.status, shard)},
+        "statusKey": {"S": _status_key(not job.is_root, job.queue, job.status, shard)},
         "statusSort": {"S": f"{_moment(job.since)}#{job.job_id}"},
-        "nameKey": {"S": f"{family}{job.queue}#{shard}"},
+        "nameKey": {"S": f"{_family(not job.is_root)}{job.queue}#{shard}"},
         "nameSort": {"S": _name_sort(job)},
     }
 
@@ -497,8 +530,12 @@ def listed_status(status: str) -> str:
     return status if status in _INDEXED_STATUSES else _OTHER
 
 
-def _status_key(family: str, queue: str, status: str, shard: int) -> str:
-    return f"{family}{queue}#{listed_status(status)}#{shard}"
+def _status_key(members: bool, queue: str, status: str, shard: int) -> str:
+    return f"{_family(members)}{queue}#{listed_status(status)}#{shard}"
+
+
+def _family(members: bool) -> str:
+    return "CHILDREN#" if members else ""
 
 
 def _moment(milliseconds: int) -> str:

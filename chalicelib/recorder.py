@@ -33,6 +33,7 @@ TRUSTED_RECEIVES = 3
 FATAL_DEATHS = 2
 """One death may be an accident between a mark and its removal; two are the message's doing."""
 
+
 def hand_back_delay(outcome: Outcome, dice: float) -> int:
     """Seconds until a message comes again: minutes in an outage, for each return is counted."""
     shortest, longest = (120, 300) if outcome is Outcome.OUTAGE else (5, 30)

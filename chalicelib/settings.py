@@ -12,6 +12,7 @@ from typing import Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chalicelib.errors import SettingsError
+from chalicelib.job import JobStatus
 from chalicelib.redaction import Redaction
 
 
@@ -55,6 +56,15 @@ class Settings:
     log_groups: tuple[str, ...] = _setting(
         "CloudWatch log groups that the API may show the end of, a comma list.", "/aws/batch/job"
     )
+    sweep_minutes: int = _setting("Minutes between two sweeps, 2 to 60.", "5")
+    sweep_calls: int = _setting("Most calls of Batch's API in a sweep, 3 to 1000.", "60")
+    repair_after: dict[str, timedelta] = _setting(
+        "How long a job may be silent in a status before Batch is asked, a comma list.",
+        "SUBMITTED=15m, PENDING=1h, RUNNABLE=1h, SCHEDULED=15m, STARTING=15m, RUNNING=1h, OTHER=1h",
+    )
+    watched_queues: tuple[str, ...] = _setting(
+        "Names of job queues to look for jobs in though no event told of them, a comma list.", ""
+    )
     redact_patterns: Redaction = _setting("Further regular expressions to redact, one a line.", "")
 
     @classmethod
@@ -65,6 +75,8 @@ class Settings:
         settings._check("BATCH_SIZE", 1 <= settings.batch_size <= 500, "1 to 500")
         settings._check("BATCH_WINDOW", 1 <= settings.batch_window <= 60, "1 to 60")
         settings._check("RETENTION_DAYS", 0 <= settings.retention_days <= 36_500, "0 to 36500")
+        settings._check("SWEEP_MINUTES", 2 <= settings.sweep_minutes <= 60, "2 to 60")
+        settings._check("SWEEP_CALLS", 3 <= settings.sweep_calls <= 1_000, "3 to 1000")
         settings._check("EVENT_SOURCES", bool(settings.event_sources), "at least one source")
         return settings
 
@@ -99,6 +111,20 @@ def _duration(text: str) -> timedelta:
     return timedelta(**{units[found[2]]: int(found[1])})
 
 
+def _durations(text: str) -> dict[str, timedelta]:
+    """By name, over those of REPAIR_AFTER that are not named."""
+    told = [part.partition("=") for part in (Settings.default("repair_after") or "").split(",")]
+    told += [part.partition("=") for part in text.split(",") if part.strip()]
+    ages = {name.strip(): _duration(age.strip()) for name, _, age in told}
+    strange = ages.keys() - {"OTHER", *JobStatus} | ages.keys() & _ENDS
+    if strange:
+        raise ValueError(f"{str(min(strange))!r} is no status that a job waits in")
+    return ages
+
+
+_ENDS = {JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.UNKNOWN}
+
+
 def _time_zone(text: str) -> ZoneInfo:
     try:
         return ZoneInfo(text)
@@ -111,6 +137,7 @@ _PARSERS: dict[Any, Any] = {
     int: int,
     timedelta: _duration,
     ZoneInfo: _time_zone,
+    dict[str, timedelta]: _durations,
     tuple[str, ...]: lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
     Redaction: lambda text: Redaction(text.splitlines()),
 }

@@ -15,6 +15,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 if TYPE_CHECKING:
     from chalicelib.notifier import NoticeTally
     from chalicelib.recorder import Tally
+    from chalicelib.sweep import SweepTally
 
 logger = Logger(service="batchwatch")
 """The parent of every module's `batchwatch.…` logger: JSON lines on standard output."""
@@ -65,6 +66,28 @@ def notice_reporter(table_name: str) -> "Callable[[NoticeTally], None]":
         }
         trouble = {"trouble": tally.trouble} if tally.trouble else {}
         _report(metrics, "notices_told", counts, {}, trouble)
+
+    return report
+
+
+def sweep_reporter(table_name: str) -> "Callable[[SweepTally], None]":
+    """Reports a sweep, likewise; JobsUnknownToBatch has an alarm."""
+    metrics = Metrics(namespace="batchwatch", service=table_name)
+
+    def report(tally: "SweepTally") -> None:
+        counts = {
+            "JobsAsked": tally.asked,
+            "JobsRepaired": tally.repaired,
+            "JobsDiscovered": tally.discovered,
+            "JobsLost": tally.lost,
+            "JobsUnknownToBatch": len(tally.strangers),
+            "SweepNoticesQueued": tally.notices,
+            "BatchCalls": tally.calls,
+            "BatchThrottled": tally.throttled,
+        }
+        some = tally.strangers[:_REASONS_LOGGED]
+        strange = {"unknownToBatch": some} if some else {}
+        _report(metrics, "swept", counts, {}, {"left": tally.left, **strange})
 
     return report
 

@@ -271,6 +271,7 @@ def test_there_is_an_alarm_for_each_way_to_lose_sight_of_an_event_or_a_notice() 
         ),
         ("ApproximateAgeOfOldestMessage", '{"Fn::GetAtt": ["NoticesQueue", "QueueName"]}'),
         ("WebexUnauthorized", '{"Ref": "JobsTable"}'),
+        ("JobsUnknownToBatch", '{"Ref": "JobsTable"}'),
     }
 
 

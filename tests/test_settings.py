@@ -43,6 +43,14 @@ def test_durations_have_units(text: str, seconds: int) -> None:
     assert settings.notice_max_age.total_seconds() == seconds
 
 
+def test_ages_that_are_not_named_keep_their_defaults() -> None:
+    ages = Settings.from_environment(_REQUIRED | {"REPAIR_AFTER": "RUNNING=6h"}).repair_after
+
+    assert (ages["RUNNING"].seconds, ages["STARTING"].seconds) == (6 * 3600, 15 * 60)
+    with pytest.raises(SettingsError, match="REPAIR_AFTER can't be read: 'FAILED' is no status"):
+        Settings.from_environment(_REQUIRED | {"REPAIR_AFTER": "FAILED=1h"})
+
+
 @pytest.mark.parametrize("variable", _REQUIRED)
 @pytest.mark.parametrize("value", [None, "", " "])
 def test_a_missing_variable_is_named(variable: str, value: str | None) -> None:

@@ -1,0 +1,122 @@
+"""The repository of how far the sweep is, so that a run goes on where the last one stopped.
+
+    pk             sk               what
+    QUEUE#<name>   SWEEP            rounds through the jobs that wait, and the walk of discovery
+                   FAMILY#<root>    an array or multi-node job whose members are yet to be counted
+    SWEEP          IN_HAND          the jobs of a chunk whose notices may not be queued yet
+
+Knows keys and their mapping; what a round or a walk is for, `sweep` knows.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from chalicelib.batch_api import ListedJob
+from chalicelib.dynamodb import Item, Outcome, Table
+from chalicelib.job_table import Place
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_IN_HAND = {"pk": {"S": "SWEEP"}, "sk": {"S": "IN_HAND"}}
+
+
+class Round(msgspec.Struct):
+    """Once through the jobs of one place that had been silent for too long when it `began`. `at`
+    is the place of the last one that was asked about; None: the round has ended."""
+
+    began: int = 0
+    at: str | None = None
+
+
+class Walk(msgspec.Struct):
+    """From `top` down to `floor` through a queue's jobs by their creation. `at` is how far it is;
+    None: it has ended, and all that was created before `floor` was seen."""
+
+    floor: int
+    top: int = 0
+    at: int | None = None
+
+
+class Progress(msgspec.Struct):
+    """Of one queue; rounds by status, those of children and nodes apart."""
+
+    rounds: dict[str, Round] = {}
+    walk: Walk | None = None
+
+    def round(self, place: Place) -> Round:
+        name = f"CHILDREN#{place.status}" if place.members else place.status
+        return self.rounds.setdefault(name, Round())
+
+    def begin_anew(self, since: int) -> None:
+        """Rounds that are due, and a walk down to `since`."""
+        self.rounds.clear()
+        self.walk = Walk(floor=since)
+
+
+class LedgerUnavailable(Exception):
+    """DynamoDB does not take it now."""
+
+
+class SweepLedger:
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = Table(client, table)
+
+    def progress(self, queue: str) -> Progress:
+        told = self._get(_queue_key(queue), "progress")
+        return msgspec.json.decode(told, type=Progress) if told else Progress()
+
+    def save(self, queue: str, progress: Progress) -> None:
+        """The last to save wins: two sweeps at once do some work twice, and skip nothing, as each
+        only tells of what it has done itself."""
+        self._put([_queue_key(queue) | _text("progress", progress)])
+
+    def in_hand(self) -> list[str]:
+        told = self._get(_IN_HAND, "jobIds")
+        return msgspec.json.decode(told, type=list[str]) if told else []
+
+    def take_in_hand(self, job_ids: Collection[str]) -> None:
+        self._put([_IN_HAND | _text("jobIds", list(job_ids))])
+
+    def families(self, queue: str) -> Iterator[ListedJob]:
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table.name,
+            KeyConditionExpression="pk = :queue AND begins_with(sk, :family)",
+            ExpressionAttributeValues={
+                ":queue": {"S": f"QUEUE#{queue}"},
+                ":family": {"S": "FAMILY#"},
+            },
+        )
+        for page in pages:
+            for item in page["Items"]:
+                yield msgspec.json.decode(item["parent"]["S"], type=ListedJob)
+
+    def add_families(self, queue: str, parents: Iterable[ListedJob]) -> None:
+        self._put([_family_key(queue, one.job_id) | _text("parent", one) for one in parents])
+
+    def remove_family(self, queue: str, root: str) -> None:
+        self._client.delete_item(TableName=self._table.name, Key=_family_key(queue, root))
+
+    def _get(self, key: Item, attribute: str) -> str | None:
+        answer = self._client.get_item(TableName=self._table.name, Key=key, ConsistentRead=True)
+        return answer["Item"][attribute]["S"] if "Item" in answer else None
+
+    def _put(self, items: list[Item]) -> None:
+        outcomes = self._table.put(items).values()
+        if any(outcome is not Outcome.SAVED for outcome in outcomes):
+            raise LedgerUnavailable
+
+
+def _queue_key(queue: str) -> Item:
+    return {"pk": {"S": f"QUEUE#{queue}"}, "sk": {"S": "SWEEP"}}
+
+
+def _family_key(queue: str, root: str) -> Item:
+    return {"pk": {"S": f"QUEUE#{queue}"}, "sk": {"S": f"FAMILY#{root}"}}
+
+
+def _text(attribute: str, value: object) -> Item:
+    return {attribute: {"S": msgspec.json.encode(value).decode()}}

@@ -106,7 +106,7 @@ class Sweep:
 
     def run(self, time_left: Callable[[], float], since: int | None = None) -> SweepTally:
         """As much as the allowance and the time allow. With `since` (epoch milliseconds) it begins
-        anew: with all that are silent, and with all that were created since then.
+        anew, and waits for no event: with all that have not ended, and all created since then.
 
         Raises BatchRefused if Batch answers nothing.
         """
@@ -155,6 +155,8 @@ class _Run:
         self._api = api
         self._time_left = time_left
         self._now = now
+        self._is_thorough = False
+        self._told_until = now - EVENTS_TAKE_MS
         self._progress: dict[str, Progress] = {}
         self._moved: set[str] = set()
         self._unannounced: set[str] = set()
@@ -165,6 +167,7 @@ class _Run:
         self._progress = {queue: self._ledger.progress(queue) for queue in queues}
         self._unannounced = set(self._ledger.in_hand())
         if since is not None:
+            self._is_thorough, self._told_until = True, self._now
             for queue, progress in self._progress.items():
                 progress.begin_anew(since)
                 self._ledger.save(queue, progress)
@@ -207,11 +210,10 @@ class _Run:
             turn = self._progress[place.queue].round(place)
             if turn.at is None and self._now - turn.began >= age:
                 turn.began, turn.at = self._now, ""
+                turn.before = self._now if self._is_thorough else self._now - age
             if turn.at is None:
                 continue
-            rows, more = self._table.longest(
-                place, before=turn.began - age, after=turn.at, limit=most
-            )
+            rows, more = self._table.longest(place, before=turn.before, after=turn.at, limit=most)
             advance = partial(self._advance, place.queue, turn)
             found += [(row, Lead(row.job_id, partial(advance, row.sort))) for row in rows]
             ends += [] if more else [Lead(None, partial(advance, None))]
@@ -240,7 +242,7 @@ class _Run:
         the first walk goes back as far as Batch remembers."""
         walk = self._progress[queue].walk or Walk(floor=self._now - BATCH_KEEPS_MS)
         if walk.at is None:
-            walk.top = walk.at = self._now - EVENTS_TAKE_MS
+            walk.top = walk.at = self._told_until
         self._progress[queue].walk = walk
         token = None
         before = walk.at
@@ -298,7 +300,7 @@ class _Run:
     def _has_ended(self, parent: ListedJob, job: Job | None) -> bool:
         if job is None:
             return parent.created_at < self._now - BATCH_KEEPS_MS
-        return job.is_over and job.since < self._now - EVENTS_TAKE_MS
+        return job.is_over and job.since < self._told_until
 
     # Asking
 

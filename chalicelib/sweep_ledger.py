@@ -24,10 +24,11 @@ _IN_HAND = {"pk": {"S": "SWEEP"}, "sk": {"S": "IN_HAND"}}
 
 
 class Round(msgspec.Struct):
-    """Once through the jobs of one place that had been silent for too long when it `began`. `at`
-    is the place of the last one that was asked about; None: the round has ended."""
+    """Once through the jobs of one place that were not heard of since `before` when it `began`.
+    `at` is the place of the last one that was asked about; None: the round has ended."""
 
     began: int = 0
+    before: int = 0
     at: str | None = None
 
 

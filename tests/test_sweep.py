@@ -120,6 +120,17 @@ def test_a_job_heard_of_a_moment_ago_is_left_in_peace(watch: Watch) -> None:
     assert watch.sweep().asked == 0
 
 
+def test_a_run_that_begins_anew_waits_for_no_event(watch: Watch) -> None:
+    heard_of, unheard_of = a_job_id(), a_job_id()
+    watch.stand.record([a_body(jobId=heard_of, status="RUNNING", at=NOON - 1000)])
+    ended = {"status": "FAILED", "createdAt": NOON - 2000, "stoppedAt": NOON - 1}
+    watch.batch.put(a_detail(jobId=one, **ended) for one in (heard_of, unheard_of))
+
+    tally = watch.sweep(since=NOON - HOUR)
+
+    assert (tally.repaired, tally.discovered) == (1, 1)
+
+
 def test_a_repair_is_dated_by_batch_and_marked_as_one(watch: Watch) -> None:
     job_id = a_job_id()
     watch.stand.record([a_body(jobId=job_id, status="RUNNING", at=NOON - 3 * HOUR)])

@@ -12,7 +12,7 @@ PY := .venv/bin/python
 LOCAL_AWS := AWS_ENDPOINT_URL=http://127.0.0.1:$(AWS_PORT) AWS_DEFAULT_REGION=us-east-1 \
              AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
 
-.PHONY: help run simulate send test check check-rules explain-rules bench deploy token webex-test clean
+.PHONY: help run simulate send test check check-rules explain-rules bench deploy backfill token webex-test clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(firstword $(MAKEFILE_LIST))
@@ -20,10 +20,11 @@ help:  ## what there is to make
 run: .venv/made .venv-aws/made  ## all of it on this machine [PORT, AWS_PORT, STATE_DIR, SIMULATE=0]
 	@$(PY) -m local.run
 
-simulate: .venv/made  ## feeds the running local stack [JOBS, RATE, SEED, SHUFFLE=1, DUPLICATE=1]
+simulate: .venv/made  ## feeds the running local stack [JOBS, RATE, SEED, SHUFFLE=1, DUPLICATE=1, DROP=0.1]
 	@$(PY) -m local.simulate $(if $(JOBS),--jobs '$(JOBS)') $(if $(RATE),--rate '$(RATE)') \
 	    $(if $(SEED),--seed '$(SEED)') $(if $(filter 1,$(SHUFFLE)),--shuffle) \
-	    $(if $(filter 1,$(DUPLICATE)),--duplicate)
+	    $(if $(filter 1,$(DUPLICATE)),--duplicate) \
+	    $(if $(DROP),--drop '$(DROP)')
 
 send: .venv/made  ## puts one event through the local rule [EVENT=file.json]
 	@$(PY) -m local.send $(if $(EVENT),'$(EVENT)')
@@ -45,6 +46,10 @@ deploy: .venv/made  ## both stacks, with the usual AWS credentials [STAGE, JOB_Q
 	@$(PY) -m infra.deploy --stage '$(STAGE)' \
 	    $(if $(JOB_QUEUES),--job-queues '$(JOB_QUEUES)') \
 	    $(if $(ALARM_TOPIC),--alarm-topic '$(ALARM_TOPIC)')
+
+backfill: .venv/made  ## finds at once the jobs that no event told of [STAGE, SINCE=2026-11-01]
+	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m infra.backfill \
+	    --stage '$(STAGE)' --since '$(SINCE)'
 
 token: .venv/made  ## makes an API token and shows it once [STAGE, NAME, QUEUES, REPLACE=1]
 	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m infra.token \

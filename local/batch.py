@@ -188,6 +188,11 @@ _OPERATIONS: dict[str, tuple[str, Callable[[BatchServer, Detail], Detail]]] = {
 }
 
 
+def batch_url_file(state_dir: Path) -> Path:
+    """Where `make run` leaves the address of the stand-in."""
+    return state_dir / "batch-url"
+
+
 def put_jobs(url: str, details: Sequence[Detail]) -> None:
     """Tells the stand-in behind a URL how jobs are now. Raises OSError."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -1,7 +1,7 @@
 """`make run`: batchwatch on this machine as it is in AWS, fed with simulated jobs.
 
     ministack      the local AWS with both stacks    its log: STATE_DIR/aws.log
-    Webex          a stand-in, with its page         threads of this process
+    Webex, Batch   stand-ins; Webex has a page       threads of this process
     chalice local  the HTTP API                      its log: STATE_DIR/api.log
     feed           simulated jobs, through the rule  a thread of this process
 
@@ -29,6 +29,8 @@ from infra.errors import InfraError
 from local import webex
 from local.api import Api
 from local.aws import ROOT, STAGE, LocalAws
+from local.batch import BatchServer, batch_url_file
+from local.lifecycles import SimulatedEvent
 from local.package import package
 from local.ports import free_port, is_taken
 from local.process import LocalError
@@ -50,6 +52,7 @@ class Options:
     webex_api_url: str
     webex_token: str
     webex_room: str
+    batch_url: str
     state_dir: Path
     simulate: bool
 
@@ -65,6 +68,7 @@ class Options:
             webex_api_url=environment.get("WEBEX_API_URL", ""),
             webex_token=environment.get("WEBEX_TOKEN") or webex.TOKEN,
             webex_room=environment.get("WEBEX_ROOM") or webex.ROOM,
+            batch_url=environment.get("AWS_ENDPOINT_URL_BATCH", ""),
             state_dir=Path(environment.get("STATE_DIR") or ROOT / ".state"),
             simulate=environment.get("SIMULATE") != "0",
         )
@@ -92,15 +96,16 @@ def _webex_port(environment: Mapping[str, str], port: int, aws_port: int) -> int
 class Feed(threading.Thread):
     """Feeds simulated jobs until it is stopped; what goes wrong in it is told by `check`."""
 
-    def __init__(self, aws_url: str):
+    def __init__(self, aws_url: str, on_event: Callable[[SimulatedEvent], None]):
         super().__init__(name="feed", daemon=True)
         self._aws_url = aws_url
+        self._on_event = on_event
         self._asked_to_stop = threading.Event()
         self._error: Exception | None = None
 
     def run(self) -> None:
         try:
-            feed(self._asked_to_stop, aws_url=self._aws_url)
+            feed(self._asked_to_stop, aws_url=self._aws_url, on_event=self._on_event)
         except Exception as error:
             self._error = error
 
@@ -121,18 +126,20 @@ def run(options: Options) -> None:
         aws = parts.enter_context(LocalAws(options.aws_port, options.state_dir))
         resources = aws.create_resources()
         rooms = parts.enter_context(local_webex(options)) if not options.webex_api_url else None
+        batch = parts.enter_context(local_batch(options)) if not options.batch_url else None
         put_webex_token(aws, resources.secret_id, options.webex_token)
         print("Packaging the app, if it has changed …", flush=True)
         functions = {
             "WEBEX_API_URL": rooms.api_url if rooms else options.webex_api_url,
             "WEBEX_ROOM": options.webex_room,
+            "AWS_ENDPOINT_URL_BATCH": batch.url if batch else options.batch_url,
         }
         create_app(aws, package(STAGE, aws.environment_for(os.environ)), functions)
         token = kept_token(aws, resources.secret_id, options.state_dir / "token")
         api = parts.enter_context(Api(options.port, aws, token, options.state_dir / "api.log"))
         checks = [aws.check, api.check]
         if options.simulate:
-            jobs = Feed(aws.endpoint)
+            jobs = Feed(aws.endpoint, lambda event: batch.put([event.detail]) if batch else None)
             jobs.start()
             parts.callback(jobs.stop)
             checks.append(jobs.check)
@@ -161,6 +168,14 @@ def progress(api: Api) -> str:
 
 def local_webex(options: Options) -> webex.WebexServer:
     return webex.WebexServer(options.webex_port, state_file=options.state_dir / "webex.json")
+
+
+@contextmanager
+def local_batch(options: Options) -> Iterator[BatchServer]:
+    """On any free port; `make simulate` reads its address from the state folder."""
+    with BatchServer(state_file=options.state_dir / "batch.json") as batch:
+        batch_url_file(options.state_dir).write_text(batch.url)
+        yield batch
 
 
 def welcome(api: str, aws: str, webex_url: str, token: str, state_dir: Path) -> str:

@@ -27,6 +27,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from infra.backfill import sweeps
+from infra.errors import Refused
+from local.batch import batch_url_file, put_jobs
 from local.job_details import SECOND
 from local.lifecycles import QUEUES, SimulatedEvent, Truth, Workload, retimed, workload
 from local.send import (
@@ -43,6 +46,7 @@ from local.send import (
 )
 
 SHOWN_MISTAKES = 10
+JOBS_TABLE = "batchwatch-local-jobs"
 THREADS = 8
 SECOND_THOUGHTS = (0.0, 1.0, 3.0)
 """Seconds before each time that a job is asked for which is not right yet."""
@@ -76,18 +80,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def simulate(options: argparse.Namespace) -> list[Mistake]:
     """Sends a workload, waits until it is recorded, and returns what the API has wrong."""
+    dropping = options.drop > 0
     jobs = until(_now(), options.seed, options.jobs)
     events = disordered(
-        jobs.events, options.seed, shuffle=options.shuffle, duplicate=options.duplicate
+        kept(jobs.events, options.seed, options.drop),
+        options.seed,
+        shuffle=options.shuffle,
+        duplicate=options.duplicate,
     )
     api = Api(options.api_url, options.token or _read_token())
     api.job("none-yet")  # so that a silent API or a wrong token shows before anything is sent
     bus, queues = Bus(options.aws_url), Queues(options.aws_url)
     print(f"seed {options.seed}: {options.jobs} jobs, {len(events)} events", flush=True)
     with telling_how_far() as tell:
+        if dropping:
+            tell_batch(jobs)
         send_all(bus, events, options.rate, tell)
         queues.wait_until_empty(options.timeout, tell)
-        return compare(api, jobs.truth.values(), tell)
+        if dropping:
+            sweep_twice(options.aws_url, jobs.events[0].detail["createdAt"], tell)
+        return compare(api, jobs.truth.values(), tell, dropping=dropping)
 
 
 def report(jobs: int, mistakes: Sequence[Mistake]) -> str:
@@ -114,6 +126,41 @@ def disordered(
     if shuffle:
         chance.shuffle(sent)
     return sent
+
+
+def kept(events: Sequence[SimulatedEvent], seed: int, drop: float) -> list[SimulatedEvent]:
+    """Without the share that is dropped on the way."""
+    chance = random.Random(seed)
+    return [event for event in events if chance.random() >= drop]
+
+
+def tell_batch(jobs: Workload) -> None:
+    """The stand-in Batch knows how each job ended, whatever becomes of the events."""
+    file = batch_url_file(token_file().parent)
+    ended = {event.job_id: event.detail for event in jobs.events}
+    try:
+        put_jobs(os.environ.get("AWS_ENDPOINT_URL_BATCH") or file.read_text(), [*ended.values()])
+    except (OSError, ValueError) as error:
+        raise LocalStackError(
+            f"no Batch to tell the truth to: {error}; start the stack with `make run`"
+        ) from error
+
+
+def sweep_twice(aws_url: str, since: int, tell: Tell) -> None:
+    """Anew and at once, as `make backfill` does it."""
+    client = local_client("lambda", aws_url)
+    with plain_errors(aws_url):
+        for _ in range(2):
+            try:
+                for told in sweeps(client, JOBS_TABLE, since):
+                    tell(f"sweeping: {told['discovered']} found, {told['repaired']} repaired")
+                    print(
+                        f"sweep: {told['calls']} calls of Batch, {told['discovered']} jobs found,"
+                        f" {told['repaired']} repaired",
+                        flush=True,
+                    )
+            except Refused as error:
+                raise LocalStackError(str(error)) from error
 
 
 def send_all(bus: Bus, events: Sequence[SimulatedEvent], rate: float, tell: Tell) -> None:
@@ -170,30 +217,35 @@ def fast_motion(
 # ------------------------------------------------------------------ what was recorded
 
 
-def compare(api: "Api", truths: Iterable[Truth], tell: Tell) -> list[Mistake]:
+def compare(
+    api: "Api", truths: Iterable[Truth], tell: Tell, *, dropping: bool = False
+) -> list[Mistake]:
     """Asks for every job, in parallel; for those that are not right yet, once more or twice."""
     asked = {truth.job_id: truth for truth in truths}
     mistakes: list[Mistake] = []
     for pause in SECOND_THOUGHTS:
         time.sleep(pause)
-        mistakes = list(filter(None, _ask(api, list(asked.values()), tell)))
+        mistakes = list(filter(None, _ask(api, list(asked.values()), tell, dropping)))
         if not mistakes:
             break
         asked = {mistake.job_id: asked[mistake.job_id] for mistake in mistakes}
     return mistakes
 
 
-def _ask(api: "Api", truths: Sequence[Truth], tell: Tell) -> Iterable[Mistake | None]:
+def _ask(
+    api: "Api", truths: Sequence[Truth], tell: Tell, dropping: bool
+) -> Iterable[Mistake | None]:
     pool = ThreadPoolExecutor(THREADS)
     try:
-        for done, mistake in enumerate(pool.map(lambda truth: check(api, truth), truths), 1):
+        checks = pool.map(lambda truth: check(api, truth, dropping=dropping), truths)
+        for done, mistake in enumerate(checks, 1):
             tell(f"{done} of {len(truths)} jobs compared")
             yield mistake
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def check(api: "Api", truth: Truth) -> Mistake | None:
+def check(api: "Api", truth: Truth, *, dropping: bool = False) -> Mistake | None:
     """What the API has wrong about one job, if anything."""
     try:
         job = api.job(truth.job_id)
@@ -202,12 +254,16 @@ def check(api: "Api", truth: Truth) -> Mistake | None:
     if job is None:
         expected = f"expected {truth.status}, but the API knows no such job"
         return Mistake(truth.job_id, True, f"{truth.job_id}: {expected}")
-    return mistake_in(job, truth)
+    return mistake_in(job, truth, dropping=dropping)
 
 
-def mistake_in(job: dict[str, Any], truth: Truth) -> Mistake | None:
-    """Compares a job as the API shows it with the truth about it."""
-    told = {
+def mistake_in(job: dict[str, Any], truth: Truth, *, dropping: bool = False) -> Mistake | None:
+    """Compares a job as the API shows it with the truth about it.
+
+    What only a dropped event told is gone for good: Batch knows how a job is, not how it was. So
+    then the history must hold the end, and nothing that was not.
+    """
+    told: dict[str, tuple[Any, Any]] = {
         "status": (truth.status, job.get("status")),
         "history": (
             [f"{status} {attempt or '-'}" for status, attempt in truth.history],
@@ -219,6 +275,10 @@ def mistake_in(job: dict[str, Any], truth: Truth) -> Mistake | None:
         ),
         "cause": (truth.cause, (job.get("failure") or {}).get("cause")),
     }
+    expected_history, seen_history = told["history"]
+    if dropping and seen_history[-1:] == expected_history[-1:]:
+        known = [one for one in expected_history if one in seen_history]
+        told["history"] = (known, seen_history)
     wrong = [
         f"{what} expected {expected}, seen {seen}"
         for what, (expected, seen) in told.items()
@@ -366,6 +426,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--seed", type=int, default=given("SEED") or _any_seed(), help="of the jobs (random)")
     add("--shuffle", action="store_true", default=given("SHUFFLE") == "1", help="mix all events")
     add("--duplicate", action="store_true", default=given("DUPLICATE") == "1", help="half twice")
+    add("--drop", type=_share, default=given("DROP") or "0", help="of the events, 0 to 1 (0)")
     add("--timeout", type=_number, default="300", help="seconds to wait for the recording (300)")
     add("--token", default=given("BATCHWATCH_TOKEN"), help=f"for the API (from {token_file()})")
     add_urls(parser)
@@ -380,6 +441,16 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
+    return share
 
 
 def _number(text: str) -> float:

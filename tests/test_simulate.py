@@ -353,3 +353,22 @@ def test_make_gives_the_options_in_the_environment(
         main([])
 
     assert "argument --jobs: 'a few' is not a whole number above 0" in capsys.readouterr().err
+
+
+def test_what_only_a_dropped_event_told_may_be_missing_but_not_the_end_and_nothing_untrue():
+    truth = a_truth()
+    history = [{"status": "RUNNING", "attempt": 1}, {"status": "FAILED", "attempt": 1}]
+
+    assert mistake_in(a_job(truth, history=history), truth, dropping=True) is None
+    for wrong in (history[:1], [{"status": "PENDING", "attempt": None}, *history], history[::-1]):
+        assert mistake_in(a_job(truth, history=wrong), truth, dropping=True)
+
+
+def test_a_share_of_the_events_is_dropped_the_same_for_the_same_seed():
+    events = workload(1, 300, NOW).events
+
+    left = simulate.kept(events, 1, 0.2)
+
+    assert 0.7 < len(left) / len(events) < 0.9
+    assert left == simulate.kept(events, 1, 0.2)
+    assert simulate.kept(events, 1, 0) == events

@@ -71,7 +71,8 @@ def list_jobs() -> Response:
 
 @private("/jobs/{job_id}")
 def get_job(job_id: str) -> Response:
-    return answer(lambda scope: assembly.jobs().one(job_id, scope))
+    query, known = http.query(app), http.versions(app)
+    return answer(lambda scope: assembly.jobs().one(job_id, query, scope, known))
 
 
 @private("/jobs/{job_id}/children")

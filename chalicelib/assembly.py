@@ -127,9 +127,11 @@ def access() -> "Access":
 def jobs() -> "Jobs":
     from chalicelib.api.jobs import Jobs
     from chalicelib.job_log import JobLog
+    from chalicelib.wait_places import WaitPlaces
 
     log = JobLog(clients.logs(), settings.log_groups, settings.redact_patterns)
-    return Jobs(_job_table(), log, access().page_key)
+    places = WaitPlaces(clients.dynamodb(), settings.jobs_table)
+    return Jobs(_job_table(), log, places, access().page_key)
 
 
 def description() -> dict[str, Any]:

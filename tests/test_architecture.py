@@ -12,7 +12,7 @@ LAYERS = [
     {"errors", "job", "failure", "waiting", "redaction", "markdown", "human_time", "message"},
     {"durations", "links", "job_detail", "event", "notice_rules", "notice", "notice_text"},
     {"dynamodb", "job_table", "notice_ledger", "job_log", "message_queue", "suspects", "webex"},
-    {"settings", "clients", "batch_api"},
+    {"settings", "clients", "batch_api", "wait_places"},
     {"archive", "sweep_ledger"},
     {"recorder", "sweep", "notifier", "api", "telemetry"},
     {"assembly"},

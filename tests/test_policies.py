@@ -194,6 +194,7 @@ def test_the_policies_suffice_to_record_to_put_aside_and_to_answer(guarded: Guar
     assert eventually(lambda: guarded.dead_letters() == 1)
     assert [one["jobId"] for one in guarded.get("/jobs?status=RUNNABLE").json()["jobs"]] == ["4c75"]
     assert [one["jobId"] for one in guarded.get("/jobs?name=n").json()["jobs"]] == ["4c75"]
+    assert guarded.get("/jobs/4c75?wait=1").json()["status"] == "RUNNABLE"
     assert guarded.get("/health").json() == {"status": "ok"}
 
 

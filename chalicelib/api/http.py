@@ -17,6 +17,7 @@ from chalicelib.api.parameters import BadParameter
 from chalicelib.api.representation import JobPage
 from chalicelib.errors import SecretUnavailable, TableUnavailable
 from chalicelib.job_log import LogOutOfReach, NoLog
+from chalicelib.wait_places import AllPlacesTaken
 
 _log = logging.getLogger("batchwatch.http")
 
@@ -51,6 +52,11 @@ def answer(
     try:
         scope = access().scope(_request(app).context["authorizer"]["principalId"])
         return _told(respond(scope), _request(app).headers)
+    except AllPlacesTaken:
+        text = "too many wait for a job already; ask again in a few seconds, or without wait"
+        refusal = _refusal(HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequestsError", text)
+        refusal.headers["Retry-After"] = "5"
+        return refusal
     except BadParameter as error:
         return _refusal(HTTPStatus.BAD_REQUEST, "BadRequestError", str(error))
     except LogOutOfReach as error:
@@ -69,8 +75,13 @@ def query(app: Chalice) -> Mapping[str, Sequence[str]]:
     return {name: parameters.getlist(name) for name in parameters} if parameters else {}
 
 
-def versions(headers: Mapping[str, str]) -> Sequence[str]:
-    """Those that the client has: an If-None-Match header, compared weakly."""
+def versions(app: Chalice) -> Sequence[str]:
+    """Those that the client has."""
+    return _versions(_request(app).headers)
+
+
+def _versions(headers: Mapping[str, str]) -> Sequence[str]:
+    """Of an If-None-Match header, compared weakly."""
     return _ETAG.findall(headers.get("if-none-match", ""))
 
 
@@ -105,10 +116,10 @@ def _told(told: object, asked: Mapping[str, str]) -> Response:
         headers["X-Next-Token"] = body.next_token
     if isinstance(told, Versioned):
         headers |= {"ETag": f'W/"{told.version}"', "Cache-Control": "private, no-cache"}
-        if told.version in versions(asked):
+        if told.version in _versions(asked):
             return Response("", headers, HTTPStatus.NOT_MODIFIED)
     return Response(formats.written(body, kind), headers, HTTPStatus.OK)
 
 
 def _json(body: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    return Response(formats.written(body, formats.JSON), _HEADERS, status)
+    return Response(formats.written(body, formats.JSON), dict(_HEADERS), status)

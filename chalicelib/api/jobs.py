@@ -1,7 +1,7 @@
 """The answers about jobs, within the scope of the token that asks."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from hashlib import sha256
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -18,6 +18,7 @@ from chalicelib.api.parameters import (
     children_query,
     jobs_query,
     logs_query,
+    wait_query,
 )
 from chalicelib.api.representation import (
     JobBody,
@@ -31,6 +32,9 @@ from chalicelib.api.representation import (
 from chalicelib.job import Job, JobId
 from chalicelib.job_log import JobLog, LogOutOfReach, NoLog
 from chalicelib.job_table import LISTED_STATUSES, JobTable, Page, Place
+from chalicelib.wait_places import WaitPlaces
+
+_POLL_SECONDS = 1.5
 
 
 class NoSuchJob(LookupError):
@@ -52,17 +56,30 @@ class Jobs:
         self,
         table: JobTable,
         log: JobLog,
+        wait_places: WaitPlaces,
         page_key: Callable[[], bytes],
         clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._table = table
         self._log = log
+        self._wait_places = wait_places
         self._page_key = page_key
         self._clock = clock
+        self._sleep = sleep
 
-    def one(self, job_id: str, scope: Scope) -> Versioned:
-        """`job_id` as in the path. Raises NoSuchJob."""
+    def one(
+        self, job_id: str, query: Query, scope: Scope, known: Collection[str] = ()
+    ) -> Versioned:
+        """`job_id` as in the path. If it is to wait: until the job is none of the `known` versions
+        or, if none is known, until its status changes. An ended job is not waited for.
+
+        Raises BadParameter, NoSuchJob and AllPlacesTaken.
+        """
+        seconds = wait_query(query)
         job = self._job(job_id, scope)
+        if seconds and not job.is_over and (not known or _version(job) in known):
+            job = self._awaited(job, seconds, known)
         return Versioned(job_body(job, self._table.describe(job), self._now()), _version(job))
 
     def page(self, query: Query, scope: Scope) -> JobPage:
@@ -112,6 +129,18 @@ class Jobs:
         if job is None or not scope.covers(job.queue):
             raise NoSuchJob(f"no job {job_id} was heard of")
         return job
+
+    def _awaited(self, job: Job, seconds: int, known: Collection[str]) -> Job:
+        """The job when it has changed, or when the time is up."""
+        end, latest = self._clock() + seconds, job
+        with self._wait_places.taken():
+            while (left := end - self._clock()) > 0:
+                self._sleep(min(left, _POLL_SECONDS))
+                latest = self._table.get(job.job_id) or latest
+                same = _version(latest) in known if known else latest.history[-1] == job.history[-1]
+                if not same:
+                    break
+        return latest
 
     def _place(self, asked: PageQuery) -> str | None:
         if asked.next_token is None:

@@ -14,6 +14,7 @@ from chalicelib.api.parameters import (
     MOST_ATTEMPTS,
     MOST_JOBS,
     MOST_LINES,
+    MOST_WAIT,
     USUAL_JOBS,
     USUAL_LINES,
 )
@@ -40,7 +41,9 @@ ROUTES = {
         JobPage,
         (400, 503),
     ),
-    "/jobs/{jobId}": Route("One job", ("jobId", "If-None-Match"), JobBody, (404, 503)),
+    "/jobs/{jobId}": Route(
+        "One job", ("jobId", "wait", "If-None-Match"), JobBody, (400, 404, 429, 503)
+    ),
     "/jobs/{jobId}/children": Route(
         "The children of an array, or the nodes of a multi-node job, by index",
         ("jobId", "status", "limit", "nextToken"),
@@ -86,6 +89,10 @@ PARAMETERS: dict[str, Json] = {
     "limit": {"description": "Most jobs on a page", "schema": _number(MOST_JOBS, USUAL_JOBS)},
     "attempt": {"description": "From 1; the last if not given", "schema": _number(MOST_ATTEMPTS)},
     "lines": {"description": "Most lines", "schema": _number(MOST_LINES, USUAL_LINES)},
+    "wait": {
+        "description": "Seconds to wait for a change of status, or of the version that is known",
+        "schema": _number(MOST_WAIT),
+    },
     "If-None-Match": {
         "description": "The ETag of an answer that the client has",
         "schema": {"type": "string"},

@@ -14,6 +14,8 @@ from chalicelib.job_table import ANY_TIME, LISTED_STATUSES, Window, listed_statu
 MOST_JOBS, USUAL_JOBS = 100, 25
 MOST_LINES, USUAL_LINES = 1_000, 100
 MOST_ATTEMPTS = 1_000
+MOST_WAIT = 25
+"""Seconds: API Gateway ends a request after 29."""
 _LONGEST_VALUE = 2_000
 
 Query = Mapping[str, Sequence[str]]
@@ -63,6 +65,12 @@ def children_query(query: Query, job_id: str) -> PageQuery:
     """Raises BadParameter."""
     _refuse_unknown(query, ("status", "limit", "nextToken"))
     return _page_query(query, Filter(statuses=_statuses(query)), "children", job_id)
+
+
+def wait_query(query: Query) -> int:
+    """Seconds. Raises BadParameter."""
+    _refuse_unknown(query, ("wait",))
+    return _number(query, "wait", 0, MOST_WAIT)
 
 
 class LogsQuery(Struct, frozen=True):

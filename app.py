@@ -51,7 +51,7 @@ def sweep(event: CloudWatchEvent) -> dict[str, Any]:
 
 @app.authorizer(ttl_seconds=30)
 def authorize(request: AuthRequest) -> AuthResponse:
-    return http.authorization(request, assembly.access())
+    return http.authorization(request, assembly.access(), assembly.refusal_reporter())
 
 
 public = app.route

@@ -124,6 +124,13 @@ def access() -> "Access":
 
 
 @cache
+def refusal_reporter() -> Callable[[], None]:
+    from chalicelib.telemetry import refusal_reporter
+
+    return refusal_reporter(settings.jobs_table)
+
+
+@cache
 def jobs() -> "Jobs":
     from chalicelib.api.jobs import Jobs
     from chalicelib.job_log import JobLog

@@ -92,6 +92,12 @@ def sweep_reporter(table_name: str) -> "Callable[[SweepTally], None]":
     return report
 
 
+def refusal_reporter(table_name: str) -> Callable[[], None]:
+    """Reports an authentication that failed, and nothing of what was tried."""
+    metrics = Metrics(namespace="batchwatch", service=table_name)
+    return lambda: _report(metrics, "authentication_failed", {"AuthenticationsFailed": 1}, {}, {})
+
+
 def _report(
     metrics: Metrics,
     event: str,

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -48,9 +48,13 @@ class Api:
 
     def allow(self, token: str, queues: list[str]) -> None:
         """Lets a token in; it is its own name."""
+        self.allow_each({token: queues})
+
+    def allow_each(self, tokens: Mapping[str, list[str]]) -> None:
         secret = self._secret()
-        digest = hashlib.sha256(token.encode()).hexdigest()
-        secret["apiTokens"][token] = {"sha256": digest, "queues": queues}
+        for token, queues in tokens.items():
+            digest = hashlib.sha256(token.encode()).hexdigest()
+            secret["apiTokens"][token] = {"sha256": digest, "queues": queues}
         self._put(secret)
 
     def forbid(self, token: str) -> None:

@@ -24,11 +24,15 @@ _log = logging.getLogger("batchwatch.http")
 _HEADERS: dict[str, str | list[str]] = {
     "Content-Type": "application/json",
     "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000",
     "X-Content-Type-Options": "nosniff",
 }
 
 
 _ETAG = re.compile(r'"([0-9a-f]{20})"')
+_LONGEST_URI, _LONGEST_HEADER = 6_000, 4_000
 _CONTENT_TYPES = {
     formats.JSON: "application/json",
     formats.TEXT: "text/plain; charset=utf-8",
@@ -36,11 +40,13 @@ _CONTENT_TYPES = {
 }
 
 
-def authorization(request: AuthRequest, access: Access) -> AuthResponse:
+def authorization(
+    request: AuthRequest, access: Access, report_refusal: Callable[[], None]
+) -> AuthResponse:
     """Lets a known token through to every route; what it may see is each route's to say."""
     holder = access.holder(request.token)
     if holder is None:
-        _log.warning("authentication_failed")
+        report_refusal()
         return AuthResponse(routes=[], principal_id="nobody")
     return AuthResponse(routes=["*"], principal_id=holder)
 
@@ -50,6 +56,7 @@ def answer(
 ) -> Response:
     """What `respond` says within the scope of the current request's token, or why it can't."""
     try:
+        _refuse_oversized(_request(app))
         scope = access().scope(_request(app).context["authorizer"]["principalId"])
         return _told(respond(scope), _request(app).headers)
     except AllPlacesTaken:
@@ -57,6 +64,8 @@ def answer(
         refusal = _refusal(HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequestsError", text)
         refusal.headers["Retry-After"] = "5"
         return refusal
+    except _Oversized as error:
+        return _refusal(error.status, error.code, str(error))
     except BadParameter as error:
         return _refusal(HTTPStatus.BAD_REQUEST, "BadRequestError", str(error))
     except LogOutOfReach as error:
@@ -69,10 +78,38 @@ def answer(
         return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailableError", text)
 
 
+class _Oversized(Exception):
+    def __init__(self, status: HTTPStatus, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+def _refuse_oversized(request: Request) -> None:
+    """Some gateways refuse such requests themselves, each in its own form and at its own size."""
+    asked = [*(request.uri_params or {}).values()]
+    for name, values in _parameters(request).items():
+        asked += [name * len(values), *values]
+    if sum(map(len, asked)) > _LONGEST_URI:
+        text = f"the path and the parameters have more than {_LONGEST_URI} characters together"
+        raise _Oversized(HTTPStatus.REQUEST_URI_TOO_LONG, "URITooLongError", text)
+    for name, value in request.headers.items():
+        if len(value) > _LONGEST_HEADER:
+            raise _Oversized(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "HeaderTooLargeError",
+                f"{name[:100]}: longer than {_LONGEST_HEADER} characters",
+            )
+
+
 def query(app: Chalice) -> Mapping[str, Sequence[str]]:
     """Every value of every parameter of the current request."""
-    parameters = _request(app).query_params
-    return {name: parameters.getlist(name) for name in parameters} if parameters else {}
+    return _parameters(_request(app))
+
+
+def _parameters(request: Request) -> Mapping[str, Sequence[str]]:
+    asked = request.query_params
+    return {name: asked.getlist(name) for name in asked} if asked else {}
 
 
 def versions(app: Chalice) -> Sequence[str]:

@@ -78,7 +78,7 @@ class Jobs:
         """
         seconds = wait_query(query)
         job = self._job(job_id, scope)
-        if seconds and not job.is_over and (not known or _version(job) in known):
+        if seconds and not job.is_terminal and (not known or _version(job) in known):
             job = self._awaited(job, seconds, known)
         return Versioned(job_body(job, self._table.describe(job), self._now()), _version(job))
 

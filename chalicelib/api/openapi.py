@@ -129,6 +129,7 @@ def _operation(path: str, route: Route) -> Json:
     answers |= {str(error): _answer(HTTPStatus(error), ErrorBody) for error in route.errors}
     if route.token:
         answers |= {str(code): {"description": text} for code, text in _REFUSED.items()}
+        answers |= {str(size): _answer(HTTPStatus(size), ErrorBody) for size in (414, 431)}
     else:
         answers["503"] = _answer(HTTPStatus.SERVICE_UNAVAILABLE, route.answer)
     if "If-None-Match" in route.parameters:

@@ -1,6 +1,5 @@
 """Every way into batchwatch, and nothing else: what AWS and people call, and what answers."""
 
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -45,8 +44,7 @@ def on_notices(event: SQSEvent) -> None:
 @app.schedule(Rate(settings.sweep_minutes, unit=Rate.MINUTES))
 def sweep(event: CloudWatchEvent) -> dict[str, Any]:
     """`make backfill` calls it too, with `since` in the detail."""
-    tally = assembly.sweeper().run(seconds_left(event.context), event.detail.get("since"))
-    return asdict(tally)
+    return assembly.sweeper().run(seconds_left(event.context), event.detail.get("since"))
 
 
 @app.authorizer(ttl_seconds=30)

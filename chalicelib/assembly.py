@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from chalicelib.api.jobs import Jobs
     from chalicelib.notifier import Notifier
     from chalicelib.recorder import Recorder
+    from chalicelib.repair import Repair
     from chalicelib.sweep import Sweep
 
 _SECRET_SECONDS = 25
@@ -82,10 +83,16 @@ def notifier() -> "Notifier":
 
 @cache
 def sweeper() -> "Sweep":
+    from chalicelib.sweep import Sweep
+
+    return Sweep({"repair": _repair()})
+
+
+def _repair() -> "Repair":
     from chalicelib.archive import Archive
-    from chalicelib.sweep import Parts, Sweep, SweepRules
-    from chalicelib.sweep_ledger import SweepLedger
-    from chalicelib.telemetry import sweep_reporter
+    from chalicelib.repair import Parts, Repair, RepairRules
+    from chalicelib.repair_ledger import RepairLedger
+    from chalicelib.telemetry import repair_reporter
 
     ages = {
         status: int(age.total_seconds() * 1000) for status, age in settings.repair_after.items()
@@ -93,12 +100,12 @@ def sweeper() -> "Sweep":
     parts = Parts(
         batch=clients.batch(),
         table=_job_table(),
-        ledger=SweepLedger(clients.dynamodb(), settings.jobs_table),
+        ledger=RepairLedger(clients.dynamodb(), settings.jobs_table),
         archive=Archive(_job_table(), rules, _notices_queue()),
         redaction=settings.redact_patterns,
-        rules=SweepRules(ages, settings.watched_queues, settings.sweep_calls),
+        rules=RepairRules(ages, settings.watched_queues, settings.sweep_calls),
     )
-    return Sweep(parts, sweep_reporter(settings.jobs_table))
+    return Repair(parts, repair_reporter(settings.jobs_table))
 
 
 def _webex_token() -> str:

@@ -1,376 +1,50 @@
-"""Finds what no event told, by asking Batch: jobs that fell silent, and jobs never heard of.
+"""What the schedule does, step by step, each of them whatever becomes of the others.
 
-A run gathers leads, each a job to ask about, and asks about a hundred of them a call, so that
-leads of every kind share calls:
-
-    what the last run had in hand when it was cut off, for its notices may be missing
-    repair      jobs that have not ended and were not heard of for a while, the longest silent first
-    discovery   what ListJobs shows of each queue by creation, and was never heard of
-    families    children and nodes of ended parents that were never heard of
-
-An answer of Batch is an observation like any other, so a run may be cut off anywhere, or run twice
-at once, and changes nothing but who does the work. How far it is, is stored after each call
-(`sweep_ledger`). A job is asked about once a round, and a round through the jobs of one status
-begins no sooner than the status's age after the last one; so a job that does not change costs a
-hundredth of a call then, and no write.
-
-Knows the order of the steps; the clock, the sleep and the dice are handed in.
+Knows the order of the steps and how they share the time; what a step is for, it knows itself.
 """
 
-import logging
-import random
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Protocol
 
-from chalicelib import job_detail
-from chalicelib.archive import Archive, fold
-from chalicelib.batch_api import DESCRIBED, BatchApi, BatchRefused, BatchStopped, ListedJob
-from chalicelib.dynamodb import Outcome, chunks
-from chalicelib.errors import MalformedEvent
-from chalicelib.job import Job, Observation, Source
-from chalicelib.job_detail import JobDetail
-from chalicelib.job_table import Change, JobTable, Place, StoredJob, Waiting
-from chalicelib.redaction import Redaction
-from chalicelib.sweep_ledger import LedgerUnavailable, Progress, Round, SweepLedger, Walk
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
-_log = logging.getLogger("batchwatch.sweep")
-
-BATCH_KEEPS_MS = 7 * 86_400_000
-"""Batch forgets a job this long after its end, and no sooner."""
-EVENTS_TAKE_MS = 600_000
-"""What happened less than this ago may still be told by an event that is on its way."""
-_RESERVE_SECONDS = 10.0
-_SHARE_OF_REPAIR = 2 / 3
-"""Of a run's calls; the rest is for discovery, however many jobs have fallen silent."""
-_TRY_AGAIN = {Outcome.CONFLICT, Outcome.BUSY, Outcome.OUTAGE}
+TimeLeft = Callable[[], float]
+"""Seconds until a step must be done."""
 
 
-@dataclass(kw_only=True)
-class SweepTally:
-    """What became of a run, in jobs; `calls` and `throttled` are calls of Batch's API. `strangers`
-    are jobs that Batch should know and does not. `left`: there is more to do at once."""
-
-    asked: int = 0
-    known: int = 0
-    repaired: int = 0
-    discovered: int = 0
-    lost: int = 0
-    strangers: list[str] = field(default_factory=list)
-    notices: int = 0
-    calls: int = 0
-    throttled: int = 0
-    left: bool = False
-
-
-class Lead(NamedTuple):
-    """A job to ask about (None: nobody), and what is true once it and all leads before it are
-    dealt with."""
-
-    job_id: str | None
-    then: Callable[[], None] = lambda: None
-
-
-class SweepRules(NamedTuple):
-    """`ages` in milliseconds by status of the index; `queues` are watched though nothing was heard
-    of them; `calls` of Batch's API a run."""
-
-    ages: Mapping[str, int]
-    queues: Sequence[str]
-    calls: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """What a sweep works with. `batch` is boto3's client, `clock` gives epoch seconds."""
-
-    batch: Any
-    table: JobTable
-    ledger: SweepLedger
-    archive: Archive
-    redaction: Redaction
-    rules: SweepRules
-    clock: Callable[[], float] = time.time
-    sleep: Callable[[float], None] = time.sleep
-    dice: Callable[[], float] = random.random
+class Step(Protocol):
+    def run(self, time_left: TimeLeft, since: int | None) -> "DataclassInstance":
+        """What it did. It goes on where it stopped the last time, or with `since` (epoch
+        milliseconds) begins anew."""
 
 
 class Sweep:
-    """`report` gets each run's tally, also of one that raises."""
+    def __init__(self, steps: Mapping[str, Step]) -> None:
+        self._steps = steps
 
-    def __init__(self, parts: Parts, report: Callable[[SweepTally], None]) -> None:
-        self._parts = parts
-        self._report = report
+    def run(self, time_left: TimeLeft, since: int | None = None) -> dict[str, Any]:
+        """What each step did, by its name. A step may take half of the time that is left, the last
+        one all of it.
 
-    def run(self, time_left: Callable[[], float], since: int | None = None) -> SweepTally:
-        """As much as the allowance and the time allow. With `since` (epoch milliseconds) it begins
-        anew, and waits for no event: with all that have not ended, and all created since then.
-
-        Raises BatchRefused if Batch answers nothing.
+        Raises an ExceptionGroup of what steps raised, when all had their turn.
         """
-        parts = self._parts
-        reserve = min(_RESERVE_SECONDS, time_left() / 5)
-        left = partial(_less, time_left, reserve)
-        api = BatchApi(parts.batch, parts.rules.calls, left, sleep=parts.sleep, dice=parts.dice)
-        run = _Run(parts, api, left, int(parts.clock() * 1000))
-        try:
-            run.prepare(since)
-            run.follow_leads()
-        finally:
-            run.tally.calls, run.tally.throttled = api.calls, api.throttled
-            self._report(run.tally)
-        return run.tally
-
-
-def _less(time_left: Callable[[], float], reserve: float) -> float:
-    return time_left() - reserve
-
-
-@dataclass
-class _Answer:
-    """What Batch says of a job; `is_news` once it is saved and has changed the record."""
-
-    seen: Observation
-    is_news: bool = False
-    is_first: bool = False
-
-    def fold(self, stored: StoredJob | None) -> Change | None:
-        self.is_first, self.is_news = stored is None, False
-        if stored and stored.job.says_nothing_new(self.seen.details):
-            return None
-        change, news = fold(stored, [self.seen])
-        self.is_news = bool(news)
-        return change
-
-
-class _Run:
-    def __init__(
-        self, parts: Parts, api: BatchApi, time_left: Callable[[], float], now: int
-    ) -> None:
-        self.tally = SweepTally()
-        self._parts = parts
-        self._table, self._ledger, self._archive = parts.table, parts.ledger, parts.archive
-        self._api = api
-        self._time_left = time_left
-        self._now = now
-        self._is_thorough = False
-        self._told_until = now - EVENTS_TAKE_MS
-        self._progress: dict[str, Progress] = {}
-        self._moved: set[str] = set()
-        self._unannounced: set[str] = set()
-        self._lost: list[str] = []
-
-    def prepare(self, since: int | None) -> None:
-        queues = dict.fromkeys([*self._table.queues(), *self._parts.rules.queues])
-        self._progress = {queue: self._ledger.progress(queue) for queue in queues}
-        self._unannounced = set(self._ledger.in_hand())
-        if since is not None:
-            self._is_thorough, self._told_until = True, self._now
-            for queue, progress in self._progress.items():
-                progress.begin_anew(since)
-                self._ledger.save(queue, progress)
-
-    def follow_leads(self) -> None:
-        """Asks about a hundred at a time, and about nobody twice."""
-        some: list[Lead] = []
-        asked: set[str] = set()
-        try:
-            for lead in self._leads():
-                is_new = lead.job_id is not None and lead.job_id not in asked
-                some.append(lead if is_new else Lead(None, lead.then))
-                if lead.job_id is not None:
-                    asked.add(lead.job_id)
-                if is_new and len(asked) % DESCRIBED == 0:
-                    self._deal_with(some)
-                    some = []
-            self._deal_with(some)
-            self._ledger.take_in_hand([])
-        except (BatchStopped, LedgerUnavailable):
-            self.tally.left = True
-        self._mark_lost()
-
-    def _leads(self) -> Iterator[Lead]:
-        yield from map(Lead, sorted(self._unannounced))
-        yield from self._silent()
-        for queue in self._progress:
-            yield from self._unheard(queue)
-        for queue in self._progress:
-            yield from self._missing_members(queue)
-
-    # Repair
-
-    def _silent(self) -> Iterator[Lead]:
-        """The longest silent first, whatever their queue and status."""
-        most = max(1, int(self._parts.rules.calls * _SHARE_OF_REPAIR)) * DESCRIBED
-        found: list[tuple[Waiting, Lead]] = []
-        ends: list[Lead] = []
-        for place, age in self._places():
-            turn = self._progress[place.queue].round(place)
-            if turn.at is None and self._now - turn.began >= age:
-                turn.began, turn.at = self._now, ""
-                turn.before = self._now if self._is_thorough else self._now - age
-            if turn.at is None:
-                continue
-            rows, more = self._table.longest(place, before=turn.before, after=turn.at, limit=most)
-            advance = partial(self._advance, place.queue, turn)
-            found += [(row, Lead(row.job_id, partial(advance, row.sort))) for row in rows]
-            ends += [] if more else [Lead(None, partial(advance, None))]
-            self.tally.left |= more
-        found.sort(key=lambda one: one[0])
-        yield from (lead for _, lead in found[:most])
-        if len(found) <= most:
-            yield from ends
-        else:
-            self.tally.left = True
-
-    def _places(self) -> Iterator[tuple[Place, int]]:
-        for queue in self._progress:
-            for status, age in self._parts.rules.ages.items():
-                for members in (False, True):
-                    yield Place(queue, status, members), age
-
-    def _advance(self, queue: str, turn: Round, at: str | None) -> None:
-        turn.at = at
-        self._moved.add(queue)
-
-    # Discovery
-
-    def _unheard(self, queue: str) -> Iterator[Lead]:
-        """Down from the newest job that events had time to tell of to where the last walk began;
-        the first walk goes back as far as Batch remembers."""
-        walk = self._progress[queue].walk or Walk(floor=self._now - BATCH_KEEPS_MS)
-        if walk.at is None:
-            walk.top = walk.at = self._told_until
-        self._progress[queue].walk = walk
-        token = None
-        before = walk.at
-        while before > walk.floor:
+        told: dict[str, Any] = {}
+        failures: list[Exception] = []
+        for behind, (name, step) in zip(
+            reversed(range(len(self._steps))), self._steps.items(), strict=True
+        ):
+            kept = time_left() / 2 if behind else 0.0
             try:
-                page = self._api.list_before(queue, before, token)
-            except BatchRefused as error:
-                # A queue that is gone must not keep the others from being walked.
-                _log.warning("queue_not_listed", extra={"queue": queue, "reason": str(error)})
-                return
-            listed = [one for one in page.jobs if one.created_at >= walk.floor]
-            yield from self._unheard_of(queue, listed)
-            token = page.token
-            if token is None or len(listed) < len(page.jobs):
-                break
-            # There may be more of this very moment: a walk that is cut off sees them once more.
-            yield Lead(None, partial(self._walked, queue, walk, listed[-1].created_at + 1))
-        yield Lead(None, partial(self._walked, queue, walk, None))
+                told[name] = asdict(step.run(partial(_less, time_left, kept), since))
+            except Exception as error:
+                failures.append(error)
+        if failures:
+            raise ExceptionGroup("steps of the sweep failed", failures)
+        return told
 
-    def _unheard_of(self, queue: str, listed: Sequence[ListedJob]) -> Iterator[Lead]:
-        self._ledger.add_families(queue, [one for one in listed if one.has_members])
-        loaded = self._table.load([one.job_id for one in listed], consistent=False)
-        known = loaded.jobs.keys() | loaded.unread.keys()
-        return (Lead(one.job_id) for one in listed if one.job_id not in known)
 
-    def _walked(self, queue: str, walk: Walk, at: int | None) -> None:
-        walk.at = at
-        if at is None:
-            walk.floor = walk.top
-        self._moved.add(queue)
-
-    def _missing_members(self, queue: str) -> Iterator[Lead]:
-        """A family is counted once, when its parent has ended and no event is on its way."""
-        for some in chunks(list(self._ledger.families(queue)), DESCRIBED):
-            parents = self._table.load([parent.job_id for parent in some], consistent=False)
-            for parent in some:
-                job = parents.job(parent.job_id)
-                if self._has_ended(parent, job):
-                    yield from map(Lead, self._members_to_ask(parent, job))
-                    yield Lead(None, partial(self._ledger.remove_family, queue, parent.job_id))
-
-    def _members_to_ask(self, parent: ListedJob, job: Job | None) -> list[str]:
-        """Those never heard of, and nodes that ended, but not as often as their parent tried: a
-        retry of the main node starts the others again."""
-        heard_of = self._table.members(parent.job_id)
-        nodes = [one for one in parent.members if "#" in one and one in heard_of]
-        tries = job.details.generation if job else 0
-        restarted = {
-            node
-            for node, stored in self._table.load(nodes, consistent=False).jobs.items()
-            if stored.job.details.generation < tries
-        }
-        return [one for one in parent.members if one not in heard_of or one in restarted]
-
-    def _has_ended(self, parent: ListedJob, job: Job | None) -> bool:
-        if job is None:
-            return parent.created_at < self._now - BATCH_KEEPS_MS
-        return job.is_over and job.since < self._told_until
-
-    # Asking
-
-    def _deal_with(self, leads: Sequence[Lead]) -> None:
-        job_ids = [lead.job_id for lead in leads if lead.job_id]
-        if job_ids:
-            self._ledger.take_in_hand(self._unannounced | set(job_ids))
-            answers = self._api.describe(job_ids)
-            self.tally.asked += len(job_ids)
-            self.tally.known += len(answers)
-            self._record(answers)
-            self._look_for([job_id for job_id in job_ids if job_id not in answers])
-            self._unannounced -= set(job_ids)
-        for lead in leads:
-            lead.then()
-        for queue in self._moved:
-            self._ledger.save(queue, self._progress[queue])
-        self._moved.clear()
-
-    def _record(self, answers: Mapping[str, JobDetail | None]) -> None:
-        """Saves, then announces what is news, and also what may have been news to a run that was
-        cut off between the two."""
-        told = {seen.job_id: _Answer(seen) for seen in self._observations(answers)}
-        folds = {job_id: answer.fold for job_id, answer in told.items()}
-        saved = self._archive.save(folds, self._time_left).outcomes
-        done = {job_id: told[job_id] for job_id, of in saved.items() if of is Outcome.SAVED}
-        news = {job_id: answer for job_id, answer in done.items() if answer.is_news}
-        self.tally.discovered += sum(answer.is_first for answer in news.values())
-        self.tally.repaired += sum(not answer.is_first for answer in news.values())
-        wanted = news.keys() | (self._unannounced & done.keys())
-        announced = self._archive.announce({job_id: [done[job_id].seen] for job_id in wanted})
-        self.tally.notices += announced.notices
-        if announced.unsent or _TRY_AGAIN & set(saved.values()):
-            raise LedgerUnavailable
-
-    def _observations(self, answers: Mapping[str, JobDetail | None]) -> Iterator[Observation]:
-        for job_id, detail in answers.items():
-            try:
-                if detail is not None:
-                    yield job_detail.observe(
-                        detail,
-                        time=self._now,
-                        source=Source.REPAIR,
-                        redaction=self._parts.redaction,
-                    )
-            except MalformedEvent as error:
-                _log.error("job_unreadable", extra={"jobId": job_id, "reason": str(error)})
-
-    # Those that Batch does not know
-
-    def _look_for(self, job_ids: Sequence[str]) -> None:
-        """Tells those that Batch may have forgotten from those that it should know."""
-        for job_id, stored in self._table.load(job_ids, consistent=True).jobs.items():
-            if not stored.job.is_over:
-                (self._lost if self._may_be_lost(stored) else self.tally.strangers).append(job_id)
-
-    def _may_be_lost(self, stored: StoredJob) -> bool:
-        return stored.job.last_heard < self._now - BATCH_KEEPS_MS
-
-    def _mark_lost(self) -> None:
-        """Unless it seems that we ask the wrong Batch: it knew nobody, not even the young."""
-        if self._lost and (self.tally.known or not self.tally.strangers):
-            folds = dict.fromkeys(self._lost, self._lose)
-            self._archive.save(folds, self._time_left, consistent=True)
-
-    def _lose(self, stored: StoredJob | None) -> Change | None:
-        if stored is None or not self._may_be_lost(stored):
-            return None
-        lost = stored.job.lost()
-        if lost is stored.job:
-            return None
-        self.tally.lost += 1
-        return Change(lost, stored, self._table.describe(lost))
+def _less(time_left: TimeLeft, kept: float) -> float:
+    return time_left() - kept

@@ -15,7 +15,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 if TYPE_CHECKING:
     from chalicelib.notifier import NoticeTally
     from chalicelib.recorder import Tally
-    from chalicelib.sweep import SweepTally
+    from chalicelib.repair import RepairTally
 
 logger = Logger(service="batchwatch")
 """The parent of every module's `batchwatch.…` logger: JSON lines on standard output."""
@@ -70,24 +70,24 @@ def notice_reporter(table_name: str) -> "Callable[[NoticeTally], None]":
     return report
 
 
-def sweep_reporter(table_name: str) -> "Callable[[SweepTally], None]":
-    """Reports a sweep, likewise; JobsUnknownToBatch has an alarm."""
+def repair_reporter(table_name: str) -> "Callable[[RepairTally], None]":
+    """Reports a run of repair, likewise; JobsUnknownToBatch has an alarm."""
     metrics = Metrics(namespace="batchwatch", service=table_name)
 
-    def report(tally: "SweepTally") -> None:
+    def report(tally: "RepairTally") -> None:
         counts = {
             "JobsAsked": tally.asked,
             "JobsRepaired": tally.repaired,
             "JobsDiscovered": tally.discovered,
             "JobsLost": tally.lost,
             "JobsUnknownToBatch": len(tally.strangers),
-            "SweepNoticesQueued": tally.notices,
+            "RepairNoticesQueued": tally.notices,
             "BatchCalls": tally.calls,
             "BatchThrottled": tally.throttled,
         }
         some = tally.strangers[:_REASONS_LOGGED]
         strange = {"unknownToBatch": some} if some else {}
-        _report(metrics, "swept", counts, {}, {"left": tally.left, **strange})
+        _report(metrics, "repaired", counts, {}, {"left": tally.left, **strange})
 
     return report
 

@@ -1,7 +1,7 @@
 """Finds at once what no event told, back to a day: `make backfill STAGE=prod SINCE=2026-11-01`.
 
 It begins the sweep of a stage anew and calls it until nothing is left to do, a line a run. Knows
-how a sweep is called; what it does, chalicelib/sweep.py knows.
+how a sweep is called; what it does, chalicelib/repair.py knows.
 """
 
 import argparse
@@ -43,8 +43,9 @@ def sweeps(client: Any, jobs_table: str, since: int) -> Iterator[dict[str, Any]]
         told = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
             raise Refused(f"the sweep failed: {told.get('errorMessage', 'its log says why')}")
-        yield told
-        if not told["left"]:
+        repaired = told["repair"]
+        yield repaired
+        if not repaired["left"]:
             return
         detail = {}
     raise Refused(f"there is still something left after {_MOST_RUNS} runs")

@@ -13,8 +13,9 @@ LAYERS = [
     {"durations", "links", "job_detail", "event", "notice_rules", "notice", "notice_text"},
     {"dynamodb", "job_table", "notice_ledger", "job_log", "message_queue", "suspects", "webex"},
     {"settings", "clients", "batch_api", "wait_places"},
-    {"archive", "sweep_ledger"},
-    {"recorder", "sweep", "notifier", "api", "telemetry"},
+    {"archive", "repair_ledger"},
+    {"recorder", "repair", "notifier", "api", "telemetry"},
+    {"sweep"},
     {"assembly"},
     {"app"},
 ]

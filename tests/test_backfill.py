@@ -34,7 +34,7 @@ class Functions:
 
 
 def test_it_begins_anew_once_and_goes_on_until_nothing_is_left() -> None:
-    functions = Functions({"left": True}, {"left": True}, {"left": False})
+    functions = Functions(*({"repair": {"left": left}} for left in (True, True, False)))
 
     assert len(list(sweeps(functions, "jobs", 17))) == 3
     assert functions.details == [{"since": 17}, {}, {}]

@@ -1,294 +1,46 @@
-"""The sweep finds what no event told: through a real table, and a real HTTP server as Batch."""
+"""The sweep: each of its steps has a turn and a share of the time, whatever becomes of others."""
 
-import json
-import math
-import random
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
-from chalicelib.batch_api import retry_delay
-from chalicelib.job import Source
-from chalicelib.notice_rules import Rules
-from local.aws import LocalAws, Resources
-from local.batch import BatchServer
-from local.lifecycles import Truth, Workload, workload
-from tests.builders import NOON, a_body, a_detail, a_job_id, bodies_of
-from tests.watch import HOUR, Killed, Watch
+from chalicelib.sweep import Sweep
 
-DAY = 24 * HOUR
 
+@dataclass
+class Done:
+    seconds: float
+    since: int | None
 
-@pytest.fixture
-def batch() -> Iterator[BatchServer]:
-    clock = {"now": NOON / 1000}
-    with BatchServer(clock=lambda: clock["now"]) as server:
-        yield server
 
+class Step:
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
 
-@pytest.fixture
-def watch(aws: LocalAws, resources: Resources, batch: BatchServer) -> Watch:
-    return Watch(aws, resources, batch)
+    def run(self, time_left: Callable[[], float], since: int | None) -> Done:
+        if self.error:
+            raise self.error
+        return Done(time_left(), since)
 
 
-def lives(jobs: int, seed: int = 11) -> Workload:
-    """Lives that ended more than an hour before noon."""
-    length = workload(seed, jobs, 0).events[-1].at
-    return workload(seed, jobs, NOON - 2 * HOUR - length)
+def test_each_step_may_take_half_of_what_is_left_and_the_last_all_of_it() -> None:
+    told = Sweep({"a": Step(), "b": Step(), "c": Step()}).run(lambda: 80, since=17)
 
+    assert {name: done["seconds"] for name, done in told.items()} == {"a": 40, "b": 40, "c": 80}
+    assert {done["since"] for done in told.values()} == {17}
 
-def heard(watch: Watch, work: Workload, share: float, *, without: str = "") -> None:
-    """Records what is left of the events when some are dropped; Batch knows the truth."""
-    dice = random.Random(1)
-    bodies = [body for body in bodies_of(work) if dice.random() < share]
-    bodies = [body for body in bodies if not without or f"job-queue/{without}" not in body]
-    dice.shuffle(bodies)
-    for start in range(0, len(bodies), 500):
-        watch.stand.record(bodies[start : start + 500])
-    watch.batch.put(event.detail for event in work.events)
 
+def test_a_step_that_fails_keeps_no_other_from_its_turn_and_fails_the_sweep() -> None:
+    turns: list[str] = []
 
-def wrong(watch: Watch, truths: dict[str, Truth]) -> list[str]:
-    """The jobs that are not as they truly ended, or whose history holds what was not."""
-    records = {one: watch.stand.table.get(one) for one in truths}
-    return [
-        job_id
-        for job_id, truth in truths.items()
-        if (job := records[job_id]) is None
-        or job.status != truth.status
-        or not {(t.status, t.attempt) for t in job.history} <= set(truth.history)
-    ]
+    class Last(Step):
+        def run(self, time_left: Callable[[], float], since: int | None) -> Done:
+            turns.append("last")
+            return super().run(time_left, since)
 
+    with pytest.raises(ExceptionGroup) as raised:
+        Sweep({"a": Step(KeyError("a")), "b": Step(OSError("b")), "c": Last()}).run(lambda: 80)
 
-def fewest_calls(work: Workload, to_ask: int) -> int:
-    """Each queue's roots in pages of a hundred, and what is to be asked in hundreds."""
-    roots: dict[str, int] = {}
-    for truth in work.truth.values():
-        if truth.parent_id is None:
-            roots[truth.queue] = roots.get(truth.queue, 0) + 1
-    return sum(math.ceil(count / 100) for count in roots.values()) + math.ceil(to_ask / 100)
-
-
-def test_after_two_sweeps_nothing_is_missing_and_nothing_wrong(watch: Watch) -> None:
-    work = lives(2_000)
-    heard(watch, work, 0.8)
-    to_ask = len(wrong(watch, work.truth))
-
-    first = watch.sweep()
-    after_one = sum(watch.batch.calls.values())
-    second = watch.sweep()
-
-    assert wrong(watch, work.truth) == []
-    assert to_ask > 200
-    assert first.repaired + first.discovered + second.discovered >= to_ask
-    assert after_one <= 1.2 * fewest_calls(work, to_ask)
-    assert sum(watch.batch.calls.values()) - after_one <= 4 + 1, "a look at each queue"
-
-
-def test_all_jobs_of_a_queue_are_found_though_nothing_was_heard_of_it(watch: Watch) -> None:
-    work = lives(600)
-    heard(watch, work, 1.0, without="spot")
-
-    for _ in range(2):
-        watch.sweep(queues=["spot"])
-
-    assert wrong(watch, work.truth) == []
-
-
-def test_an_unchanged_job_is_not_written_and_not_asked_about_again_in_the_same_round(
-    watch: Watch,
-) -> None:
-    detail = a_detail(status="RUNNING", startedAt=NOON - 2 * HOUR, createdAt=NOON - 3 * HOUR)
-    watch.stand.record([a_body(**detail, at=NOON - 2 * HOUR)])
-    watch.batch.put([detail])
-    before = watch.stand.records()
-
-    asked = [watch.sweep().asked for _ in range(3)]
-    watch.now += HOUR
-    asked.append(watch.sweep().asked)
-
-    assert asked == [1, 0, 0, 1]
-    assert watch.stand.records() == before
-
-
-def test_a_job_heard_of_a_moment_ago_is_left_in_peace(watch: Watch) -> None:
-    watch.stand.record([a_body(status="RUNNING", at=NOON - HOUR // 2)])
-
-    assert watch.sweep().asked == 0
-
-
-def test_a_run_that_begins_anew_waits_for_no_event(watch: Watch) -> None:
-    heard_of, unheard_of = a_job_id(), a_job_id()
-    watch.stand.record([a_body(jobId=heard_of, status="RUNNING", at=NOON - 1000)])
-    ended = {"status": "FAILED", "createdAt": NOON - 2000, "stoppedAt": NOON - 1}
-    watch.batch.put(a_detail(jobId=one, **ended) for one in (heard_of, unheard_of))
-
-    tally = watch.sweep(since=NOON - HOUR)
-
-    assert (tally.repaired, tally.discovered) == (1, 1)
-
-
-def test_a_repair_is_dated_by_batch_and_marked_as_one(watch: Watch) -> None:
-    job_id = a_job_id()
-    watch.stand.record([a_body(jobId=job_id, status="RUNNING", at=NOON - 3 * HOUR)])
-    watch.batch.put([a_detail(jobId=job_id, status="FAILED", stoppedAt=NOON - HOUR)])
-
-    watch.sweep()
-
-    last = watch.stand.job(job_id).history[-1]
-    assert (last.status, last.at, last.source) == ("FAILED", NOON - HOUR, Source.REPAIR)
-
-
-def test_a_long_backlog_is_worked_off_run_by_run_the_longest_silent_first(watch: Watch) -> None:
-    jobs = [a_job_id() for _ in range(350)]
-    ages = {job_id: NOON - 2 * HOUR - n * 1000 for n, job_id in enumerate(jobs)}
-    watch.stand.record([a_body(jobId=one, status="RUNNING", at=at) for one, at in ages.items()])
-    ended = {"status": "SUCCEEDED", "stoppedAt": NOON - HOUR, "createdAt": NOON - 30 * DAY}
-    watch.batch.put(a_detail(jobId=job_id, **ended) for job_id in jobs)
-
-    tallies = [watch.sweep(calls=3) for _ in range(2)]
-
-    assert [tally.repaired for tally in tallies] == [200, 150]
-    assert [tally.left for tally in tallies] == [True, False]
-
-
-# Cut off, twice at once, throttled
-
-TELL_ENDS = Rules.parse('[[rule]]\non = ["SUCCEEDED", "FAILED"]', "room")
-
-
-def told(watch: Watch) -> set[tuple[str, str]]:
-    return {
-        (notice["jobId"], notice["kind"])
-        for body in watch.notices()
-        for notice in [json.loads(body)]
-    }
-
-
-def test_a_sweep_that_is_cut_off_anywhere_changes_nothing_but_who_does_the_work(
-    running_aws: LocalAws, batch: BatchServer
-) -> None:
-    work = lives(40, seed=3)
-
-    def fresh() -> Watch:
-        running_aws.reset()
-        watch = Watch(running_aws, running_aws.create_resources(), batch, TELL_ENDS)
-        heard(watch, work, 0.6)
-        watch.notices()
-        return watch
-
-    def sweep_dying_at(watch: Watch, nth: int) -> int:
-        requests = 0
-
-        def count() -> None:
-            nonlocal requests
-            requests += 1
-            if requests == nth:
-                raise Killed
-
-        with suppress(Killed):
-            watch.sweep(on_request=count)
-        return requests
-
-    whole = fresh()
-    length = sweep_dying_at(whole, -1)
-    whole.sweep()
-    expected = whole.stand.records(), told(whole)
-    interesting = range(5, length, max(1, length // 12))
-
-    for nth in interesting:
-        watch = fresh()
-        sweep_dying_at(watch, nth)
-        watch.sweep()
-        watch.sweep()
-        assert (watch.stand.records(), told(watch)) == expected, nth
-
-
-def test_two_sweeps_at_once_do_no_harm(watch: Watch) -> None:
-    work = lives(600)
-    heard(watch, work, 0.7)
-
-    with ThreadPoolExecutor(2) as threads:
-        list(threads.map(lambda _: watch.sweep(), range(2)))
-    watch.sweep()
-
-    assert wrong(watch, work.truth) == []
-
-
-def test_a_throttling_batch_slows_the_sweep_and_loses_nothing(watch: Watch) -> None:
-    work = lives(600)
-    heard(watch, work, 0.7)
-    watch.batch.throttle(9)
-
-    tallies = [watch.sweep() for _ in range(4)]
-
-    assert wrong(watch, work.truth) == []
-    assert sum(tally.throttled for tally in tallies) == 9
-    assert tallies[0].left
-    assert len(watch.slept) >= 8
-
-
-def test_a_run_never_makes_more_calls_than_it_is_allowed(watch: Watch) -> None:
-    heard(watch, lives(600), 0.5)
-    watch.batch.throttle(2)
-
-    tally = watch.sweep(calls=4)
-
-    assert (tally.calls, tally.left) == (4, True)
-    assert watch.batch.throttled + sum(watch.batch.calls.values()) == 4
-
-
-def test_waits_longer_and_longer_for_what_passes_and_not_at_all_for_what_does_not() -> None:
-    code = "TooManyRequestsException"
-    assert [retry_delay(code, n, 99, 1) for n in range(1, 7)] == [1, 2, 4, 8, 16, None]
-    assert retry_delay(code, 3, 3, 1) is None
-    assert retry_delay("AccessDeniedException", 1, 99, 1) is None
-
-
-# Those that Batch does not know
-
-
-def test_a_job_that_batch_forgot_is_unknown_until_something_higher_is_heard(watch: Watch) -> None:
-    job_id, known = a_job_id(), a_detail(createdAt=NOON - 2 * HOUR, status="RUNNING")
-    running = a_body(jobId=job_id, status="RUNNING", at=NOON - 8 * DAY)
-    watch.stand.record([running, a_body(**known, at=NOON - 2 * HOUR)])
-    watch.batch.put([known])
-
-    tally = watch.sweep()
-
-    assert (tally.lost, tally.strangers) == (1, [])
-    assert watch.stand.job(job_id).status == "UNKNOWN"
-    watch.stand.record([running])
-    assert watch.stand.job(job_id).status == "UNKNOWN"
-    watch.stand.record([a_body(jobId=job_id, status="FAILED", at=NOON - 7 * DAY)])
-    assert watch.stand.job(job_id).status == "FAILED"
-
-
-def test_a_younger_job_that_batch_does_not_know_is_an_alarm(watch: Watch) -> None:
-    job_id = a_job_id()
-    watch.stand.record([a_body(jobId=job_id, status="RUNNING", at=NOON - 6 * DAY)])
-
-    tally = watch.sweep()
-
-    assert (tally.lost, tally.strangers) == (0, [job_id])
-    assert watch.stand.job(job_id).status == "RUNNING"
-
-
-def test_a_batch_that_knows_nobody_makes_no_job_unknown(watch: Watch) -> None:
-    work = lives(300)
-    heard(watch, work, 0.5)
-    old = a_job_id()
-    watch.stand.record([a_body(jobId=old, status="RUNNING", at=NOON - 9 * DAY)])
-    watch.batch.knows_nothing = True
-
-    tallies = [watch.sweep() for _ in range(3)]
-
-    assert {record["status"]["S"] for record in items(watch)} & {"UNKNOWN"} == set()
-    assert [bool(tally.strangers) for tally in tallies] == [True, False, False]
-
-
-def items(watch: Watch) -> list[dict[str, Any]]:
-    return [item for item in watch.stand.items() if "jobId" in item]
+    assert turns == ["last"]
+    assert [str(error) for error in raised.value.exceptions] == ["'a'", "b"]

@@ -11,8 +11,8 @@ from chalicelib.archive import Archive
 from chalicelib.message_queue import MessageQueue
 from chalicelib.notice_rules import Rules
 from chalicelib.redaction import Redaction
-from chalicelib.sweep import Parts, Sweep, SweepRules, SweepTally
-from chalicelib.sweep_ledger import SweepLedger
+from chalicelib.repair import Parts, Repair, RepairRules, RepairTally
+from chalicelib.repair_ledger import RepairLedger
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.builders import NOON
@@ -36,7 +36,7 @@ class Watch:
     ) -> None:
         self.batch = batch
         self.now = NOON
-        self.tallies: list[SweepTally] = []
+        self.tallies: list[RepairTally] = []
         self.slept: list[float] = []
         self.stand = Stand(aws, resources, rules=rules)
         self._aws = aws
@@ -50,7 +50,7 @@ class Watch:
         calls: int = 100,
         queues: Sequence[str] = (),
         on_request: Callable[[], None] | None = None,
-    ) -> SweepTally:
+    ) -> RepairTally:
         """One run of a sweep of its own. `on_request` is called before each of its requests, and
         after each answer."""
         stand = Stand(self._aws, self._resources)
@@ -66,14 +66,14 @@ class Watch:
         parts = Parts(
             batch=batch,
             table=stand.table,
-            ledger=SweepLedger(stand.dynamodb, resources.jobs_table),
+            ledger=RepairLedger(stand.dynamodb, resources.jobs_table),
             archive=Archive(stand.table, self._rules, notices, sleep=lambda seconds: None),
             redaction=Redaction(),
-            rules=SweepRules(AGES, queues, calls),
+            rules=RepairRules(AGES, queues, calls),
             clock=lambda: self.now / 1000,
             sleep=self.slept.append,
         )
-        return Sweep(parts, self.tallies.append).run(lambda: 100, since)
+        return Repair(parts, self.tallies.append).run(lambda: 100, since)
 
     def notices(self) -> list[str]:
         """Takes all that lies on the notices queue."""

@@ -1,11 +1,11 @@
-"""The repository of how far the sweep is, so that a run goes on where the last one stopped.
+"""The repository of how far repair is, so that a run goes on where the last one stopped.
 
     pk             sk               what
-    QUEUE#<name>   SWEEP            rounds through the jobs that wait, and the walk of discovery
+    QUEUE#<name>   REPAIR           rounds through the jobs that wait, and the walk of discovery
                    FAMILY#<root>    an array or multi-node job whose members are yet to be counted
-    SWEEP          IN_HAND          the jobs of a chunk whose notices may not be queued yet
+    REPAIR         IN_HAND          the jobs of a chunk whose notices may not be queued yet
 
-Knows keys and their mapping; what a round or a walk is for, `sweep` knows.
+Knows keys and their mapping; what a round or a walk is for, `repair` knows.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -20,7 +20,7 @@ from chalicelib.job_table import Place
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_IN_HAND = {"pk": {"S": "SWEEP"}, "sk": {"S": "IN_HAND"}}
+_IN_HAND = {"pk": {"S": "REPAIR"}, "sk": {"S": "IN_HAND"}}
 
 
 class Round(msgspec.Struct):
@@ -61,7 +61,7 @@ class LedgerUnavailable(Exception):
     """DynamoDB does not take it now."""
 
 
-class SweepLedger:
+class RepairLedger:
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = Table(client, table)
@@ -71,7 +71,7 @@ class SweepLedger:
         return msgspec.json.decode(told, type=Progress) if told else Progress()
 
     def save(self, queue: str, progress: Progress) -> None:
-        """The last to save wins: two sweeps at once do some work twice, and skip nothing, as each
+        """The last to save wins: two runs at once do some work twice, and skip nothing, as each
         only tells of what it has done itself."""
         self._put([_queue_key(queue) | _text("progress", progress)])
 
@@ -112,7 +112,7 @@ class SweepLedger:
 
 
 def _queue_key(queue: str) -> Item:
-    return {"pk": {"S": f"QUEUE#{queue}"}, "sk": {"S": "SWEEP"}}
+    return {"pk": {"S": f"QUEUE#{queue}"}, "sk": {"S": "REPAIR"}}
 
 
 def _family_key(queue: str, root: str) -> Item:

@@ -30,9 +30,9 @@ from chalicelib.archive import Archive, fold
 from chalicelib.batch_api import DESCRIBED, BatchApi, BatchRefused, BatchStopped, ListedJob
 from chalicelib.dynamodb import Outcome, chunks
 from chalicelib.errors import MalformedEvent
-from chalicelib.job import Job, Observation, Source
+from chalicelib.job import Job, JobStatus, Observation, Source
 from chalicelib.job_detail import JobDetail
-from chalicelib.job_table import Change, JobTable, Place, StoredJob, Waiting
+from chalicelib.job_table import Change, JobTable, Place, StoredJob, Waiting, Window
 from chalicelib.redaction import Redaction
 from chalicelib.repair_ledger import LedgerUnavailable, Progress, RepairLedger, Round, Walk
 
@@ -42,6 +42,8 @@ BATCH_KEEPS_MS = 7 * 86_400_000
 """Batch forgets a job this long after its end, and no sooner."""
 EVENTS_TAKE_MS = 600_000
 """What happened less than this ago may still be told by an event that is on its way."""
+_DAY_MS = 86_400_000
+_ENDS = (JobStatus.SUCCEEDED, JobStatus.FAILED)
 _RESERVE_SECONDS = 10.0
 _SHARE_OF_REPAIR = 2 / 3
 """Of a run's calls; the rest is for discovery, however many jobs have fallen silent."""
@@ -361,10 +363,25 @@ class _Run:
         return stored.job.last_heard < self._now - BATCH_KEEPS_MS
 
     def _mark_lost(self) -> None:
-        """Unless it seems that we ask the wrong Batch: it knew nobody, not even the young."""
-        if self._lost and (self.tally.known or not self.tally.strangers):
+        if self._lost and self._is_the_right_batch():
             folds = dict.fromkeys(self._lost, self._lose)
             self._archive.save(folds, self._time_left, consistent=True)
+
+    def _is_the_right_batch(self) -> bool:
+        """A Batch that knows nobody must know those that ended lately, or it is the wrong one."""
+        if self.tally.known or self.tally.strangers:
+            return bool(self.tally.known)
+        lost = self._table.load(self._lost, consistent=False).jobs.values()
+        places = [Place(stored.job.queue, end) for stored in lost for end in _ENDS]
+        lately = Window(since=self._now - BATCH_KEEPS_MS + _DAY_MS)
+        witnesses = [job.job_id for job in self._table.newest(places, limit=10, window=lately).jobs]
+        try:
+            answers = self._api.describe(witnesses) if witnesses else {}
+        except BatchStopped:
+            return False
+        if not answers:
+            self.tally.strangers += witnesses
+        return bool(answers) or not witnesses
 
     def _lose(self, stored: StoredJob | None) -> Change | None:
         if stored is None or not self._may_be_lost(stored):

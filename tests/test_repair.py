@@ -290,5 +290,21 @@ def test_a_batch_that_knows_nobody_makes_no_job_unknown(watch: Watch) -> None:
     assert [bool(tally.strangers) for tally in tallies] == [True, False, False]
 
 
+@pytest.mark.parametrize("knows_nothing", [True, False])
+def test_before_a_job_is_unknown_batch_is_asked_about_one_that_ended_lately(
+    watch: Watch, knows_nothing: bool
+) -> None:
+    old, ended = a_job_id(), a_detail(status="FAILED", createdAt=NOON - DAY, stoppedAt=NOON - HOUR)
+    running = a_body(jobId=old, status="RUNNING", at=NOON - 9 * DAY)
+    watch.stand.record([running, a_body(**ended, at=NOON - HOUR)])
+    watch.batch.put([ended])
+    watch.batch.knows_nothing = knows_nothing
+
+    tally = watch.sweep()
+
+    assert tally.strangers == ([ended["jobId"]] if knows_nothing else [])
+    assert watch.stand.job(old).status == ("RUNNING" if knows_nothing else "UNKNOWN")
+
+
 def items(watch: Watch) -> list[dict[str, Any]]:
     return [item for item in watch.stand.items() if "jobId" in item]

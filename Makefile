@@ -12,7 +12,7 @@ PY := .venv/bin/python
 LOCAL_AWS := AWS_ENDPOINT_URL=http://127.0.0.1:$(AWS_PORT) AWS_DEFAULT_REGION=us-east-1 \
              AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
 
-.PHONY: help run simulate send test check check-rules explain-rules bench deploy backfill token webex-test clean
+.PHONY: help run simulate send test check check-rules explain-rules bench deploy backfill redrive token webex-test clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +50,10 @@ deploy: .venv/made  ## both stacks, with the usual AWS credentials [STAGE, JOB_Q
 backfill: .venv/made  ## finds at once the jobs that no event told of [STAGE, SINCE=2026-11-01]
 	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m infra.backfill \
 	    --stage '$(STAGE)' --since '$(SINCE)'
+
+redrive: .venv/made  ## gives dead letters another chance [STAGE, FROM=dead-letters]
+	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m infra.redrive \
+	    --stage '$(STAGE)' --from '$(FROM)'
 
 token: .venv/made  ## makes an API token and shows it once [STAGE, NAME, QUEUES, REPLACE=1]
 	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m infra.token \

@@ -1,7 +1,5 @@
 """`make backfill`: how it calls the sweep, and what it says when it can't."""
 
-import io
-import json
 from typing import Any
 
 import pytest
@@ -9,42 +7,32 @@ import pytest
 from infra.backfill import day, sweeps
 from infra.errors import Refused
 from local.aws import LocalAws
-
-
-class Functions:
-    """Lambda with one function, as far as backfill speaks to it; answers with one run after the
-    other, and keeps what it was told."""
-
-    def __init__(self, *runs: dict[str, Any], error: bool = False) -> None:
-        self.runs = list(runs)
-        self.details: list[dict[str, Any]] = []
-        self._error = {"FunctionError": "Unhandled"} if error else {}
-
-    def get_paginator(self, operation: str) -> "Functions":
-        return self
-
-    def paginate(self) -> list[dict[str, Any]]:
-        variables = {"JOBS_TABLE": "jobs"}
-        one = {"FunctionName": "f", "Handler": "app.sweep", "Environment": {"Variables": variables}}
-        return [{"Functions": [one]}]
-
-    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803
-        self.details.append(json.loads(Payload)["detail"])
-        return {"Payload": io.BytesIO(json.dumps(self.runs.pop(0)).encode()), **self._error}
+from tests.functions import FunctionServer
 
 
 def test_it_begins_anew_once_and_goes_on_until_nothing_is_left() -> None:
-    functions = Functions(*({"repair": {"left": left}} for left in (True, True, False)))
+    details: list[Any] = []
 
-    assert len(list(sweeps(functions, "jobs", 17))) == 3
-    assert functions.details == [{"since": 17}, {}, {}]
+    def sweep(event: Any) -> Any:
+        details.append(event["detail"])
+        return {"repair": {"left": len(details) < 3}}
+
+    with FunctionServer({"sweep": sweep}) as functions:
+        told = list(sweeps(functions.client, "jobs", 17))
+
+    assert len(told) == 3
+    assert details == [{"since": 17}, {}, {}]
 
 
 def test_a_sweep_that_fails_is_told_in_a_line() -> None:
-    failing = Functions({"errorMessage": "Batch refuses: AccessDenied"}, error=True)
+    def sweep(event: Any) -> Any:
+        raise RuntimeError("Batch refuses: AccessDenied")
 
-    with pytest.raises(Refused, match="the sweep failed: Batch refuses"):
-        list(sweeps(failing, "jobs", 17))
+    with (
+        FunctionServer({"sweep": sweep}) as functions,
+        pytest.raises(Refused, match="sweep failed: Batch refuses"),
+    ):
+        list(sweeps(functions.client, "jobs", 17))
 
 
 def test_a_stage_that_is_not_there_is_told_in_a_line(aws: LocalAws) -> None:

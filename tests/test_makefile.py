@@ -8,8 +8,8 @@ from pathlib import Path
 from infra.stages import ROOT
 
 COMMANDS = [
-    *("run", "test", "check", "bench", "simulate", "send", "deploy", "token", "clean"),
-    *("webex-test", "check-rules", "explain-rules"),
+    *("run", "test", "check", "bench", "simulate", "send", "deploy", "backfill", "token", "clean"),
+    *("webex-test", "check-rules", "explain-rules", "redrive"),
 ]
 
 

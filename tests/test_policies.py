@@ -16,11 +16,14 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
+from infra.functions import Function
 from infra.stages import CHALICE, policies, rendered
 from local.aws import RESOURCES, LocalAws, Resources
+from local.batch import BatchServer
 from local.package import package
 from local.ports import free_port
 from local.stacks import create_app, kept_token
+from tests.builders import a_detail, a_job_id
 
 CONFIG = json.loads((CHALICE / "config.json").read_text())
 FUNCTIONS = sorted(CONFIG["lambda_functions"])
@@ -34,6 +37,14 @@ EXCEPTIONS = {
 }
 BATCH_KNOWS_NO_RESOURCES = ["batch:DescribeJobs", "batch:ListJobs"]
 """AWS allows these two on Resource "*" alone."""
+
+AN_HOUR_AGO = round(time.time() - 3_600) * 1000
+BACKFILL = {
+    **dict.fromkeys(("id", "account", "region", "source", "time", "detail-type", "version"), ""),
+    "resources": [],
+    "detail": {"since": AN_HOUR_AGO - 1000},
+}
+"""What calls a sweep that begins anew."""
 
 
 def policy(stage: str, function: str) -> list[dict[str, Any]]:
@@ -133,10 +144,12 @@ class Guarded:
     It speaks plain HTTP, so the queues' demand for TLS is left out.
     """
 
-    def __init__(self, aws: LocalAws, folder: Path) -> None:
+    def __init__(self, aws: LocalAws, folder: Path, batch: BatchServer) -> None:
         self.aws = aws
+        self.batch = batch
         self.resources = aws.create_resources(without_tls(RESOURCES.read_text()))
-        create_app(aws, package("local", aws.environment_for(os.environ)))
+        environment = {"AWS_ENDPOINT_URL_BATCH": batch.url}
+        create_app(aws, package("local", aws.environment_for(os.environ)), environment)
         [api] = aws.client("apigateway").get_rest_apis()["items"]
         self._url = f"{aws.endpoint}/restapis/{api['id']}/api/_user_request_"
         self._token = kept_token(aws, self.resources.secret_id, folder / "token")
@@ -149,6 +162,10 @@ class Guarded:
     def get(self, path: str) -> requests.Response:
         headers = {"Authorization": f"Bearer {self._token}"}
         return requests.get(self._url + path, headers=headers, timeout=30)
+
+    def sweep(self) -> Any:
+        function = Function(self.aws.client("lambda"), "sweep", self.resources.jobs_table)
+        return function.call(BACKFILL)
 
     def dead_letters(self) -> int:
         url = self.aws.queue_url(self.resources.dead_letter_queue)
@@ -171,8 +188,8 @@ def without_tls(template: str) -> str:
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     folder = tmp_path_factory.mktemp("guarded")
-    with LocalAws(free_port(), folder, keep=False, auth=True) as aws:
-        yield Guarded(aws, folder)
+    with LocalAws(free_port(), folder, keep=False, auth=True) as aws, BatchServer() as batch:
+        yield Guarded(aws, folder, batch)
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 30) -> bool:
@@ -196,6 +213,21 @@ def test_the_policies_suffice_to_record_to_put_aside_and_to_answer(guarded: Guar
     assert [one["jobId"] for one in guarded.get("/jobs?name=n").json()["jobs"]] == ["4c75"]
     assert guarded.get("/jobs/4c75?wait=1").json()["status"] == "RUNNABLE"
     assert guarded.get("/health").json() == {"status": "ok"}
+
+
+def test_the_policies_suffice_to_sweep(guarded: Guarded) -> None:
+    heard_of, unheard_of = a_job_id(), a_job_id()
+    guarded.put(a_detail(jobId=heard_of, status="RUNNABLE"))
+    assert eventually(lambda: guarded.get(f"/jobs/{heard_of}").status_code == 200)
+    ended = {"status": "FAILED", "createdAt": AN_HOUR_AGO, "stoppedAt": AN_HOUR_AGO + 60_000}
+    guarded.batch.put(a_detail(jobId=one, **ended) for one in (heard_of, unheard_of))
+
+    told = guarded.sweep()
+
+    assert told["repair"]["discovered"] == told["repair"]["repaired"] == 1
+
+    for job_id in (heard_of, unheard_of):
+        assert guarded.get(f"/jobs/{job_id}").json()["status"] == "FAILED"
 
 
 def test_not_even_the_accounts_root_may_write_to_the_events_queue(guarded: Guarded) -> None:

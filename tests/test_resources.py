@@ -7,6 +7,7 @@ switch them on, and checks no encryption: those are read from the template.
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,15 @@ def test_the_rule_waits_for_the_permission_to_deliver() -> None:
     assert sorted(depends) == ["EventsQueuePolicy", "UndeliverableQueuePolicy"]
 
 
+TOLD_OF_A_QUEUE = (
+    "Batch Job State Change",
+    "Batch Job Queue Blocked",
+    "Batch Service Job State Change",
+    "Batch Service Job Queue Blocked",
+)
+PREEMPTIONS = ("Batch Service Job Preemption Started", "Batch Service Job Preemption Completed")
+
+
 def an_event(queue: str = "high", **envelope: Any) -> dict[str, Any]:
     return {
         "id": "7e5a",
@@ -203,7 +213,7 @@ def test_the_rule_takes_the_events_of(
         ({"source": "batchwatch.simulated"}, True),
         ({"source": "aws.ecs"}, False),
         ({"source": "my.app"}, False),
-        ({"detail-type": "Batch Job Queue Blocked"}, False),
+        ({"detail-type": "Batch Job Definition Changed"}, False),
         ({"detail-type": "ECS Task State Change"}, False),
     ],
 )
@@ -211,6 +221,36 @@ def test_the_rule_looks_at_the_envelope(
     envelope: dict[str, str], taken: bool, aws: LocalAws, resources: Names
 ) -> None:
     assert matches(aws, resources, an_event(**envelope)) is taken
+
+
+@pytest.mark.parametrize("queues", ["*", QUEUE_ARN + "high"])
+def test_all_that_batch_tells_of_the_watched_queues_reaches_the_queue_and_nothing_else(
+    queues: str, running_aws: LocalAws
+) -> None:
+    running_aws.reset()
+    names = running_aws.create_resources(JobQueues=queues)
+    preempted = {"preemptedJobArn": QUEUE_ARN.replace("job-queue/", "service-job/4c75")}
+    told = [(kind, {"jobQueue": QUEUE_ARN + "high"}) for kind in TOLD_OF_A_QUEUE]
+    told += [(kind, preempted) for kind in PREEMPTIONS]
+    others = [("ECS Task State Change", preempted), ("Batch Job State Change", {"jobQueue": "x"})]
+
+    entries = [
+        {"Source": "batchwatch.simulated", "DetailType": kind, "Detail": json.dumps(detail)}
+        for kind, detail in told + others
+    ]
+    running_aws.client("events").put_events(Entries=entries)
+
+    expected = Counter(kind for kind, _ in told + (others[1:] if queues == "*" else []))
+    assert received(running_aws, names.events_queue, len(entries)) == expected
+
+
+def received(aws: LocalAws, queue: str, most: int) -> Counter[str]:
+    """The detail-types of what lies on the queue."""
+    kinds: Counter[str] = Counter()
+    for _ in range(most):
+        answer = aws.sqs.receive_message(QueueUrl=aws.queue_url(queue), MaxNumberOfMessages=10)
+        kinds.update(json.loads(one["Body"])["detail-type"] for one in answer.get("Messages", []))
+    return kinds
 
 
 def test_a_bare_queue_name_is_refused_as_it_would_match_nothing(running_aws: LocalAws) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import TypeVar
 
-from chalicelib.event import EventReader, OtherEvent
+from chalicelib.event import EventReader
 from chalicelib.job import Job, Observation
 from chalicelib.message import Message
 from chalicelib.redaction import Redaction
@@ -52,7 +52,7 @@ def lives_through(
 
 def observations(bodies: Iterable[str]) -> list[Observation]:
     seen = map(reader().read, bodies)
-    return [each for each in seen if not isinstance(each, OtherEvent)]
+    return [each for each in seen if isinstance(each, Observation)]
 
 
 def folded(observations: Iterable[Observation]) -> dict[str, Job]:

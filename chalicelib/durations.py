@@ -52,8 +52,8 @@ def _starting(job: Job) -> float | None:
 def _start_of(job: Job, generation: int) -> int | None:
     """When the attempt after `generation` finished ones started to run."""
     details = job.details
-    if generation < len(details.attempts):
-        return details.attempts[generation].started_at
+    if 0 <= (place := generation - details.unlisted_attempts) < len(details.attempts):
+        return details.attempts[place].started_at
     if details.generation == generation and details.started_at is not None:
         return details.started_at if job.status == JobStatus.RUNNING else None
     return next(iter(_entered(job, JobStatus.RUNNING, generation)), None)

@@ -1,4 +1,4 @@
-"""An EventBridge event becomes an observation of a job, or says why it can't.
+"""An EventBridge event becomes an observation of a job or of its preemption, or says why it can't.
 
 Knows the envelope and which events are ours to hear; what is inside is `job_detail`'s. Pure:
 knows nothing of queues, tables, the clock or the environment.
@@ -10,19 +10,30 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from chalicelib import job_detail
+from chalicelib import job_detail, preemption
 from chalicelib.errors import MalformedEvent
 from chalicelib.job import Observation, Source
-from chalicelib.job_detail import LATEST, JobDetail
+from chalicelib.job_detail import LATEST, JobDetail, ServiceJobDetail
+from chalicelib.preemption import Preemption, PreemptionDetail, Step
 from chalicelib.redaction import Redaction
 
 JOB_STATE_CHANGE = "Batch Job State Change"
+SERVICE_JOB_STATE_CHANGE = "Batch Service Job State Change"
+
+_STATE_CHANGES: dict[str, type[JobDetail]] = {
+    JOB_STATE_CHANGE: JobDetail,
+    SERVICE_JOB_STATE_CHANGE: ServiceJobDetail,
+}
+_PREEMPTION_STEPS = {
+    "Batch Service Job Preemption Started": Step.STARTED,
+    "Batch Service Job Preemption Completed": Step.COMPLETED,
+}
 
 _Shape = TypeVar("_Shape")
 
 
 class OtherEvent(Struct, frozen=True):
-    """AWS Batch told something else than a job's state: no error, and not for us."""
+    """AWS Batch told something else: no error, and not for us."""
 
     detail_type: str
 
@@ -42,22 +53,28 @@ class EventReader(Struct, frozen=True):
     account_id: str
     redaction: Redaction
 
-    def read(self, body: str) -> Observation | OtherEvent:
+    def read(self, body: str) -> Observation | Preemption | OtherEvent:
         """Raises MalformedEvent, with a reason that names the field and quotes no value."""
         envelope = _decode(body, _Envelope, "$")
         if envelope.source not in self.sources:
             raise MalformedEvent(f"source is not one of: {', '.join(self.sources)}")
         if envelope.account != self.account_id:
             raise MalformedEvent(f"account is not {self.account_id}")
-        if envelope.detail_type != JOB_STATE_CHANGE:
-            return OtherEvent(envelope.detail_type[:100])
-        detail = _decode(envelope.detail, JobDetail, "$.detail")
-        return job_detail.observe(
-            detail,
-            time=_milliseconds(envelope.time),
-            source=Source.EVENT,
-            redaction=self.redaction,
-        )
+        if shape := _STATE_CHANGES.get(envelope.detail_type):
+            return job_detail.observe(
+                _decode(envelope.detail, shape, "$.detail"),
+                time=_milliseconds(envelope.time),
+                source=Source.EVENT,
+                redaction=self.redaction,
+            )
+        if step := _PREEMPTION_STEPS.get(envelope.detail_type):
+            return preemption.observe(
+                _decode(envelope.detail, PreemptionDetail, "$.detail"),
+                step,
+                time=_milliseconds(envelope.time),
+                redaction=self.redaction,
+            )
+        return OtherEvent(envelope.detail_type[:100])
 
 
 def _decode(body: str | msgspec.Raw, shape: type[_Shape], path: str = "") -> _Shape:

@@ -35,6 +35,7 @@ class Cause(StrEnum):
     TERMINATED = "TERMINATED"
     QUEUE_DELETED = "QUEUE_DELETED"
     TIME_LIMIT = "TIME_LIMIT"
+    PREEMPTED = "PREEMPTED"
     UNKNOWN = "UNKNOWN"
 
 
@@ -116,6 +117,7 @@ _TOLD: Final = re.compile(
             Cause.DEPENDENCY_FAILED: r"dependent job failed",
             Cause.CHILD_FAILED: r"array child job failed",
             Cause.TIMEOUT: r"attempt duration exceeded timeout|DeadlineExceeded",
+            Cause.PREEMPTED: r"preemption triggered|\bPREEMPTION_",
             Cause.SPOT_INTERRUPTION: r"host ec2\b|spot ?(?:task was )?interrupt",
             Cause.IMAGE_PULL: r"CannotPull|ErrImagePull|ImagePullBackOff|InvalidImageName"
             r"|unable to retrieve ecr registry auth",
@@ -162,6 +164,8 @@ _EXPLANATIONS: Final[Mapping[Cause, str]] = {
     "Submit the job to another queue.",
     Cause.TIME_LIMIT: "The job was next in its queue but could not be started within the queue's "
     "time limit, so AWS Batch cancelled it.",
+    Cause.PREEMPTED: "The job ran on capacity that its share had borrowed, and AWS Batch took it "
+    "back for another. It is tried again as often as preemptionRetriesBeforeTermination says.",
 }
 
 # The others say all of it in fixed words.
@@ -172,6 +176,7 @@ _WORTH_QUOTING: Final = frozenset(
         Cause.CANCELLED,
         Cause.TERMINATED,
         Cause.TIME_LIMIT,
+        Cause.PREEMPTED,
     }
 )
 

@@ -9,6 +9,7 @@ milliseconds since the epoch, as Batch gives them.
 """
 
 import re
+from collections.abc import Iterable
 from enum import IntEnum, StrEnum
 from functools import partial
 from typing import Self
@@ -59,7 +60,7 @@ TransitionKey = tuple[int, int, int, str]
 
 
 class Source(IntEnum):
-    """Who said that a transition happened: an event, or DescribeJobs when asked for a repair.
+    """Who said that a transition happened: an event, or Batch's API when asked for a repair.
     The smaller is to be believed about its time."""
 
     EVENT = 0
@@ -96,7 +97,8 @@ def is_terminal(status: str) -> bool:
 
 
 class Transition(msgspec.Struct, frozen=True, array_like=True):
-    """A status that the job entered. `generation` counts the attempts finished by then.
+    """A status that the job entered. `generation` counts the attempts finished by then, those of
+    a service job that were preempted included.
 
     `at` is the earliest event time known for it; a repair's time only stands in for events that
     never came.
@@ -159,6 +161,14 @@ class ArrayFacts(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"
     status_summary: dict[str, int] = {}
 
 
+class ServiceFacts(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """What a service job has and no other: its type, as SAGEMAKER_TRAINING, and beside each of its
+    attempts, in their order, the ARN of what ran it (a training job), if there is one."""
+
+    job_type: str
+    resources: tuple[str | None, ...] = ()
+
+
 class Details(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """What changes during a job's life, as one observation told it, already redacted.
 
@@ -189,10 +199,17 @@ class Details(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     array: ArrayFacts | None = None
     nodes: int | None = None
     description: str = ""
+    service: ServiceFacts | None = None
 
     @property
     def entered(self) -> Entered:
         return self.status, self.generation
+
+    @property
+    def unlisted_attempts(self) -> int:
+        """Finished ones that `attempts` begins after, for Batch lists only the last few."""
+        listed = sum(attempt.stopped_at is not None for attempt in self.attempts)
+        return max(0, self.generation - listed)
 
 
 class Description(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
@@ -258,13 +275,16 @@ class Job(msgspec.Struct, frozen=True):
     def observe(self, seen: Observation) -> Self:
         """This job with one more observation; the very same object if that tells nothing new."""
         details = seen.details if self._outranked_by(seen.details) else self.details
-        known = {transition.entered: transition for transition in self.history}
-        transition = seen.transition
-        known[transition.entered] = known.get(transition.entered, transition).joined(transition)
-        history = tuple(sorted(known.values(), key=partial(self._place, current=details.entered)))
+        history = self._history_with([seen.transition], details)
         if details is self.details and history == self.history:
             return self
         return type(self)(self.job_id, details, history, self.lost_above)
+
+    def history_with(self, told: Iterable[Transition]) -> tuple[Transition, ...]:
+        """The history, and what else is told of the time before the status of now."""
+        now = self._key(self.details.entered)
+        before = [transition for transition in told if self._key(transition.entered) < now]
+        return self._history_with(before, self.details)
 
     def lost(self) -> Self:
         """This job, which Batch knows no more; the very same object if that is known."""
@@ -318,9 +338,26 @@ class Job(msgspec.Struct, frozen=True):
         return self.details.log_stream_name or next((name for name in listed if name), None)
 
     @property
+    def service_resource(self) -> str | None:
+        """The ARN of what ran the last attempt of a service job: its training job."""
+        service = self.details.service
+        return service.resources[-1] if service and service.resources else None
+
+    @property
+    def is_service(self) -> bool:
+        """Run by another service for Batch: SageMaker."""
+        return self.details.service is not None
+
+    @property
     def is_root(self) -> bool:
         """Neither an array's child nor a node."""
         return ":" not in self.job_id and "#" not in self.job_id
+
+    def _history_with(self, told: Iterable[Transition], details: Details) -> tuple[Transition, ...]:
+        known = {transition.entered: transition for transition in self.history}
+        for transition in told:
+            known[transition.entered] = known.get(transition.entered, transition).joined(transition)
+        return tuple(sorted(known.values(), key=partial(self._place, current=details.entered)))
 
     def _outranked_by(self, other: Details) -> bool:
         """Whether the other saying describes the job better: the later transition, then time.

@@ -1,7 +1,8 @@
-"""AWS Batch's JobDetail becomes an observation of a job.
+"""AWS Batch's JobDetail, or what it has for service jobs, becomes an observation of a job.
 
 The one place that knows JobDetail's shapes, which events and DescribeJobs share: plain jobs,
-arrays, multi-node jobs, EKS, ECS with several containers, Fargate, and the shape of 2017.
+arrays, multi-node jobs, EKS, ECS with several containers, Fargate, and the shape of 2017; and
+DescribeServiceJob's, which the events of service jobs share.
 Fields that we don't know are ignored, statuses that we don't know are kept: AWS announces both.
 Whatever leaves this module is redacted and capped.
 
@@ -24,7 +25,9 @@ from chalicelib.job import (
     Description,
     Details,
     JobId,
+    JobStatus,
     Observation,
+    ServiceFacts,
     Source,
 )
 from chalicelib.redaction import Redaction
@@ -100,10 +103,24 @@ class _Containers(_Camel):
         return [container for container in found if container]
 
 
+class _ServiceResource(_Camel):
+    value: str
+
+
 class _Attempt(_Containers, kw_only=True):
     started_at: Milliseconds | None = None
     stopped_at: Milliseconds | None = None
     status_reason: str | None = None
+    service_resource_id: _ServiceResource | None = None
+
+    @property
+    def resource(self) -> str | None:
+        return self.service_resource_id.value if self.service_resource_id else None
+
+    @property
+    def identity(self) -> object:
+        """What tells it from the other attempts of its service job."""
+        return self.resource or (self.started_at, self.stopped_at)
 
 
 class _ArrayProperties(_Camel):
@@ -145,6 +162,76 @@ class JobDetail(_Containers, kw_only=True):
     timeout: _Timeout | None = None
     platform_capabilities: list[str] | None = None
 
+    @property
+    def listed(self) -> list[_Attempt]:
+        return [*(self.attempts or ()), *(self.eks_attempts or ())]
+
+    @property
+    def finished(self) -> int:
+        return _finished(self.listed)
+
+
+class PreemptionSummary(_Camel):
+    """The attempts of a service job that were preempted: how many, and the last few of them."""
+
+    preempted_attempt_count: Int32 | None = None
+    recent_preempted_attempts: list[_Attempt] | None = None
+
+    @property
+    def recent(self) -> list[_Attempt]:
+        return self.recent_preempted_attempts or []
+
+    @property
+    def count(self) -> int:
+        told = self.preempted_attempt_count
+        return len(self.recent) if told is None else told
+
+
+class ServiceJobDetail(JobDetail, kw_only=True):
+    service_job_type: str = "UNKNOWN"
+    timeout: _Timeout | None = msgspec.field(default=None, name="timeoutConfig")
+    latest_attempt: _Attempt | None = None
+    preemption_summary: PreemptionSummary | None = None
+
+    @property
+    def listed(self) -> list[_Attempt]:
+        """In order of time. Preempted attempts are apart; of the one that goes on nothing is told
+        but what runs it."""
+        ended = sorted([*self._unpreempted, *self._preempted.recent], key=_place_in_time)
+        latest = self.latest_attempt
+        if latest is None or self.status not in _UNDER_WAY:
+            return ended
+        known = {attempt.identity for attempt in ended}
+        began = self.started_at if self.status == JobStatus.RUNNING else None
+        going_on = _Attempt(started_at=began, service_resource_id=latest.service_resource_id)
+        return ended if latest.identity in known else [*ended, going_on]
+
+    @property
+    def finished(self) -> int:
+        return _finished(self._unpreempted) + self._preempted.count
+
+    @property
+    def _preempted(self) -> PreemptionSummary:
+        return self.preemption_summary or PreemptionSummary()
+
+    @property
+    def _unpreempted(self) -> list[_Attempt]:
+        """Nobody says whether Batch lists a preempted attempt among the others too."""
+        preempted = {attempt.identity for attempt in self._preempted.recent}
+        return [one for one in self.attempts or () if one.identity not in preempted]
+
+
+_UNDER_WAY = {JobStatus.SCHEDULED, JobStatus.STARTING, JobStatus.RUNNING}
+
+
+def _finished(attempts: Sequence[_Attempt]) -> int:
+    """Some events list the attempt that is running, others don't: only `stoppedAt` tells."""
+    return sum(attempt.stopped_at is not None for attempt in attempts)
+
+
+def _place_in_time(attempt: _Attempt) -> tuple[bool, int]:
+    return attempt.stopped_at is None, attempt.stopped_at or 0
+
 
 def observe(detail: JobDetail, *, time: int, source: Source, redaction: Redaction) -> Observation:
     """What `detail` says of its job, as said at `time` (epoch milliseconds).
@@ -152,7 +239,7 @@ def observe(detail: JobDetail, *, time: int, source: Source, redaction: Redactio
     Raises MalformedEvent if it does not say which job, in which queue and status.
     """
     description = _description(detail, redaction)
-    attempts = _attempts(detail, redaction)
+    attempts = tuple(_attempt(attempt, redaction) for attempt in detail.listed[-ATTEMPTS:])
     ending = _ending(detail.all(), redaction)
     last = attempts[-1] if attempts else Attempt()
     if ending == (last.exit_code, last.reason, last.log_stream_name):
@@ -161,7 +248,7 @@ def observe(detail: JobDetail, *, time: int, source: Source, redaction: Redactio
         job_id=_job_id(detail.job_id),
         details=Details(
             status=_required("status", detail.status),
-            generation=_finished(detail.attempts) + _finished(detail.eks_attempts),
+            generation=detail.finished,
             time=time,
             source=source,
             job_name=_required("jobName", detail.job_name),
@@ -173,10 +260,11 @@ def observe(detail: JobDetail, *, time: int, source: Source, redaction: Redactio
             stopped_at=detail.stopped_at,
             attempts=attempts,
             **ending._asdict(),
-            log_group=_log_group(detail.container),
+            log_group=_log_group(detail),
             array=_array(detail.array_properties),
             nodes=detail.node_properties.num_nodes if detail.node_properties else None,
             description=digest(description),
+            service=_service(detail),
         ),
         description=description,
     )
@@ -199,16 +287,23 @@ def _description(detail: JobDetail, redaction: Redaction) -> Description:
         gpus=_whole(_total(_gpus(container) for container in containers)),
         environment=_environment_names(first),
         parameters=_mapping(detail.parameters, redaction),
-        tags=_mapping(detail.tags, redaction),
+        tags=_mapping(_tags(detail), redaction),
         retry_attempts=detail.retry_strategy.attempts if detail.retry_strategy else None,
         timeout_seconds=detail.timeout.attempt_duration_seconds if detail.timeout else None,
         platform=_cut(next(iter(detail.platform_capabilities or ()), None), NAME),
     )
 
 
-def _attempts(detail: JobDetail, redaction: Redaction) -> tuple[Attempt, ...]:
-    listed = [*(detail.attempts or ()), *(detail.eks_attempts or ())]
-    return tuple(_attempt(attempt, redaction) for attempt in listed[-ATTEMPTS:])
+def _tags(detail: JobDetail) -> Mapping[str, str | None] | None:
+    """DescribeServiceJob tells a service job's and its events don't: they would come and go."""
+    return None if isinstance(detail, ServiceJobDetail) else detail.tags
+
+
+def _service(detail: JobDetail) -> ServiceFacts | None:
+    if not isinstance(detail, ServiceJobDetail):
+        return None
+    resources = tuple(_cut(attempt.resource, TEXT) for attempt in detail.listed[-ATTEMPTS:])
+    return ServiceFacts(_required("serviceJobType", detail.service_job_type), resources)
 
 
 def _attempt(attempt: _Attempt, redaction: Redaction) -> Attempt:
@@ -239,18 +334,15 @@ def _ending(containers: Sequence[_Container], redaction: Redaction) -> _Ending:
     return _Ending(telling.exit_code, _text(telling.reason, redaction), stream)
 
 
-def _finished(attempts: Sequence[_Attempt] | None) -> int:
-    """Some events list the attempt that is running, others don't: only `stoppedAt` tells."""
-    return sum(attempt.stopped_at is not None for attempt in attempts or ())
-
-
 def _containers_of_first_node(nodes: _NodeProperties | None) -> list[_Container]:
     ranges = (nodes.node_range_properties if nodes else None) or ()
     return ranges[0].all() if ranges else []
 
 
-def _log_group(container: _Container | None) -> str | None:
-    """None where no CloudWatch log is to be expected: EKS, a multi-node parent, other drivers."""
+def _log_group(detail: JobDetail) -> str | None:
+    """None where no CloudWatch log of Batch's is to be expected: EKS, a multi-node parent, a
+    service job, other drivers."""
+    container = detail.container
     if container is None:
         return None
     configuration = container.log_configuration

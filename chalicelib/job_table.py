@@ -5,6 +5,7 @@
                      CHILD#00012     a child of an array
                      NODE#003        a node of a multi-node job
                      SPEC#<digest>   a description: addressed by its content, so never changed
+                     PREEMPTION#<at>#<digest>   a step of a service job's preemption; likewise
     QUEUES           <name>          a job queue that was heard of, so that nothing needs a Scan
 
     index by-status  <queue>#<status>#<shard>  by  <since>#<job id>        with the record
@@ -15,9 +16,9 @@ A job item is keys, `version`, index attributes and `record`, the whole job as J
 Children and nodes are indexed apart from roots: an array of 10,000 is one row of a list. Index
 by-name has keys only; `age` counts down, so that of one name the newest comes first.
 
-Descriptions are put blindly, as PartiQL has no upsert; records are saved on the condition that
-their version is still the one that was read. Knows the table's keys and the job; knows nothing of
-messages, retries or HTTP.
+Descriptions and preemptions are put blindly, as PartiQL has no upsert; records are saved on the
+condition that their version is still the one that was read. Knows the table's keys and the job;
+knows nothing of messages, retries or HTTP.
 """
 
 import logging
@@ -44,6 +45,7 @@ from chalicelib.job import (
     Transition,
     TransitionKey,
 )
+from chalicelib.preemption import Preemption
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -63,6 +65,9 @@ _CONCURRENT_QUERIES = 16
 _CHILDREN_EXAMINED = 1_000
 """In one query for children of some statuses: about the megabyte that a query may read."""
 _NAMED_EXAMINED = 100
+_HOLDS_SERVICE_JOBS = "holdsServiceJobs"
+_LONGEST_SERVICE_SECONDS = 60 * 86_400
+"""SageMaker lets a training job run for 28 days, and it may wait before that."""
 _LAST_CREATED, _LAST_MOMENT = 9_999_999_999_999, 999_999_999_999_999
 """In epoch milliseconds, as many digits as the keys have."""
 
@@ -111,6 +116,7 @@ class Waiting(NamedTuple):
 
     sort: str
     job_id: str
+    is_service: bool
 
 
 class Window(NamedTuple):
@@ -193,6 +199,23 @@ class JobTable:
         saved = self._table.execute(list(statements.values()))
         return outcomes | {job_id: saved[key] for job_id, (key, _) in statements.items()}
 
+    def put_preemptions(self, told: Iterable[Preemption]) -> dict[Preemption, Outcome]:
+        """What became of each. It is addressed by its content, so nothing is read before, and the
+        job need not have been heard of."""
+        by_key = {key_of(item): (one, item) for one in told for item in [self._preemption(one)]}
+        outcomes = self._table.put([item for _, item in by_key.values()])
+        return {by_key[key][0]: outcome for key, outcome in outcomes.items()}
+
+    def _preemption(self, told: Preemption) -> Item:
+        """It does not know when its job will end, so it expires when such a job must have ended."""
+        record = msgspec.json.encode(told)
+        sort = f"PREEMPTION#{_moment(told.at)}#{sha256(record).hexdigest()[:16]}"
+        item = {**job_key(told.job_id), "sk": {"S": sort}, "record": {"S": record.decode()}}
+        if self._retention_seconds:
+            expiry = told.at // 1000 + _LONGEST_SERVICE_SECONDS + self._retention_seconds
+            item["expiresAt"] = {"N": str(expiry)}
+        return item
+
     def _put_references(self, changes: Sequence[Change]) -> dict[str, Outcome]:
         """Writes the descriptions and queues that may be new; tells of the jobs whose are not
         written. What this process wrote once it does not write again."""
@@ -216,7 +239,7 @@ class JobTable:
         self._written.add(key)
 
     def _references(self, change: Change) -> Iterator[Item]:
-        queue = {"pk": {"S": "QUEUES"}, "sk": {"S": change.job.queue}}
+        queue = _queue_item(change.job)
         if not change.stored and key_of(queue) not in self._written:
             yield queue
         if change.description:
@@ -279,12 +302,33 @@ class JobTable:
 
     def queues(self) -> list[str]:
         """The names of the job queues that were ever heard of."""
+        return [item["sk"]["S"] for item in self._queue_items()]
+
+    def service_queues(self) -> set[str]:
+        """Those that hold service jobs, and so, in Batch, nothing else."""
+        return {item["sk"]["S"] for item in self._queue_items() if _HOLDS_SERVICE_JOBS in item}
+
+    def _queue_items(self) -> Iterator[Mapping[str, Any]]:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._name,
             KeyConditionExpression="pk = :queues",
             ExpressionAttributeValues={":queues": {"S": "QUEUES"}},
         )
-        return [item["sk"]["S"] for page in pages for item in page["Items"]]
+        return (item for page in pages for item in page["Items"])
+
+    def preemptions(self, job_id: str) -> list[Preemption]:
+        """What was told of the preemptions of a service job, in order of time."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._name,
+            KeyConditionExpression="pk = :job AND begins_with(sk, :preemption)",
+            ExpressionAttributeValues={
+                ":job": job_key(job_id)["pk"],
+                ":preemption": {"S": "PREEMPTION#"},
+            },
+            ConsistentRead=True,
+        )
+        records = (item["record"]["S"] for page in pages for item in page["Items"])
+        return [msgspec.json.decode(record, type=Preemption) for record in records]
 
     def newest(
         self,
@@ -436,7 +480,8 @@ class JobTable:
         between = _just_behind(after), _moment(before)
         read = partial(self._read_by_status, between=between, limit=limit, forward=True)
         rows, last = _merged(_at_once(read, partitions), limit, newest_first=False)
-        return [Waiting(row.sort, row.job_id) for row in rows], last is not None
+        waiting = [Waiting(r.sort, r.job_id, _job(r.job_id, r.record).is_service) for r in rows]
+        return waiting, last is not None
 
     def members(self, root: str) -> set[str]:
         """The ids of the children and nodes that were heard of."""
@@ -507,6 +552,11 @@ def job_key(job_id: str) -> Item:
 def description_key(job: Job) -> Item:
     root = JobId.parse(job.job_id).root
     return {"pk": {"S": f"JOB#{root}"}, "sk": {"S": f"SPEC#{job.details.description}"}}
+
+
+def _queue_item(job: Job) -> Item:
+    item = {"pk": {"S": "QUEUES"}, "sk": {"S": job.queue}}
+    return item | {_HOLDS_SERVICE_JOBS: {"BOOL": True}} if job.is_service else item
 
 
 def job_attributes(job: Job) -> Item:

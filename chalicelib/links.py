@@ -34,12 +34,23 @@ class _Console(NamedTuple):
 
 
 def console_link(job: Job) -> str | None:
-    """The job's page in the AWS Batch console."""
+    """The job's page in the AWS Batch console; of a service job the page of its last training job
+    in SageMaker's, once there is one."""
     console = _Console.of(job)
     if console is None:
         return None
+    if job.is_service:
+        return _training_job_link(console, job.service_resource)
     page = f"#jobs/detail/{quote(job.job_id, safe='')}"
     return f"{console.address}/batch/home?region={console.region}{page}"
+
+
+def _training_job_link(console: _Console, resource: str | None) -> str | None:
+    _, found, name = (resource or "").partition(":training-job/")
+    if not found:
+        return None
+    page = f"#/jobs/{quote(name, safe='')}"
+    return f"{console.address}/sagemaker/home?region={console.region}{page}"
 
 
 def logs_link(job: Job) -> str | None:

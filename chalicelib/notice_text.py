@@ -176,7 +176,7 @@ class NoticeText(msgspec.Struct, frozen=True):
     def _links(self, job: Job) -> str:
         links = (
             self.job_link(job.job_id, "Dashboard"),
-            link("AWS Batch", console_link(job)),
+            link("SageMaker" if job.is_service else "AWS Batch", console_link(job)),
             link("Log", logs_link(job)),
         )
         return " · ".join(each for each in links if each)
@@ -255,6 +255,7 @@ _CAUSES: Final[Mapping[Cause, str]] = {
     Cause.TERMINATED: "terminated",
     Cause.QUEUE_DELETED: "its queue was deleted",
     Cause.TIME_LIMIT: "waited longer than its queue allows",
+    Cause.PREEMPTED: "preempted",
     Cause.UNKNOWN: "cause unknown",
 }
 

@@ -26,12 +26,14 @@ from chalicelib.job_table import Change, JobTable, StoredJob
 from chalicelib.message import Message, without_reserve
 from chalicelib.message_queue import MessageQueue
 from chalicelib.notice_rules import Rules
+from chalicelib.preemption import Preemption
 from chalicelib.suspects import Suspects
 
 TRUSTED_RECEIVES = 3
 """A message that came more often may be what kills the function: it is handled last, alone."""
 FATAL_DEATHS = 2
 """One death may be an accident between a mark and its removal; two are the message's doing."""
+_UNSTORABLE = "its record can't be stored"
 
 
 def hand_back_delay(outcome: Outcome, dice: float) -> int:
@@ -42,8 +44,9 @@ def hand_back_delay(outcome: Outcome, dice: float) -> int:
 
 @dataclass(kw_only=True)
 class Tally:
-    """What became of a batch, in messages. `conflicts` counts saves that came too late,
-    `oldest_event` is in epoch milliseconds, `reasons` are those of the quarantined."""
+    """What became of a batch, in messages. `recorded` counts every preemption, for they are put
+    unread. `conflicts` counts saves that came too late, `oldest_event` is in epoch milliseconds,
+    `reasons` are those of the quarantined."""
 
     received: int = 0
     recorded: int = 0
@@ -92,6 +95,7 @@ class Recorder:
         dice: Callable[[], float] = random.random,
     ) -> None:
         self._reader = reader
+        self._table = table
         self._queue = queue
         self._suspects = suspects
         self._report = report
@@ -122,6 +126,7 @@ class Recorder:
     ) -> dict[Message, Outcome]:
         """What became of each message. SAVED: it may leave the queue."""
         told: dict[str, _Told] = {}
+        preemptions: dict[Message, Preemption] = {}
         outcomes: dict[Message, Outcome] = {}
         reasons: dict[Message, str] = {}
         for message in messages:
@@ -136,6 +141,8 @@ class Recorder:
                 if isinstance(event, OtherEvent):
                     outcomes[message] = Outcome.SAVED
                     tally.other += 1
+                elif isinstance(event, Preemption):
+                    preemptions[message] = event
                 else:
                     told.setdefault(event.job_id, _Told()).add(message, event)
 
@@ -155,9 +162,16 @@ class Recorder:
         _count(told, saved, tally)
         for job_id, outcome in saved.items():
             if outcome is Outcome.REFUSED:
-                reasons |= dict.fromkeys(told[job_id].messages, "its record can't be stored")
+                reasons |= dict.fromkeys(told[job_id].messages, _UNSTORABLE)
             else:
                 outcomes |= dict.fromkeys(told[job_id].messages, outcome)
+        put = self._table.put_preemptions(preemptions.values())
+        for message, preemption in preemptions.items():
+            if put[preemption] is Outcome.REFUSED:
+                reasons[message] = _UNSTORABLE
+            else:
+                outcomes[message] = put[preemption]
+                tally.recorded += put[preemption] is Outcome.SAVED
         return outcomes | self._quarantine(reasons, tally)
 
     def _handle_alone(

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chalicelib.errors import BatchwatchError
-from chalicelib.event import JOB_STATE_CHANGE, EventReader, OtherEvent
+from chalicelib.event import JOB_STATE_CHANGE, SERVICE_JOB_STATE_CHANGE, EventReader
 from chalicelib.job import Job, JobId, JobStatus, Observation
 from chalicelib.notice import CHILD_FAILED, Notice, notices_for
 from chalicelib.notice_rules import QUEUE_BLOCKED, Rule, Rules, rules_text
@@ -30,6 +30,12 @@ from local.send import UnusableFile, read_entry
 
 NO_ROOM = "nobody, as WEBEX_ROOM is not set"
 QUEUE_BLOCKED_EVENT = "Batch Job Queue Blocked"
+_DETAIL_OF = {
+    JOB_STATE_CHANGE: JOB_STATE_CHANGE,
+    SERVICE_JOB_STATE_CHANGE: SERVICE_JOB_STATE_CHANGE,
+    QUEUE_BLOCKED_EVENT: JOB_STATE_CHANGE,
+}
+"""The events that rules are about, and the one whose detail has the same shape."""
 
 
 class BadSetting(Exception):
@@ -65,17 +71,17 @@ def read_event(file: Path, now: datetime) -> Heard:
     """Raises UnusableFile or MalformedEvent."""
     entry = read_entry(file, now)
     kind = entry["DetailType"]
-    if kind not in (JOB_STATE_CHANGE, QUEUE_BLOCKED_EVENT):
+    if kind not in _DETAIL_OF:
         raise UnusableFile(f"{file}: no rule is about a {kind}")
     envelope = {
-        "detail-type": JOB_STATE_CHANGE,  # the other event's detail is a job's as well
+        "detail-type": _DETAIL_OF[kind],
         "source": entry["Source"],
         "account": "",
         "time": entry["Time"].isoformat(),
         "detail": json.loads(entry["Detail"]),
     }
     seen = EventReader((entry["Source"],), "", Redaction()).read(json.dumps(envelope))
-    assert not isinstance(seen, OtherEvent)
+    assert isinstance(seen, Observation)
     blocked = kind == QUEUE_BLOCKED_EVENT
     return Heard(QUEUE_BLOCKED if blocked else seen.details.status, seen)
 

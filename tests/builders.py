@@ -12,6 +12,7 @@ from local.lifecycles import Workload, envelope
 ACCOUNT = "000000000000"
 SOURCE = "batchwatch.simulated"
 QUEUE_ARN = f"arn:aws:batch:us-east-1:{ACCOUNT}:job-queue/high-priority"
+TRAINING_QUEUE_ARN = f"arn:aws:batch:us-east-1:{ACCOUNT}:job-queue/training"
 NOON = 1_780_000_000_000
 """Some moment, in epoch milliseconds, on a whole second."""
 
@@ -35,11 +36,14 @@ def a_detail(**fields: Any) -> dict[str, Any]:
 
 def an_event(*, at: int = NOON, **fields: Any) -> dict[str, Any]:
     """An envelope with a plain job's detail. `at` is in epoch milliseconds."""
-    detail = a_detail(**fields)
+    return an_envelope("Batch Job State Change", a_detail(**fields), at=at)
+
+
+def an_envelope(kind: str, detail: dict[str, Any], *, at: int = NOON) -> dict[str, Any]:
     return {
         "version": "0",
         "id": f"event-{next(_numbers)}",
-        "detail-type": "Batch Job State Change",
+        "detail-type": kind,
         "source": SOURCE,
         "account": ACCOUNT,
         "time": datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -61,6 +65,42 @@ def a_message(body: str | None = None, *, receive_count: int = 1) -> Message:
 
 def an_attempt(**fields: Any) -> dict[str, Any]:
     return {"container": {}, "startedAt": NOON, "stoppedAt": NOON + 1000, **fields}
+
+
+# Service jobs
+
+
+def a_service_detail(**fields: Any) -> dict[str, Any]:
+    return {
+        **a_detail(jobQueue=TRAINING_QUEUE_ARN),
+        "serviceJobType": "SAGEMAKER_TRAINING",
+        "attempts": [],
+        **fields,
+    }
+
+
+def a_service_body(*, at: int = NOON, **fields: Any) -> str:
+    event = an_envelope("Batch Service Job State Change", a_service_detail(**fields), at=at)
+    return json.dumps(event)
+
+
+def a_training_job(number: int) -> dict[str, str]:
+    """What runs an attempt of a service job."""
+    arn = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:training-job/AWSBatch-train-{number}"
+    return {"name": "TrainingJobArn", "value": arn}
+
+
+def a_training(number: int, **fields: Any) -> dict[str, Any]:
+    """A finished attempt of a service job; the later, the higher its number."""
+    start = NOON + number * 10_000
+    times = {"startedAt": start + 1_000, "stoppedAt": start + 9_000}
+    return {"serviceResourceId": a_training_job(number), **times, **fields}
+
+
+def a_preemption(step: str, job_id: str, *, at: int = NOON, **fields: Any) -> str:
+    arn = f"arn:aws:batch:us-east-1:{ACCOUNT}:service-job/{job_id}"
+    detail = {"preemptedJobArn": arn, "status": "RUNNING", **fields}
+    return json.dumps(an_envelope(f"Batch Service Job Preemption {step}", detail, at=at))
 
 
 def bodies_of(work: Workload) -> list[str]:

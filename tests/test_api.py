@@ -57,6 +57,7 @@ def test_a_recorded_job_is_shown_as_the_contract_says(api: Api) -> None:
         "jobQueue": "high-priority",
         "jobQueueArn": QUEUE_OF("high-priority"),
         "jobDefinition": "arn:aws:batch:us-east-1:000000000000:job-definition/def:3",
+        "serviceJobType": None,
         "status": "FAILED",
         "statusReason": "Essential container in task exited",
         "since": "2026-05-28T20:28:10.000Z",
@@ -100,9 +101,11 @@ def test_a_recorded_job_is_shown_as_the_contract_says(api: Api) -> None:
                 "reason": None,
                 "statusReason": "Essential container in task exited",
                 "logStreamName": "def/default/1",
+                "serviceResourceId": None,
                 "cause": "EXIT_CODE",
             }
         ],
+        "preemptions": [],
         "container": {
             "image": "busybox",
             "command": ["sh", "-c", "run"],
@@ -232,7 +235,7 @@ def test_a_summary_is_a_job_without_its_long_parts(api: Api) -> None:
     job = api.get(f"/jobs/{job_id}").body
     (summary,) = api.get("/jobs").body["jobs"]
 
-    for part in ("history", "attempts", "container", "parameters", "tags"):
+    for part in ("history", "attempts", "preemptions", "container", "parameters", "tags"):
         del job[part]
     assert summary == job
 

@@ -12,7 +12,14 @@ from typing import Any
 
 import msgspec
 
-from chalicelib.api.representation import AttemptBody, JobBody, JobPage, JobSummary, LogsBody
+from chalicelib.api.representation import (
+    AttemptBody,
+    JobBody,
+    JobPage,
+    JobSummary,
+    LogsBody,
+    PreemptionBody,
+)
 from chalicelib.durations import Durations
 from chalicelib.human_time import duration
 
@@ -128,6 +135,7 @@ def _page(job: JobBody) -> str:
                     "job": job.job_id,
                     "queue": job.job_queue,
                     "definition": job.job_definition,
+                    "service": job.service_job_type,
                     "since": _moment(job.since) + " UTC",
                     "why": job.failure and f"{job.failure.cause}: {job.failure.explanation}",
                     "reason": job.status_reason,
@@ -137,6 +145,7 @@ def _page(job: JobBody) -> str:
             ),
             *_section("History (UTC)", _history(job)),
             *_section("Attempts", map(_attempt, job.attempts)),
+            *_section("Preemptions (UTC)", map(_preemption, job.preemptions)),
             *_section("Container", _facts(_container(job))),
             *_section("Parameters", _facts(job.parameters)),
             *_section("Tags", _facts(job.tags)),
@@ -194,8 +203,13 @@ def _attempt(attempt: AttemptBody) -> str:
         f"{attempt.attempt}  {started or 'not started'} to {stopped or 'now'}",
         exit_code,
         attempt.cause,
+        attempt.service_resource_id and _clean(attempt.service_resource_id.rpartition("/")[2]),
     ]
     return "  ".join(filter(None, parts))
+
+
+def _preemption(told: PreemptionBody) -> str:
+    return f"{_moment(told.at)}  {told.step:<10}{_clean(told.reason or '')}".rstrip()
 
 
 def _container(job: JobBody) -> dict[str, Any]:

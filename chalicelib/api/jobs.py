@@ -32,6 +32,7 @@ from chalicelib.api.representation import (
 from chalicelib.job import Job, JobId
 from chalicelib.job_log import JobLog, LogOutOfReach, NoLog
 from chalicelib.job_table import LISTED_STATUSES, JobTable, Page, Place
+from chalicelib.preemption import Preemption
 from chalicelib.wait_places import WaitPlaces
 
 _POLL_SECONDS = 1.5
@@ -47,6 +48,18 @@ class Versioned(NamedTuple):
 
     body: JobBody
     version: str
+
+
+class _Known(NamedTuple):
+    """All that is known of one job; only service jobs are preempted."""
+
+    job: Job
+    preemptions: list[Preemption]
+
+    @property
+    def version(self) -> str:
+        told = self if self.preemptions else self.job
+        return sha256(msgspec.json.encode(told)).hexdigest()[:20]
 
 
 class Jobs:
@@ -77,10 +90,11 @@ class Jobs:
         Raises BadParameter, NoSuchJob and AllPlacesTaken.
         """
         seconds = wait_query(query)
-        job = self._job(job_id, scope)
-        if seconds and not job.is_terminal and (not known or _version(job) in known):
-            job = self._awaited(job, seconds, known)
-        return Versioned(job_body(job, self._table.describe(job), self._now()), _version(job))
+        of_job = self._known(self._job(job_id, scope))
+        if seconds and not of_job.job.is_terminal and (not known or of_job.version in known):
+            of_job = self._awaited(of_job, seconds, known)
+        description = self._table.describe(of_job.job)
+        return Versioned(job_body(*of_job, description, self._now()), of_job.version)
 
     def page(self, query: Query, scope: Scope) -> JobPage:
         """Raises BadParameter."""
@@ -130,15 +144,18 @@ class Jobs:
             raise NoSuchJob(f"no job {job_id} was heard of")
         return job
 
-    def _awaited(self, job: Job, seconds: int, known: Collection[str]) -> Job:
+    def _known(self, job: Job) -> _Known:
+        return _Known(job, self._table.preemptions(job.job_id) if job.is_service else [])
+
+    def _awaited(self, of_job: _Known, seconds: int, known: Collection[str]) -> _Known:
         """The job when it has changed, or when the time is up."""
-        end, latest = self._clock() + seconds, job
+        end, latest, status = self._clock() + seconds, of_job, of_job.job.history[-1]
         with self._wait_places.taken():
             while (left := end - self._clock()) > 0:
                 self._sleep(min(left, _POLL_SECONDS))
-                latest = self._table.get(job.job_id) or latest
-                same = _version(latest) in known if known else latest.history[-1] == job.history[-1]
-                if not same:
+                latest = self._known(self._table.get(of_job.job.job_id) or latest.job)
+                is_same = latest.version in known if known else latest.job.history[-1] == status
+                if not is_same:
                     break
         return latest
 
@@ -161,13 +178,14 @@ class Jobs:
         return int(self._clock() * 1000)
 
 
-def _version(job: Job) -> str:
-    return sha256(msgspec.json.encode(job)).hexdigest()[:20]
-
-
 def _log_of(job: Job, wanted: int | None) -> tuple[int, str, str]:
     """An attempt, its log group and its log stream. Raises NoLog and LogOutOfReach."""
     group, streams = job.details.log_group, log_streams(job)
+    if job.is_service:
+        raise NoLog(
+            "a service job has no log of AWS Batch's: SageMaker writes it, to log group"
+            " /aws/sagemaker/TrainingJobs, in streams that begin with the training job's name"
+        )
     if group is None:
         raise NoLog("the job's log does not go to a CloudWatch log group that Batch tells of")
     if not streams and not job.is_terminal:

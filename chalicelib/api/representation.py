@@ -4,6 +4,7 @@ Times are RFC 3339 in UTC with milliseconds, durations seconds. What is not know
 is epoch milliseconds and handed in.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from chalicelib.failure import Cause, Failure, attempt_cause, explain
 from chalicelib.job import Description, Job, JobId, JobStatus
 from chalicelib.job_log import LogLine
 from chalicelib.links import console_link, logs_link
+from chalicelib.preemption import Preemption, Step, history
 
 
 class _Body(Struct, frozen=True, rename="camel"):
@@ -35,7 +37,14 @@ class AttemptBody(_Body, frozen=True):
     reason: str | None
     status_reason: str | None
     log_stream_name: str | None
+    service_resource_id: str | None
     cause: Cause | None
+
+
+class PreemptionBody(_Body, frozen=True):
+    step: Step
+    at: str
+    reason: str | None
 
 
 class ArrayBody(_Body, frozen=True):
@@ -72,6 +81,7 @@ class JobSummary(_Body, frozen=True):
     job_queue: str
     job_queue_arn: str
     job_definition: str | None
+    service_job_type: str | None
     status: str
     status_reason: str | None
     since: str
@@ -87,6 +97,7 @@ class JobSummary(_Body, frozen=True):
 class JobBody(JobSummary, frozen=True):
     history: list[HistoryEntry]
     attempts: list[AttemptBody]
+    preemptions: list[PreemptionBody]
     container: ContainerBody
     parameters: dict[str, str]
     tags: dict[str, str]
@@ -116,14 +127,17 @@ def job_summary(job: Job, now: int) -> JobSummary:
     return JobSummary(**_summary_fields(job, now))
 
 
-def job_body(job: Job, description: Description, now: int) -> JobBody:
+def job_body(
+    job: Job, preemptions: Sequence[Preemption], description: Description, now: int
+) -> JobBody:
     return JobBody(
         **_summary_fields(job, now),
         history=[
             HistoryEntry(seen.status, seen.attempt, _time(seen.at), seen.source.name.lower())
-            for seen in job.history
+            for seen in history(job, preemptions)
         ],
         attempts=_attempts(job),
+        preemptions=[PreemptionBody(p.step, _time(p.at), p.reason) for p in preemptions],
         container=ContainerBody(
             image=description.image,
             command=description.command,
@@ -145,6 +159,7 @@ def _summary_fields(job: Job, now: int) -> dict[str, Any]:
         "job_queue": job.queue,
         "job_queue_arn": details.job_queue,
         "job_definition": details.job_definition,
+        "service_job_type": details.service.job_type if details.service else None,
         "status": job.status,
         "status_reason": _status_reason(job),
         "since": _time(job.since),
@@ -180,8 +195,8 @@ def _failure(job: Job) -> Failure | None:
 
 
 def _attempts(job: Job) -> list[AttemptBody]:
-    listed = job.details.attempts
-    unlisted = max(0, job.details.generation - len(listed))
+    listed, service = job.details.attempts, job.details.service
+    resources = service.resources if service else (None,) * len(listed)
     return [
         AttemptBody(
             attempt=number,
@@ -191,9 +206,12 @@ def _attempts(job: Job) -> list[AttemptBody]:
             reason=attempt.reason,
             status_reason=attempt.status_reason,
             log_stream_name=attempt.log_stream_name,
+            service_resource_id=resource,
             cause=attempt_cause(attempt),
         )
-        for number, attempt in enumerate(listed, unlisted + 1)
+        for number, (attempt, resource) in enumerate(
+            zip(listed, resources, strict=True), job.details.unlisted_attempts + 1
+        )
     ]
 
 

@@ -1,4 +1,5 @@
-"""Batch's own API, for what no event told: DescribeJobs and ListJobs, within an allowance.
+"""Batch's own API, for what no event told: jobs and service jobs, described and listed, within an
+allowance.
 
 Batch throttles whoever polls it, which is why batchwatch listens to events; so a run asks with as
 few calls as it can, never makes more than it is allowed, and waits longer and longer when Batch
@@ -15,14 +16,16 @@ from typing import Any, NamedTuple
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.job_detail import JobDetail
+from chalicelib.job_detail import JobDetail, ServiceJobDetail
 
 _log = logging.getLogger("batchwatch.batch_api")
 
 DESCRIBED = 100
-"""Most ids of a DescribeJobs call."""
+"""Most ids of a DescribeJobs call; DescribeServiceJob takes one."""
 _TRIES = 6
 _LONGEST_SECONDS = 20.0
+_UNKNOWN_JOB = "ClientException"
+"""DescribeServiceJob's answer to an id that it does not know: there is no code of its own."""
 _THROTTLED = frozenset({"TooManyRequestsException", "ThrottlingException", "Throttling"})
 _NO_ANSWER = "NoAnswer"
 _PASSING = _THROTTLED | {"ServerException", "InternalFailure", "ServiceUnavailable", _NO_ANSWER}
@@ -36,6 +39,10 @@ class BatchStopped(Exception):
 
 class BatchRefused(Exception):
     """Batch will not answer until a person acts: permissions, the region, an unknown queue."""
+
+    def __init__(self, reason: str, code: str = "") -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 def retry_delay(code: str, attempt: int, time_left: float, dice: float) -> float | None:
@@ -51,7 +58,7 @@ def retry_delay(code: str, attempt: int, time_left: float, dice: float) -> float
 
 
 class ListedJob(msgspec.Struct, rename="camel"):
-    """What ListJobs tells of a job: enough to know whether it was heard of."""
+    """What ListJobs or ListServiceJobs tells of a job: enough to know whether it was heard of."""
 
     job_id: str
     created_at: int = 0
@@ -115,21 +122,34 @@ class BatchApi:
         """Up to a hundred jobs as they are, by id, without those that Batch does not know; None
         for one that can't be read, which says no more than that Batch knows it.
 
-        Raises BatchStopped and BatchRefused; so does `list_before`.
+        Raises BatchStopped and BatchRefused, as they all do.
         """
         answer = self._call(self._client.describe_jobs, jobs=list(job_ids))
-        return {job["jobId"]: _detail(job) for job in answer["jobs"]}
+        return {job["jobId"]: _detail(job, JobDetail) for job in answer["jobs"]}
 
-    def list_before(self, queue: str, before: int, token: str | None) -> ListedPage:
-        """A queue's jobs, in any status, that were created before a time (epoch milliseconds);
-        neither children nor nodes."""
+    def describe_service_job(self, job_id: str) -> dict[str, JobDetail | None]:
+        """The like of one service job: a call each."""
+        try:
+            answer = self._call(self._client.describe_service_job, jobId=job_id)
+        except BatchRefused as error:
+            if error.code == _UNKNOWN_JOB:
+                return {}
+            raise
+        return {job_id: _detail(answer, ServiceJobDetail)}
+
+    def list_before(
+        self, queue: str, before: int, token: str | None, *, service: bool
+    ) -> ListedPage:
+        """A queue's jobs, or its service jobs, in any status, that were created before a time
+        (epoch milliseconds); neither children nor nodes."""
         filters = [{"name": "BEFORE_CREATED_AT", "values": [str(before)]}]
         further = {"nextToken": token} if token else {}
-        answer = self._call(self._client.list_jobs, jobQueue=queue, filters=filters, **further)
+        call = self._client.list_service_jobs if service else self._client.list_jobs
+        answer = self._call(call, jobQueue=queue, filters=filters, **further)
         jobs = msgspec.convert(answer["jobSummaryList"], list[ListedJob])
         if any(job.created_at >= before for job in jobs):
             # AWS's documentation of the filter can be read both ways. Better stop than skip jobs.
-            raise BatchRefused("ListJobs answers BEFORE_CREATED_AT with jobs created after it")
+            raise BatchRefused("Batch answers BEFORE_CREATED_AT with jobs created after it")
         return ListedPage(jobs, answer.get("nextToken"))
 
     def _call(self, call: Callable[..., Any], **request: Any) -> Any:
@@ -142,7 +162,7 @@ class BatchApi:
             except ClientError as error:
                 code = error.response.get("Error", {}).get("Code", "unknown")
                 if code not in _PASSING:
-                    raise BatchRefused(f"Batch refuses: {code}") from error
+                    raise BatchRefused(f"Batch refuses: {code}", code) from error
             except BotoCoreError:
                 code = _NO_ANSWER
             self.throttled += code in _THROTTLED
@@ -153,9 +173,9 @@ class BatchApi:
         raise BatchStopped
 
 
-def _detail(job: Any) -> JobDetail | None:
+def _detail(job: Any, shape: type[JobDetail]) -> JobDetail | None:
     try:
-        return msgspec.convert(job, JobDetail)
+        return msgspec.convert(job, shape)
     except msgspec.ValidationError as error:
         _log.error("job_unreadable", extra={"jobId": job["jobId"], "reason": str(error)})
         return None

@@ -1,18 +1,19 @@
 """Finds what no event told, by asking Batch: jobs that fell silent, and jobs never heard of.
 
 A run gathers leads, each a job to ask about, and asks about a hundred of them a call, so that
-leads of every kind share calls:
+leads of every kind share calls; a service job takes a call of its own:
 
     what the last run had in hand when it was cut off, for its notices may be missing
     repair      jobs that have not ended and were not heard of for a while, the longest silent first
-    discovery   what ListJobs shows of each queue by creation, and was never heard of
+    discovery   what ListJobs or ListServiceJobs shows of each queue by creation, and was never
+                heard of
     families    children and nodes of ended parents that were never heard of
 
 An answer of Batch is an observation like any other, so a run may be cut off anywhere, or run twice
 at once, and changes nothing but who does the work. How far it is, is stored after each call
 (`repair_ledger`). A job is asked about once a round, and a round through the jobs of one status
 begins no sooner than the status's age after the last one; so a job that does not change costs a
-hundredth of a call then, and no write.
+hundredth of a call then (a service job a call), and no write.
 
 Knows the order of the steps; the clock, the sleep and the dice are handed in.
 """
@@ -20,14 +21,24 @@ Knows the order of the steps; the clock, the sleep and the dice are handed in.
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from chalicelib import job_detail
 from chalicelib.archive import Archive, fold
-from chalicelib.batch_api import DESCRIBED, BatchApi, BatchRefused, BatchStopped, ListedJob
+from chalicelib.batch_api import (
+    DESCRIBED,
+    BatchApi,
+    BatchRefused,
+    BatchStopped,
+    ListedJob,
+    ListedPage,
+)
 from chalicelib.dynamodb import Outcome, chunks
 from chalicelib.errors import MalformedEvent
 from chalicelib.job import Job, JobStatus, Observation, Source
@@ -47,6 +58,8 @@ _ENDS = (JobStatus.SUCCEEDED, JobStatus.FAILED)
 _RESERVE_SECONDS = 10.0
 _SHARE_OF_REPAIR = 2 / 3
 """Of a run's calls; the rest is for discovery, however many jobs have fallen silent."""
+_SERVICE_JOBS_AT_ONCE = 10
+"""Asked about before it is stored how far the run is: more may be lost with the allowance."""
 _TRY_AGAIN = {Outcome.CONFLICT, Outcome.BUSY, Outcome.OUTAGE}
 
 
@@ -73,6 +86,12 @@ class Lead(NamedTuple):
 
     job_id: str | None
     then: Callable[[], None] = lambda: None
+    is_service: bool = False
+
+    @property
+    def cost(self) -> int:
+        """In hundredths of a call."""
+        return DESCRIBED if self.is_service else 1
 
 
 class RepairRules(NamedTuple):
@@ -159,13 +178,17 @@ class _Run:
         self._now = now
         self._is_thorough = False
         self._told_until = now - EVENTS_TAKE_MS
+        self._heard_of: set[str] = set()
+        self._service_queues: set[str] = set()
         self._progress: dict[str, Progress] = {}
         self._moved: set[str] = set()
         self._unannounced: set[str] = set()
         self._lost: list[str] = []
 
     def prepare(self, since: int | None) -> None:
-        queues = dict.fromkeys([*self._table.queues(), *self._parts.rules.queues])
+        self._heard_of = set(self._table.queues())
+        self._service_queues = self._table.service_queues()
+        queues = dict.fromkeys([*sorted(self._heard_of), *self._parts.rules.queues])
         self._progress = {queue: self._ledger.progress(queue) for queue in queues}
         self._unannounced = set(self._ledger.in_hand())
         if since is not None:
@@ -175,18 +198,21 @@ class _Run:
                 self._ledger.save(queue, progress)
 
     def follow_leads(self) -> None:
-        """Asks about a hundred at a time, and about nobody twice."""
+        """Asks about a hundred at a time, or ten service jobs, and about nobody twice."""
         some: list[Lead] = []
         asked: set[str] = set()
+        new: Counter[bool] = Counter()
         try:
             for lead in self._leads():
                 is_new = lead.job_id is not None and lead.job_id not in asked
                 some.append(lead if is_new else Lead(None, lead.then))
                 if lead.job_id is not None:
                     asked.add(lead.job_id)
-                if is_new and len(asked) % DESCRIBED == 0:
+                new[lead.is_service] += is_new
+                if new[False] == DESCRIBED or new[True] == _SERVICE_JOBS_AT_ONCE:
                     self._deal_with(some)
                     some = []
+                    new.clear()
             self._deal_with(some)
             self._ledger.take_in_hand([])
         except (BatchStopped, LedgerUnavailable):
@@ -194,7 +220,13 @@ class _Run:
         self._mark_lost()
 
     def _leads(self) -> Iterator[Lead]:
-        yield from map(Lead, sorted(self._unannounced))
+        in_hand = sorted(self._unannounced)
+        known = self._table.load(in_hand, consistent=False)
+        if _TRY_AGAIN & set(known.unread.values()):
+            raise LedgerUnavailable
+        for job_id in in_hand:
+            job = known.job(job_id)
+            yield Lead(job_id, is_service=job is not None and job.is_service)
         yield from self._silent()
         for queue in self._progress:
             yield from self._unheard(queue)
@@ -217,12 +249,17 @@ class _Run:
                 continue
             rows, more = self._table.longest(place, before=turn.before, after=turn.at, limit=most)
             advance = partial(self._advance, place.queue, turn)
-            found += [(row, Lead(row.job_id, partial(advance, row.sort))) for row in rows]
+            found += [
+                (row, Lead(row.job_id, partial(advance, row.sort), row.is_service)) for row in rows
+            ]
             ends += [] if more else [Lead(None, partial(advance, None))]
             self.tally.left |= more
         found.sort(key=lambda one: one[0])
-        yield from (lead for _, lead in found[:most])
-        if len(found) <= most:
+        leads = [lead for _, lead in found]
+        costs = accumulate(lead.cost for lead in leads)
+        affordable = [lead for lead, cost in zip(leads, costs, strict=True) if cost <= most]
+        yield from affordable
+        if len(affordable) == len(leads):
             yield from ends
         else:
             self.tally.left = True
@@ -248,15 +285,16 @@ class _Run:
         self._progress[queue].walk = walk
         token = None
         before = walk.at
+        is_service = queue in self._service_queues
         while before > walk.floor:
             try:
-                page = self._api.list_before(queue, before, token)
+                page, is_service = self._listed(queue, before, token, is_service=is_service)
             except BatchRefused as error:
                 # A queue that is gone must not keep the others from being walked.
                 _log.warning("queue_not_listed", extra={"queue": queue, "reason": str(error)})
                 return
             listed = [one for one in page.jobs if one.created_at >= walk.floor]
-            yield from self._unheard_of(queue, listed)
+            yield from self._unheard_of(queue, listed, is_service=is_service)
             token = page.token
             if token is None or len(listed) < len(page.jobs):
                 break
@@ -264,11 +302,29 @@ class _Run:
             yield Lead(None, partial(self._walked, queue, walk, listed[-1].created_at + 1))
         yield Lead(None, partial(self._walked, queue, walk, None))
 
-    def _unheard_of(self, queue: str, listed: Sequence[ListedJob]) -> Iterator[Lead]:
+    def _listed(
+        self, queue: str, before: int, token: str | None, *, is_service: bool
+    ) -> tuple[ListedPage, bool]:
+        """A page, and whether it is one of service jobs. A queue holds nothing else or none; which,
+        nobody knows of one that is watched and was never heard of until it shows a job."""
+        if is_service or queue in self._heard_of or token:
+            page = self._api.list_before(queue, before, token, service=is_service)
+            return page, is_service
+        with suppress(BatchRefused):
+            page = self._api.list_before(queue, before, None, service=False)
+            if page.jobs:
+                return page, False
+        return self._api.list_before(queue, before, None, service=True), True
+
+    def _unheard_of(
+        self, queue: str, listed: Sequence[ListedJob], *, is_service: bool
+    ) -> Iterator[Lead]:
         self._ledger.add_families(queue, [one for one in listed if one.has_members])
         loaded = self._table.load([one.job_id for one in listed], consistent=False)
         known = loaded.jobs.keys() | loaded.unread.keys()
-        return (Lead(one.job_id) for one in listed if one.job_id not in known)
+        return (
+            Lead(one.job_id, is_service=is_service) for one in listed if one.job_id not in known
+        )
 
     def _walked(self, queue: str, walk: Walk, at: int | None) -> None:
         walk.at = at
@@ -310,7 +366,7 @@ class _Run:
         job_ids = [lead.job_id for lead in leads if lead.job_id]
         if job_ids:
             self._ledger.take_in_hand(self._unannounced | set(job_ids))
-            answers = self._api.describe(job_ids)
+            answers = self._ask(leads)
             self.tally.asked += len(job_ids)
             self.tally.known += len(answers)
             self._record(answers)
@@ -321,6 +377,14 @@ class _Run:
         for queue in self._moved:
             self._ledger.save(queue, self._progress[queue])
         self._moved.clear()
+
+    def _ask(self, leads: Sequence[Lead]) -> dict[str, JobDetail | None]:
+        jobs = [lead.job_id for lead in leads if lead.job_id and not lead.is_service]
+        answers = self._api.describe(jobs) if jobs else {}
+        for lead in leads:
+            if lead.job_id and lead.is_service:
+                answers |= self._api.describe_service_job(lead.job_id)
+        return answers
 
     def _record(self, answers: Mapping[str, JobDetail | None]) -> None:
         """Saves, then announces what is news, and also what may have been news to a run that was

@@ -4,9 +4,13 @@
         batch.put(details)                    # the newest state of each job, as an event tells it
         batch.throttle(3)                     # the next three calls are refused
         …                                     # a boto3 client with endpoint_url=batch.url
-        batch.calls                           # how often DescribeJobs and ListJobs were called
+        batch.calls                           # how often each operation was called
 
-    POST /v1/describejobs    POST /v1/listjobs    PUT /jobs takes details from another process
+    POST /v1/describejobs          POST /v1/listjobs
+    POST /v1/describeservicejob    POST /v1/listservicejobs
+    PUT  /jobs                     takes details from another process
+
+As in Batch, the first two know nothing of service jobs, and the others nothing else.
 
 Like Batch it forgets jobs seven days after their end. It checks what Batch checks (ids of a call,
 page sizes, filters) and shares no code with chalicelib: a mistake of the product must not be in
@@ -34,7 +38,8 @@ from local.process import LocalError
 KEPT_MS = 7 * 86_400_000
 """How long Batch remembers a job after its end."""
 DESCRIBED, LISTED, LISTED_WITH_FILTERS = 100, 1_000, 100
-"""The most jobs of a DescribeJobs call, and of a page of ListJobs."""
+"""The most jobs of a DescribeJobs call, and of a page of ListJobs; ListServiceJobs' pages are as
+large as those with filters."""
 PUT_AT_ONCE = 200
 
 _BELONGS_TO = ("jobQueue", "arrayJobId", "multiNodeJobId")
@@ -47,13 +52,24 @@ _SUMMARY_PARTS = {
     "arrayProperties": ("size", "index"),
     "nodeProperties": ("numNodes",),
 }
-_FILTERS: dict[str, Callable[[Detail, str], bool]] = {
+_SERVICE_SUMMARY = (
+    *("jobArn", "jobId", "jobName", "createdAt", "scheduledAt", "startedAt", "stoppedAt"),
+    *("status", "statusReason", "shareIdentifier", "isTerminated"),
+    *("serviceJobType", "latestAttempt", "quotaShareName"),
+)
+_Filters = dict[str, Callable[[Detail, str], bool]]
+_FILTERS: _Filters = {
     "BEFORE_CREATED_AT": lambda job, value: job["createdAt"] < int(value),
     "AFTER_CREATED_AT": lambda job, value: job["createdAt"] > int(value),
     "JOB_NAME": lambda job, value: _matches(job["jobName"].lower(), value.lower()),
     "JOB_DEFINITION": lambda job, value: _matches(job["jobDefinition"], value),
     "SHARE_IDENTIFIER": lambda job, value: job.get("shareIdentifier") == value,
 }
+_BY_SHARE = ("SHARE_IDENTIFIER", "QUOTA_SHARE_NAME")
+"""The filters beside which a jobStatus counts."""
+_SERVICE_FILTERS: _Filters = {
+    name: _FILTERS[name] for name in _FILTERS if name != "JOB_DEFINITION"
+} | {"QUOTA_SHARE_NAME": lambda job, value: job.get("quotaShareName") == value}
 
 
 class ClientException(Exception):
@@ -135,28 +151,36 @@ class BatchServer:
         ids = request.get("jobs") or []
         if not 1 <= len(ids) <= DESCRIBED:
             raise ClientException(f"jobs must have 1 to {DESCRIBED} ids, and has {len(ids)}")
-        known = self._known()
+        known = self._known(service=False)
         return {"jobs": [known[job_id] for job_id in dict.fromkeys(ids) if job_id in known]}
 
+    def describe_service_job(self, request: Detail) -> Detail:
+        job = self._known(service=True).get(request.get("jobId", ""))
+        if job is None:
+            raise ClientException(f"there is no service job {request.get('jobId')}")
+        return job
+
     def list_jobs(self, request: Detail) -> Detail:
-        filters, status = request.get("filters") or [], request.get("jobStatus") or "RUNNING"
+        filters = request.get("filters") or []
         largest = LISTED_WITH_FILTERS if filters else LISTED
-        size = request.get("maxResults") or largest
-        if not 1 <= size <= largest:
-            raise ClientException(f"maxResults must be 1 to {largest}")
         jobs = self._listed(request)
         if filters:
             # A filter counts for every status, and not for children.
-            jobs = [job for job in jobs if _is_member(job) or _passes(job, filters)]
-        if not filters or (status != "RUNNING" and filters[0]["name"] == "SHARE_IDENTIFIER"):
-            jobs = [job for job in jobs if job["status"] == status]
-        places = sorted((-job["createdAt"], job["jobId"]) for job in jobs)
-        if request.get("nextToken"):
-            after = _place_of(request["nextToken"])
-            places = [place for place in places if place > after]
-        known = self._known()
-        page = {"jobSummaryList": [_summary(known[job_id]) for _, job_id in places[:size]]}
-        return page | ({"nextToken": _token(places[size - 1])} if len(places) > size else {})
+            jobs = [job for job in jobs if _is_member(job) or _passes(job, filters, _FILTERS)]
+        if not filters or (request.get("jobStatus") and filters[0]["name"] in _BY_SHARE):
+            jobs = _of_status(jobs, request)
+        return _page(jobs, request, largest, _summary)
+
+    def list_service_jobs(self, request: Detail) -> Detail:
+        filters = request.get("filters") or []
+        if not request.get("jobQueue"):
+            raise ClientException("jobQueue is needed")
+        jobs = _of_queue(self._known(service=True).values(), request["jobQueue"])
+        if filters:
+            jobs = [job for job in jobs if _passes(job, filters, _SERVICE_FILTERS)]
+        if not filters or (request.get("jobStatus") and filters[0]["name"] in _BY_SHARE):
+            jobs = _of_status(jobs, request)
+        return _page(jobs, request, LISTED_WITH_FILTERS, _service_summary)
 
     def _listed(self, request: Detail) -> list[Detail]:
         wanted = [
@@ -165,26 +189,27 @@ class BatchServer:
         if len(wanted) != 1:
             raise ClientException("exactly one of jobQueue, arrayJobId, multiNodeJobId is needed")
         value = request[wanted[0]]
-        jobs = self._known().values()
+        jobs = self._known(service=False).values()
         if wanted == ["jobQueue"]:
-            queue = value.rpartition("/")[2]
-            roots = (job for job in jobs if not _is_member(job))
-            return [job for job in roots if job["jobQueue"].rpartition("/")[2] == queue]
+            return _of_queue((job for job in jobs if not _is_member(job)), value)
         mark = ":" if wanted == ["arrayJobId"] else "#"
         return [job for job in jobs if job["jobId"].startswith(value + mark)]
 
-    def _known(self) -> dict[str, Detail]:
-        """Those that Batch has not forgotten yet."""
+    def _known(self, *, service: bool) -> dict[str, Detail]:
+        """Those that Batch has not forgotten yet, of one of the two kinds."""
         oldest = self._clock() * 1000 - KEPT_MS
         for job_id, job in list(self._jobs.items()):
             if job["status"] in TERMINAL and job.get("stoppedAt", oldest) < oldest:
                 del self._jobs[job_id]
-        return {} if self.knows_nothing else self._jobs
+        kept = {} if self.knows_nothing else self._jobs
+        return {job_id: job for job_id, job in kept.items() if ("serviceJobType" in job) == service}
 
 
 _OPERATIONS: dict[str, tuple[str, Callable[[BatchServer, Detail], Detail]]] = {
     "/v1/describejobs": ("DescribeJobs", BatchServer.describe_jobs),
     "/v1/listjobs": ("ListJobs", BatchServer.list_jobs),
+    "/v1/describeservicejob": ("DescribeServiceJob", BatchServer.describe_service_job),
+    "/v1/listservicejobs": ("ListServiceJobs", BatchServer.list_service_jobs),
 }
 
 
@@ -207,11 +232,42 @@ def _is_member(job: Detail) -> bool:
     return ":" in job["jobId"] or "#" in job["jobId"]
 
 
-def _passes(job: Detail, filters: Sequence[Detail]) -> bool:
-    if len(filters) != 1 or filters[0].get("name") not in _FILTERS:
-        raise ClientException(f"one filter at a time, of {', '.join(_FILTERS)}")
+def _of_queue(jobs: Iterable[Detail], queue: str) -> list[Detail]:
+    name = queue.rpartition("/")[2]
+    return [job for job in jobs if job["jobQueue"].rpartition("/")[2] == name]
+
+
+def _of_status(jobs: Iterable[Detail], request: Detail) -> list[Detail]:
+    """Of those that run, unless another status is asked for."""
+    status = request.get("jobStatus") or "RUNNING"
+    return [job for job in jobs if job["status"] == status]
+
+
+def _passes(job: Detail, filters: Sequence[Detail], known: _Filters) -> bool:
+    if len(filters) != 1 or filters[0].get("name") not in known:
+        raise ClientException(f"one filter at a time, of {', '.join(known)}")
     [one] = filters
-    return any(_FILTERS[one["name"]](job, value) for value in one["values"])
+    return any(known[one["name"]](job, value) for value in one["values"])
+
+
+def _page(
+    jobs: Iterable[Detail], request: Detail, largest: int, summary: Callable[[Detail], Detail]
+) -> Detail:
+    """The newest first."""
+    size = request.get("maxResults") or largest
+    if not 1 <= size <= largest:
+        raise ClientException(f"maxResults must be 1 to {largest}")
+    found = {(-job["createdAt"], job["jobId"]): job for job in jobs}
+    places = sorted(found)
+    if request.get("nextToken"):
+        after = _place_of(request["nextToken"])
+        places = [place for place in places if place > after]
+    page = {"jobSummaryList": [summary(found[place]) for place in places[:size]]}
+    return page | ({"nextToken": _token(places[size - 1])} if len(places) > size else {})
+
+
+def _service_summary(job: Detail) -> Detail:
+    return {name: job[name] for name in _SERVICE_SUMMARY if name in job}
 
 
 def _matches(text: str, pattern: str) -> bool:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from local.batch import KEPT_MS, BatchServer, put_jobs
 from local.lifecycles import Workload, workload
-from tests.builders import NOON, QUEUE_ARN, a_detail
+from tests.builders import NOON, QUEUE_ARN, a_detail, a_service_detail
 
 
 @pytest.fixture
@@ -185,3 +185,70 @@ def test_jobs_come_over_http_and_are_kept(tmp_path: Path) -> None:
         answer = second.describe_jobs({"jobs": ["job-0", "job-449"]})
 
     assert len(answer["jobs"]) == 2
+
+
+# Service jobs
+
+
+def trainings(count: int, **fields: Any) -> list[dict[str, Any]]:
+    return [
+        a_service_detail(createdAt=NOON - number, latestAttempt={}, **fields)
+        for number in range(count)
+    ]
+
+
+def test_answers_about_service_jobs_are_what_botocores_model_says(
+    batch: BatchServer, client: Any
+) -> None:
+    [detail] = trainings(1, startedAt=NOON)
+    batch.put([detail])
+    model = client.meta.service_model.operation_model
+
+    described = batch.describe_service_job({"jobId": detail["jobId"]})
+    listed = batch.list_service_jobs({"jobQueue": "training", "filters": before(NOON + 1)})
+
+    assert unknown_to(model("DescribeServiceJob").output_shape, described, "$") == []
+    assert unknown_to(model("ListServiceJobs").output_shape, listed, "$") == []
+
+
+def test_each_call_knows_its_own_kind_of_job_only(batch: BatchServer, client: Any) -> None:
+    batch.put([a_service_detail(jobId="trains", status="RUNNING"), a_detail(jobId="runs")])
+
+    assert client.describe_service_job(jobId="trains")["status"] == "RUNNING"
+    assert client.describe_jobs(jobs=["trains"])["jobs"] == []
+    assert client.list_jobs(jobQueue="training")["jobSummaryList"] == []
+    with pytest.raises(ClientError, match="ClientException"):
+        client.describe_service_job(jobId="runs")
+    [listed] = client.list_service_jobs(jobQueue="training")["jobSummaryList"]
+    assert listed["jobId"] == "trains"
+
+
+def test_lists_service_jobs_newest_first_in_pages_of_a_hundred(
+    batch: BatchServer, client: Any
+) -> None:
+    batch.put(trainings(250))
+
+    pages = client.get_paginator("list_service_jobs").paginate(
+        jobQueue="training", filters=before(NOON + 1)
+    )
+
+    jobs = [job["createdAt"] for page in pages for job in page["jobSummaryList"]]
+    assert jobs == [NOON - number for number in range(250)]
+    assert batch.calls["ListServiceJobs"] == 3
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {},
+        {"jobQueue": "training", "maxResults": 101},
+        {"jobQueue": "training", "filters": [{"name": "JOB_DEFINITION", "values": ["x"]}]},
+    ],
+)
+def test_refuses_to_list_service_jobs_as_batch_does(
+    batch: BatchServer, client: Any, request_: dict[str, Any]
+) -> None:
+    batch.put(trainings(1))
+
+    with pytest.raises(ClientError, match="ClientException"):
+        client.list_service_jobs(**request_)

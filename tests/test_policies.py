@@ -35,7 +35,10 @@ EXCEPTIONS = {
         "sqs:SendMessageBatch",
     ],
 }
-BATCH_KNOWS_NO_RESOURCES = ["batch:DescribeJobs", "batch:ListJobs"]
+BATCH_KNOWS_NO_RESOURCES = [
+    *("batch:DescribeJobs", "batch:DescribeServiceJob"),
+    *("batch:ListJobs", "batch:ListServiceJobs"),
+]
 """AWS allows these two on Resource "*" alone."""
 
 AN_HOUR_AGO = round(time.time() - 3_600) * 1000

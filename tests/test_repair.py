@@ -16,7 +16,16 @@ from chalicelib.notice_rules import Rules
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from local.lifecycles import Truth, Workload, workload
-from tests.builders import NOON, a_body, a_detail, a_job_id, bodies_of
+from tests.builders import (
+    NOON,
+    a_body,
+    a_detail,
+    a_job_id,
+    a_service_body,
+    a_service_detail,
+    a_training,
+    bodies_of,
+)
 from tests.watch import HOUR, Killed, Watch
 
 DAY = 24 * HOUR
@@ -308,3 +317,90 @@ def test_before_a_job_is_unknown_batch_is_asked_about_one_that_ended_lately(
 
 def items(watch: Watch) -> list[dict[str, Any]]:
     return [item for item in watch.stand.items() if "jobId" in item]
+
+
+# Service jobs
+
+
+def a_training_detail(**fields: Any) -> dict[str, Any]:
+    return a_service_detail(createdAt=NOON - 3 * HOUR, **fields)
+
+
+def test_a_silent_service_job_is_repaired_by_a_call_of_its_own(watch: Watch) -> None:
+    detail = a_training_detail(status="RUNNING")
+    watch.stand.record([a_service_body(**detail, at=NOON - 2 * HOUR)])
+    preempted = {"preemptedAttemptCount": 2, "recentPreemptedAttempts": []}
+    ended = {"status": "SUCCEEDED", "stoppedAt": NOON - HOUR, "attempts": [a_training(1)]}
+    watch.batch.put([detail | ended | {"preemptionSummary": preempted}])
+
+    tally = watch.sweep()
+
+    job = watch.stand.job(detail["jobId"])
+    assert (job.status, job.details.generation, job.is_service) == ("SUCCEEDED", 3, True)
+    assert (tally.repaired, tally.lost, tally.strangers) == (1, 0, [])
+    assert watch.batch.calls == {"DescribeServiceJob": 1, "ListServiceJobs": 1}
+
+
+def test_an_unchanged_service_job_is_not_written(watch: Watch) -> None:
+    detail = a_training_detail(status="RUNNING", latestAttempt={})
+    watch.stand.record([a_service_body(**detail, at=NOON - 2 * HOUR)])
+    watch.batch.put([detail | {"tags": {"team": "x"}, "serviceRequestPayload": "{}"}])
+    before = watch.stand.records()
+
+    tally = watch.sweep()
+
+    assert (tally.asked, tally.known, tally.repaired) == (1, 1, 0)
+    assert watch.stand.records() == before
+
+
+def test_service_jobs_that_nobody_heard_of_are_found_in_a_queue_that_holds_such(
+    watch: Watch,
+) -> None:
+    heard_of, *unheard_of = [a_training_detail(status="RUNNABLE") for _ in range(130)]
+    watch.stand.record([a_service_body(**heard_of, at=NOON)])
+    watch.batch.put([heard_of, *unheard_of])
+
+    tally = watch.sweep(calls=200)
+
+    assert tally.discovered == 129
+    assert watch.batch.calls == {"ListServiceJobs": 2, "DescribeServiceJob": 129}
+
+
+def test_a_watched_queue_that_was_never_heard_of_is_asked_for_both_kinds(watch: Watch) -> None:
+    service, job = a_training_detail(status="RUNNABLE"), a_detail(createdAt=NOON - 3 * HOUR)
+    watch.batch.put([service, job])
+
+    tally = watch.sweep(queues=["training", "high-priority", "empty"])
+
+    assert tally.discovered == 2
+    assert watch.batch.calls["ListJobs"] == 3
+    assert watch.batch.calls["ListServiceJobs"] == 2, "the queue that showed a job is left alone"
+
+
+def test_more_service_jobs_than_a_run_may_ask_about_are_left_to_the_next(watch: Watch) -> None:
+    details = [a_training_detail(status="RUNNING") for _ in range(60)]
+    watch.stand.record([a_service_body(**one, at=NOON - 2 * HOUR) for one in details])
+    ended = {"status": "SUCCEEDED", "stoppedAt": NOON - HOUR}
+    watch.batch.put(one | ended for one in details)
+
+    tallies = [watch.sweep(calls=30) for _ in range(3)]
+
+    assert [tally.repaired for tally in tallies] == [20, 20, 20]
+    assert [tally.left for tally in tallies] == [True, True, False]
+    assert all(tally.calls <= 30 for tally in tallies)
+
+
+def test_a_service_job_that_batch_forgot_is_unknown_and_a_younger_one_an_alarm(
+    watch: Watch,
+) -> None:
+    known = a_training_detail(status="RUNNING")
+    old, young = a_training_detail(status="RUNNING"), a_training_detail(status="RUNNING")
+    heard_of = {NOON - 2 * HOUR: known, NOON - 8 * DAY: old, NOON - 6 * DAY: young}
+    watch.stand.record([a_service_body(**detail, at=at) for at, detail in heard_of.items()])
+    watch.batch.put([known])
+
+    tally = watch.sweep()
+
+    assert (tally.lost, tally.strangers) == (1, [young["jobId"]])
+    assert watch.stand.job(old["jobId"]).status == "UNKNOWN"
+    assert watch.stand.job(young["jobId"]).status == "RUNNING"

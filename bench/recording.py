@@ -22,10 +22,12 @@ from bench.workload import (
     reader,
 )
 from chalicelib import clients
+from chalicelib.dynamodb import Table
 from chalicelib.job import Job
 from chalicelib.job_table import Change, JobTable, StoredJob, job_attributes, job_key
 from chalicelib.message_queue import MessageQueue
 from chalicelib.notice_rules import Rules
+from chalicelib.queue_ledger import QueueLedger
 from chalicelib.recorder import Recorder, Tally
 from chalicelib.suspects import Suspects
 from local.aws import LocalAws
@@ -47,6 +49,7 @@ class Stand:
         self._recorder = Recorder(
             reader(),
             self.table,
+            QueueLedger(Table(self.dynamodb, self.resources.jobs_table)),
             MessageQueue(sqs, self.resources.events_queue, self.resources.dead_letter_queue),
             Suspects(self.dynamodb, self.resources.jobs_table),
             Rules(()),

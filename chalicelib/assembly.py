@@ -4,7 +4,8 @@ the others, the settings and the clients."""
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from chalicelib.api.health import Health
     from chalicelib.api.jobs import Jobs
     from chalicelib.notifier import Notifier
+    from chalicelib.queue_ledger import QueueLedger
+    from chalicelib.queue_watch import QueueWatch
     from chalicelib.recorder import Recorder
     from chalicelib.repair import Repair
     from chalicelib.sweep import Sweep
@@ -53,6 +56,7 @@ def recorder(own_account: str) -> "Recorder":
     return Recorder(
         EventReader(settings.event_sources, account, settings.redact_patterns),
         _job_table(),
+        _queue_ledger(),
         _events_queue(),
         Suspects(clients.dynamodb(), settings.jobs_table),
         rules,
@@ -72,6 +76,7 @@ def notifier() -> "Notifier":
     table = Table(clients.dynamodb(), settings.jobs_table)
     parts = Parts(
         jobs=_job_table(),
+        queues=_queue_ledger(),
         ledger=NoticeLedger(table, retention_days=settings.retention_days),
         queue=_notices_queue(),
         webex=Webex(settings.webex_api_url, _webex_token),
@@ -83,27 +88,59 @@ def notifier() -> "Notifier":
 
 @cache
 def sweeper() -> "Sweep":
-    from chalicelib.sweep import Sweep
+    from chalicelib.sweep import Step, Sweep
+    from chalicelib.telemetry import sweep_reporter
 
-    return Sweep({"repair": _repair()})
+    calls_of_watch = max(1, settings.sweep_calls // 6)
+    steps: dict[str, Step] = {
+        "repair": _repair(settings.sweep_calls - calls_of_watch),
+        "watch": _queue_watch(calls_of_watch),
+    }
+    return Sweep(steps, sweep_reporter(settings.jobs_table))
 
 
-def _repair() -> "Repair":
+def _queue_watch(calls: int) -> "QueueWatch":
+    from chalicelib.archive import Archive
+    from chalicelib.queue_watch import Parts, QueueWatch, WatchLimits
+    from chalicelib.telemetry import watch_reporter
+
+    limits = WatchLimits(
+        _milliseconds(settings.stuck_after),
+        int(settings.blocked_after.total_seconds() * 1000),
+        settings.watched_queues,
+        calls,
+    )
+    parts = Parts(
+        batch=clients.batch(),
+        table=_job_table(),
+        queues=_queue_ledger(),
+        archive=Archive(_job_table(), rules, _notices_queue()),
+        notices=_notices_queue(),
+        rules=rules,
+        redaction=settings.redact_patterns,
+        limits=limits,
+    )
+    return QueueWatch(parts, watch_reporter(settings.jobs_table))
+
+
+def _milliseconds(ages: Mapping[str, timedelta]) -> dict[str, int]:
+    return {status: int(age.total_seconds() * 1000) for status, age in ages.items()}
+
+
+def _repair(calls: int) -> "Repair":
     from chalicelib.archive import Archive
     from chalicelib.repair import Parts, Repair, RepairRules
     from chalicelib.repair_ledger import RepairLedger
     from chalicelib.telemetry import repair_reporter
 
-    ages = {
-        status: int(age.total_seconds() * 1000) for status, age in settings.repair_after.items()
-    }
+    ages = _milliseconds(settings.repair_after)
     parts = Parts(
         batch=clients.batch(),
         table=_job_table(),
         ledger=RepairLedger(clients.dynamodb(), settings.jobs_table),
         archive=Archive(_job_table(), rules, _notices_queue()),
         redaction=settings.redact_patterns,
-        rules=RepairRules(ages, settings.watched_queues, settings.sweep_calls),
+        rules=RepairRules(ages, settings.watched_queues, calls),
     )
     return Repair(parts, repair_reporter(settings.jobs_table))
 
@@ -182,6 +219,13 @@ def _secret() -> Callable[[], str]:
 @cache
 def _job_table() -> JobTable:
     return JobTable(clients.dynamodb(), settings.jobs_table, retention_days=settings.retention_days)
+
+
+@cache
+def _queue_ledger() -> "QueueLedger":
+    from chalicelib.queue_ledger import QueueLedger
+
+    return QueueLedger(Table(clients.dynamodb(), settings.jobs_table))
 
 
 @cache

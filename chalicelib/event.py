@@ -1,4 +1,4 @@
-"""An EventBridge event becomes an observation of a job or of its preemption, or says why it can't.
+"""An EventBridge event becomes what it says of a job or of its queue, or a reason why it can not.
 
 Knows the envelope and which events are ours to hear; what is inside is `job_detail`'s. Pure:
 knows nothing of queues, tables, the clock or the environment.
@@ -11,14 +11,16 @@ import msgspec
 from msgspec import Meta, Struct
 
 from chalicelib import job_detail, preemption
+from chalicelib.blockage import Sighting
 from chalicelib.errors import MalformedEvent
 from chalicelib.job import Observation, Source
-from chalicelib.job_detail import LATEST, JobDetail, ServiceJobDetail
+from chalicelib.job_detail import LATEST, HeadDetail, JobDetail, ServiceJobDetail
 from chalicelib.preemption import Preemption, PreemptionDetail, Step
 from chalicelib.redaction import Redaction
 
 JOB_STATE_CHANGE = "Batch Job State Change"
 SERVICE_JOB_STATE_CHANGE = "Batch Service Job State Change"
+QUEUE_BLOCKED_EVENTS = ("Batch Job Queue Blocked", "Batch Service Job Queue Blocked")
 
 _STATE_CHANGES: dict[str, type[JobDetail]] = {
     JOB_STATE_CHANGE: JobDetail,
@@ -53,7 +55,7 @@ class EventReader(Struct, frozen=True):
     account_id: str
     redaction: Redaction
 
-    def read(self, body: str) -> Observation | Preemption | OtherEvent:
+    def read(self, body: str) -> Observation | Preemption | Sighting | OtherEvent:
         """Raises MalformedEvent, with a reason that names the field and quotes no value."""
         envelope = _decode(body, _Envelope, "$")
         if envelope.source not in self.sources:
@@ -65,6 +67,12 @@ class EventReader(Struct, frozen=True):
                 _decode(envelope.detail, shape, "$.detail"),
                 time=_milliseconds(envelope.time),
                 source=Source.EVENT,
+                redaction=self.redaction,
+            )
+        if envelope.detail_type in QUEUE_BLOCKED_EVENTS:
+            return job_detail.sighting(
+                _decode(envelope.detail, HeadDetail, "$.detail"),
+                time=_milliseconds(envelope.time),
                 redaction=self.redaction,
             )
         if step := _PREEMPTION_STEPS.get(envelope.detail_type):

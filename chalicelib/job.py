@@ -211,6 +211,11 @@ class Details(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         listed = sum(attempt.stopped_at is not None for attempt in self.attempts)
         return max(0, self.generation - listed)
 
+    @property
+    def queue(self) -> str:
+        """The name of the job queue."""
+        return self.job_queue.rpartition("/")[2]
+
 
 class Description(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
     """What is fixed when a job is submitted; redacted. `environment` holds names only.
@@ -329,7 +334,7 @@ class Job(msgspec.Struct, frozen=True):
     @property
     def queue(self) -> str:
         """The name of its job queue."""
-        return self.details.job_queue.rpartition("/")[2]
+        return self.details.queue
 
     @property
     def log_stream_name(self) -> str | None:

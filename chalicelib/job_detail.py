@@ -17,6 +17,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta, Struct
 
+from chalicelib.blockage import Sighting
 from chalicelib.errors import MalformedEvent
 from chalicelib.job import (
     BATCH_LOG_GROUP,
@@ -267,6 +268,29 @@ def observe(detail: JobDetail, *, time: int, source: Source, redaction: Redactio
             service=_service(detail),
         ),
         description=description,
+    )
+
+
+class HeadDetail(_Camel):
+    """What a queue's events say of the job at its head, whatever kind of job it is."""
+
+    job_id: str
+    job_name: str
+    job_queue: str
+    status_reason: str | None = None
+
+
+def sighting(head: HeadDetail, *, time: int, redaction: Redaction) -> Sighting:
+    """That `head` was seen to block its queue at `time` (epoch milliseconds).
+
+    Raises MalformedEvent if it does not say which job, in which queue.
+    """
+    return Sighting(
+        at=time,
+        queue=_job_queue(head.job_queue).rpartition("/")[2],
+        job_id=_job_id(head.job_id),
+        job_name=_required("jobName", head.job_name),
+        reason=_text(head.status_reason, redaction) or "",
     )
 
 

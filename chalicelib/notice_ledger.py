@@ -1,9 +1,11 @@
 """What was told: a claim and then a mark for each notice, a lease for each room, a thread for each
-job and room.
+job or episode of a queue, and room.
 
     pk               sk                              what
     JOB#<root id>    NOTICE#<room>#<kind>#<gen>      claimed until …, sent as …, or skipped
                      THREAD#<room>                   the message that later ones reply to
+    QUEUE#<name>     NOTICE#<room>#<kind>#<began>    likewise, of an episode of the queue
+                     THREAD#<room>#<began>
     ROOM#<room>      ROOM                            leased until …, not to be sent to before …
 
 An entry is written on the condition that its version is still the one that was read, so that of
@@ -86,17 +88,17 @@ class NoticeLedger:
         outcomes = self._table.execute(statements)
         return {by_key[key].notice: outcome for key, outcome in outcomes.items()}
 
-    def thread(self, room: str, job_id: str) -> str | None:
-        """The message that starts the job's thread in the room. None if it can't be read: a
-        message that stands by itself is better than none."""
+    def thread(self, notice: Notice) -> str | None:
+        """The message that starts its thread in its room. None if it can't be read: a message that
+        stands by itself is better than none."""
         items, _ = self._table.read(
-            [_thread_key(room, job_id)], attributes=("messageId",), consistent=True
+            [_thread_key(notice)], attributes=("messageId",), consistent=True
         )
         return items[0]["messageId"]["S"] if items else None
 
-    def start_thread(self, room: str, job_id: str, message_id: str, now: int) -> None:
+    def start_thread(self, notice: Notice, message_id: str, now: int) -> None:
         """The first message stays the thread's start."""
-        item = _thread_key(room, job_id) | {"messageId": {"S": message_id}} | self._expiry(now)
+        item = _thread_key(notice) | {"messageId": {"S": message_id}} | self._expiry(now)
         self._table.execute([self._table.insert_if_absent(item)])
 
     def lease_room(self, room: str, owner: str, now: int, until: int) -> RoomLease:
@@ -151,11 +153,12 @@ class NoticeLedger:
 
 def _notice_key(notice: Notice) -> Item:
     sort = f"NOTICE#{notice.room}#{notice.kind}#{notice.generation}"
-    return {"pk": {"S": f"JOB#{notice.job_id}"}, "sk": {"S": sort}}
+    return {"pk": {"S": notice.subject}, "sk": {"S": sort}}
 
 
-def _thread_key(room: str, job_id: str) -> Item:
-    return {"pk": {"S": f"JOB#{job_id}"}, "sk": {"S": f"THREAD#{room}"}}
+def _thread_key(notice: Notice) -> Item:
+    episode = f"#{notice.generation}" if notice.job_id is None else ""
+    return {"pk": {"S": notice.subject}, "sk": {"S": f"THREAD#{notice.room}{episode}"}}
 
 
 def _room_key(room: str) -> Item:

@@ -20,17 +20,20 @@ from chalicelib.errors import SettingsError
 from chalicelib.job import JobStatus
 
 STUCK: Final = "STUCK"
-"""A job has been in one status for longer than it should."""
+"""A job has been in one status for longer than it should, or many jobs of a queue have."""
 RECOVERED: Final = "RECOVERED"
-"""A job that was stuck has moved on."""
+"""What was stuck has moved on, a blocked queue moves, or a silent one is heard of."""
 QUEUE_BLOCKED: Final = "QUEUE_BLOCKED"
 """A job at the head of its queue can't start, and none behind it can."""
+SILENT: Final = "SILENT"
+"""AWS Batch says that a queue's jobs get on, and no event tells it."""
 
 EVENTS: Final = (
     *(status.value for status in JobStatus if status is not JobStatus.UNKNOWN),
     STUCK,
     RECOVERED,
     QUEUE_BLOCKED,
+    SILENT,
 )
 """What `on` may name."""
 
@@ -47,14 +50,16 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     room: str
 
     def mismatches(
-        self, event: str, queue: str, job_name: str, tags: Mapping[str, str]
+        self, event: str, queue: str, job_name: str | None, tags: Mapping[str, str]
     ) -> tuple[str, ...]:
-        """The fields that keep the rule from firing; none: it fires."""
+        """The fields that keep the rule from firing; none: it fires. Without a `job_name` it is
+        about the queue itself, and `jobs` and `tags` don't count."""
         fits = {
             "on": event in self.on,
             "queues": any(fnmatchcase(queue, glob) for glob in self.queues),
-            "jobs": any(fnmatchcase(job_name, glob) for glob in self.jobs),
-            "tags": all(
+            "jobs": job_name is None or any(fnmatchcase(job_name, glob) for glob in self.jobs),
+            "tags": job_name is None
+            or all(
                 name in tags and fnmatchcase(tags[name], glob) for name, glob in self.tags.items()
             ),
         }
@@ -93,7 +98,7 @@ class Rules(msgspec.Struct, frozen=True):
         return not self.rules
 
     def rooms(
-        self, event: str, queue: str, job_name: str, tags: Mapping[str, str]
+        self, event: str, queue: str, job_name: str | None, tags: Mapping[str, str]
     ) -> tuple[str, ...]:
         """Those where `event` (one of EVENTS) is told; each once, in the order of the rules."""
         firing = (rule for rule in self.rules if not rule.mismatches(event, queue, job_name, tags))

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import msgspec
 
 from chalicelib import failure, waiting
+from chalicelib.blockage import Blocked
 from chalicelib.durations import durations
 from chalicelib.failure import Cause, Failure
 from chalicelib.human_time import Moment, duration, span
@@ -35,8 +36,11 @@ from chalicelib.markdown import (
     size,
     strong,
 )
-from chalicelib.notice import CHILD_FAILED, Notice
-from chalicelib.notice_rules import QUEUE_BLOCKED, RECOVERED, STUCK
+from chalicelib.notice import CHILD_FAILED, CROWD, ENDS, Notice
+from chalicelib.notice_rules import QUEUE_BLOCKED, RECOVERED, SILENT, STUCK
+from chalicelib.queue_state import QueueState
+from chalicelib.silence import Silence
+from chalicelib.stuck import Crowd
 
 
 class ArrayOutcome(msgspec.Struct, frozen=True):
@@ -68,12 +72,13 @@ class ArrayOutcome(msgspec.Struct, frozen=True):
 
 
 class Told(NamedTuple):
-    """One of the notices of a digest, with its job's record, if there is one, and for the end of
-    an array how its children fared."""
+    """One of the notices of a digest, with its job's record, if there is one, for the end of an
+    array how its children fared, and for a queue what is known of it."""
 
     notice: Notice
     job: Job | None
     outcome: ArrayOutcome | None = None
+    state: QueueState | None = None
 
 
 class NoticeText(msgspec.Struct, frozen=True):
@@ -119,16 +124,25 @@ class NoticeText(msgspec.Struct, frozen=True):
         reason = job.details.status_reason
         hindrance = waiting.explain(job.status, reason)
         time = duration((at - job.since) / 1000)
+        child_of = "" if job.is_root else "A child of "
         return self._message(
-            f"{_sign(STUCK)} {_name(job)} has been {plain(job.status)} in {_queue(job)} for {time}"
-            f"{_colon(hindrance.cause)}",
+            f"{_sign(STUCK)} {child_of}{_name(job)} has been {plain(job.status)} in {_queue(job)} "
+            f"for {time}{_colon(hindrance.cause)}",
             f"{hindrance.explanation}{_quoted(reason)}",
             _demand(description),
             job,
         )
 
     def recovered(self, job: Job, description: Description) -> str:
-        """That a job that was stuck has moved on to its status."""
+        """That a job that was stuck has moved on to its status, or an array's children have."""
+        if job.details.array and not job.is_terminal:
+            return self._message(
+                f"{_sign(RECOVERED)} {_name(job)} moved on in {_queue(job)}: "
+                "none of its children is stuck any more",
+                "",
+                "",
+                job,
+            )
         waits = [(after.at - before.at, before.status) for before, after in pairwise(job.history)]
         longest, status = max(waits, default=(0, ""))
         return self._message(
@@ -139,16 +153,86 @@ class NoticeText(msgspec.Struct, frozen=True):
             job,
         )
 
-    def queue_blocked(self, job: Job, reason: str | None, description: Description) -> str:
-        """That nothing gets on in a queue, for `reason`: the job at its head can't start."""
-        hindrance = waiting.explain(JobStatus.RUNNABLE, reason)
-        return self._message(
-            f"{_sign(QUEUE_BLOCKED)} {_queue(job)} is blocked by {_name(job)}"
-            f"{_colon(hindrance.cause)}",
-            f"{hindrance.explanation}{_quoted(reason)}",
-            _demand(description),
-            job,
+    def of_queue(
+        self, notice: Notice, state: QueueState | None, job: Job | None, description: Description
+    ) -> str:
+        """That an episode of a queue begins, by its `state`, or ends. `job` is the record of the
+        one that blocks it, if there is one, and `description` its."""
+        if state and state.crowd and notice.kind == CROWD:
+            return self.crowd(notice.queue, state.crowd)
+        if state and state.blocked and notice.kind == QUEUE_BLOCKED:
+            return self.queue_blocked(notice.queue, state.blocked, job, description)
+        if state and state.silence and notice.kind == SILENT:
+            return self.silent(notice.queue, state.silence)
+        return self.queue_recovered(notice)
+
+    def crowd(self, queue: str, crowd: Crowd) -> str:
+        """That many jobs of a queue are stuck."""
+        cause, *others = crowd.causes
+        known = f"{'most often ' if others else ''}{cause}" if cause else ""
+        explanation = waiting.explain(crowd.longest.status, crowd.reason).explanation
+        counts = sorted(crowd.statuses.items(), key=lambda one: -one[1])
+        statuses = ", ".join(f"{count:,} {plain(status)}" for status, count in counts)
+        longest, waited = crowd.longest, duration((crowd.since - crowd.longest.since) / 1000)
+        name = strong(longest.job_name)
+        facts = [
+            statuses,
+            f"{self.job_link(longest.job_id, name) or name} has waited longest, for {waited}",
+            _causes(crowd) if others else "",
+        ]
+        return fitted(
+            [
+                f"{_sign(CROWD)} **{crowd.jobs:,} jobs** are stuck in {strong(queue)}"
+                f"{_colon(known)}",
+                f"{explanation}{_quoted(crowd.reason)}",
+                LINE_BREAK.join(fact for fact in facts if fact),
+                f"Counted {Moment.of(crowd.since, self.zone)}. One more message will tell when "
+                "none is stuck any more.",
+            ]
         )
+
+    def queue_blocked(
+        self, queue: str, blocked: Blocked, job: Job | None, description: Description
+    ) -> str:
+        """That nothing gets on in a queue: the job at its head can't start. `job` is its record,
+        if there is one."""
+        hindrance = waiting.explain(JobStatus.RUNNABLE, blocked.reason)
+        since = f"Blocked since {Moment.of(blocked.since, self.zone)}"
+        facts = [_demand(description), since, self._links(job) if job else ""]
+        return fitted(
+            [
+                f"{_sign(QUEUE_BLOCKED)} {strong(queue)} is blocked by {strong(blocked.job_name)}"
+                f"{_colon(hindrance.cause)}",
+                f"{hindrance.explanation}{_quoted(blocked.reason)}",
+                LINE_BREAK.join(fact for fact in facts if fact),
+            ]
+        )
+
+    def silent(self, queue: str, silence: Silence) -> str:
+        """That no events of a queue arrive though its jobs get on."""
+        heard = (
+            f"The last event arrived {Moment.of(silence.heard_at, self.zone)}."
+            if silence.heard_at
+            else "None ever did."
+        )
+        return fitted(
+            [
+                f"{_sign(SILENT)} No events of {strong(queue)} arrive, though its jobs get on",
+                f"AWS Batch tells of at least {silence.changes:,} changes that no event told. "
+                f"{heard} The sweep finds what happens, but late. Check, the likeliest first:",
+                "\n".join(f"{number}. {cause}" for number, cause in enumerate(_NO_EVENTS, 1)),
+            ]
+        )
+
+    def queue_recovered(self, notice: Notice) -> str:
+        """That an episode of a queue has ended."""
+        queue, lasted = strong(notice.queue), duration((notice.at - notice.generation) / 1000)
+        news = {
+            ENDS[CROWD]: f"No job is stuck in {queue} any more: it took {lasted}",
+            ENDS[QUEUE_BLOCKED]: f"{queue} moves again: it was blocked for {lasted}",
+            ENDS[SILENT]: f"Events of {queue} arrive again: it took {lasted}",
+        }
+        return f"{_sign(RECOVERED)} {news[notice.kind]}"
 
     def digest(self, told: Sequence[Told]) -> str:
         """Many notices of one room at once: by what happened, where and why, the most first, every
@@ -199,9 +283,11 @@ class NoticeText(msgspec.Struct, frozen=True):
         """Its jobs, those of one name together."""
         ids: dict[str, list[str]] = {}
         fared: dict[str, str] = {}
-        for notice, job, outcome in group.told:
-            job_name = job.details.job_name if job else notice.job_id
-            ids.setdefault(job_name, []).append(notice.job_id)
+        for notice, job, outcome, state in group.told:
+            job_name, job_id = _of(notice, job, state)
+            if job_id is None:
+                continue
+            ids.setdefault(job_name, []).append(job_id)
             if outcome and outcome.failed:
                 fared[job_name] = f" ({outcome.failed:,} of {outcome.size:,})"
         return [
@@ -237,9 +323,12 @@ def ranges(indexes: Sequence[int]) -> list[Item]:
 _SIGNS: Final[Mapping[str, str]] = {
     JobStatus.FAILED: "❌",
     CHILD_FAILED: "⚠️",
+    SILENT: "🔇",
     QUEUE_BLOCKED: "⛔",
+    CROWD: "⏳",
     STUCK: "⏳",
     RECOVERED: "👍",
+    **dict.fromkeys(ENDS.values(), "👍"),
     JobStatus.SUCCEEDED: "✅",
 }
 """In the order of how much they matter. All else is progress."""
@@ -258,6 +347,16 @@ _CAUSES: Final[Mapping[Cause, str]] = {
     Cause.PREEMPTED: "preempted",
     Cause.UNKNOWN: "cause unknown",
 }
+
+
+_NO_EVENTS: Final = (
+    "The rule, in EventBridge: is it enabled, and does its event pattern name this queue?",
+    "The undeliverable queue: are there messages? Then the policy or the encryption of the events "
+    "queue keeps EventBridge out.",
+    "The events queue: do messages grow old? Then on\\_batch\\_events fails or is throttled, or "
+    "its trigger is disabled.",
+    "The region and the account: are they those of the queue?",
+)
 
 
 def _sign(kind: str) -> str:
@@ -434,6 +533,18 @@ def _run(run: Sequence[int]) -> list[Item]:
     return [Item(f"{run[0]}{_TO}{run[-1]}", len(run))]
 
 
+# ------------------------------------------------------------------ of a queue
+
+
+def _causes(crowd: Crowd) -> str:
+    causes = [
+        Item(f"{count:,}{_TIMES} {cause or 'nothing is known'}")
+        for cause, count in crowd.causes.items()
+    ]
+    of = f", of the {crowd.asked:,} that wait longest" if crowd.asked < crowd.jobs else ""
+    return f"Why{of}: {listed(causes, _INDEXES)}"
+
+
 # ------------------------------------------------------------------ of many jobs
 
 
@@ -446,15 +557,24 @@ _REST: Final = size("\n- … and 10,000,000 more")
 _VERBS: Final[Mapping[str, tuple[str, str]]] = {
     JobStatus.FAILED: ("failed", "failed"),
     CHILD_FAILED: ("has a failed child", "have failed children"),
-    QUEUE_BLOCKED: ("blocks its queue", "block their queues"),
     STUCK: ("is stuck", "are stuck"),
     RECOVERED: ("moved on", "moved on"),
     JobStatus.SUCCEEDED: ("succeeded", "succeeded"),
 }
 
 
+_QUEUE_VERBS: Final[Mapping[str, tuple[str, str]]] = {
+    SILENT: ("is not heard of", "are not heard of"),
+    QUEUE_BLOCKED: ("is blocked", "are blocked"),
+    CROWD: ("has many stuck jobs", "have many stuck jobs"),
+    ENDS[SILENT]: ("is heard of again", "are heard of again"),
+    ENDS[QUEUE_BLOCKED]: ("moves again", "move again"),
+    ENDS[CROWD]: ("has no stuck jobs any more", "have no stuck jobs any more"),
+}
+
+
 class _Group(NamedTuple):
-    """Notices that say the same of their jobs."""
+    """Notices that say the same of their jobs, or of a queue."""
 
     kind: str
     queue: str
@@ -465,8 +585,8 @@ class _Group(NamedTuple):
     @property
     def label(self) -> str:
         queue = shown_name(self.queue)
-        if self.kind == QUEUE_BLOCKED:
-            return f"{queue} is blocked{_colon(self.cause)}"
+        if self.kind in _QUEUE_VERBS:
+            return f"{queue} {_QUEUE_VERBS[self.kind][0]}{_colon(self.cause)}"
         where = f" in {queue}" if self.several_queues else ""
         return f"{_counted(self.kind, len(self.told))}{where}{_colon(self.cause)}"
 
@@ -488,8 +608,8 @@ def _digest_head(groups: Sequence[_Group]) -> str:
         kinds[group.kind] += len(group.told)
         causes[group.cause] += len(group.told)
     first, *others = sorted(kinds, key=_weight)
-    count = kinds[first]
-    said = f"{_sign(first)} **{count:,} job{_s(count)}** {_did(first, count)}"
+    count, noun = kinds[first], "queue" if first in _QUEUE_VERBS else "job"
+    said = f"{_sign(first)} **{count:,} {noun}{_s(count)}** {_did(first, count)}"
     rest = "".join(f", {_counted(kind, kinds[kind])}" for kind in others)
     queues = {group.queue for group in groups}
     where = strong(groups[0].queue) if len(queues) == 1 else f"{len(queues):,} queues"
@@ -500,22 +620,43 @@ def _digest_head(groups: Sequence[_Group]) -> str:
 
 def _cause(told: Told) -> str:
     job = told.job
+    if told.notice.job_id is None:
+        return _cause_of_queue(told)
     if job is None:
         return ""
     if told.outcome and told.outcome.causes:
         return next(iter(told.outcome.causes))
-    if told.notice.kind in (STUCK, QUEUE_BLOCKED):
+    if told.notice.kind == STUCK:
         return waiting.explain(job.status, job.details.status_reason).cause or ""
     return why(job) if job.status == JobStatus.FAILED else ""
 
 
+def _of(notice: Notice, job: Job | None, state: QueueState | None) -> tuple[str, str | None]:
+    """The name and id of the job that it is about, or that blocks its queue."""
+    if notice.job_id is not None:
+        return job.details.job_name if job else notice.job_id, notice.job_id
+    blocked = state.blocked if state and notice.kind == QUEUE_BLOCKED else None
+    return (blocked.job_name, blocked.job_id) if blocked else ("", None)
+
+
+def _cause_of_queue(told: Told) -> str:
+    state, kind = told.state, told.notice.kind
+    if state and state.blocked and kind == QUEUE_BLOCKED:
+        return waiting.explain(JobStatus.RUNNABLE, state.blocked.reason).cause or ""
+    if state and state.crowd and kind == CROWD:
+        return next(iter(state.crowd.causes), "")
+    return ""
+
+
 def _counted(kind: str, count: int) -> str:
-    return f"{count:,} {_did(kind, count)}"
+    noun = f"queue{_s(count)} " if kind in _QUEUE_VERBS else ""
+    return f"{count:,} {noun}{_did(kind, count)}"
 
 
 def _did(kind: str, count: int) -> str:
     status = plain(kind.lower())
-    one, many = _VERBS.get(kind, (f"is {status}", f"are {status}"))
+    verbs = {**_VERBS, **_QUEUE_VERBS}
+    one, many = verbs.get(kind, (f"is {status}", f"are {status}"))
     return one if count == 1 else many
 
 

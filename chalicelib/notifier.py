@@ -26,14 +26,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.dynamodb import Outcome
 from chalicelib.errors import MessagesLeft
-from chalicelib.job import Job, JobId, is_terminal
-from chalicelib.job_table import JobTable
+from chalicelib.job import Description, Job, JobId, is_terminal
+from chalicelib.job_table import JobTable, Loaded
 from chalicelib.message import Message, without_reserve
 from chalicelib.message_queue import MessageQueue
-from chalicelib.notice import CHILD_FAILED, Notice, NoticeKey, is_old_news, is_outdated
+from chalicelib.notice import CHILD_FAILED, ENDS, Notice, NoticeKey, is_old_news, is_outdated
 from chalicelib.notice_ledger import Entry, NoticeLedger, State
 from chalicelib.notice_rules import QUEUE_BLOCKED, RECOVERED, STUCK
 from chalicelib.notice_text import ArrayOutcome, NoticeText, Told
+from chalicelib.queue_ledger import KnownQueue, QueueLedger
+from chalicelib.queue_state import QueueState
 from chalicelib.webex import (
     RateLimited,
     Refused,
@@ -116,6 +118,7 @@ class Parts:
     """What a notifier works with. `clock` gives epoch seconds, `dice` numbers from 0 to 1."""
 
     jobs: JobTable
+    queues: QueueLedger
     ledger: NoticeLedger
     queue: MessageQueue
     webex: Webex
@@ -144,7 +147,8 @@ class Asked(NamedTuple):
 
 class Due(NamedTuple):
     """A notice to be told now, claimed by `entry`, and what is known of what it is about: `job` is
-    the failed child for an early warning, else the root."""
+    the child that an early warning or a stuck array is about, else the root; of a queue `state` is
+    that of its episodes, and `job` the one that blocks it."""
 
     notice: Notice
     receives: int
@@ -152,6 +156,7 @@ class Due(NamedTuple):
     job: Job | None
     array_size: int | None
     outcome: ArrayOutcome | None
+    state: QueueState | None
 
 
 class Notifier:
@@ -256,39 +261,44 @@ class _Telling:
         """The notices to be told, and the fates of those that are not."""
         parts, now = self._parts, self._parts.now()
         entries, unread = parts.ledger.read([one.notice for one in asked])
-        jobs = parts.jobs.load(_needed(asked), consistent=True)
+        records = self._load([one.notice for one in asked])
         due: list[Due] = []
         fates: dict[NoticeKey, Fate] = {}
         skips: list[Entry] = []
         for one in asked:
             notice, key = one.notice, one.notice.key
-            root, job = jobs.job(notice.job_id), jobs.job(_about(notice))
-            trouble = unread.get(notice) or jobs.unread.get(_about(notice))
-            if trouble or notice.job_id in jobs.unread:
-                fates[key] = parts.later(trouble or jobs.unread[notice.job_id])
+            if trouble := unread.get(notice) or records.trouble(notice):
+                fates[key] = parts.later(trouble)
             elif standing := _standing(entries[notice], now):
                 fates[key] = standing
                 self._tally.repeated += standing.settled
-            elif self._is_needless(one, entries[notice], root):
+            elif self._is_needless(one, entries[notice], records):
                 skips.append(entries[notice]._replace(state=State.SKIPPED, until=0))
             else:
-                size = root.details.array.size if root and root.details.array else None
+                job, size = records.job(notice), records.array_size(notice)
                 outcome = self._outcome(notice, size)
                 if outcome and outcome.unheard and now - one.queued_at < ARRAY_PATIENCE:
                     fates[key] = Fate.back_in(10 + 10 * parts.dice())
                 else:
                     receives = max(message.receive_count for message in one.messages)
-                    due.append(Due(notice, receives, entries[notice], job, size, outcome))
+                    state = records.state(notice)
+                    due.append(Due(notice, receives, entries[notice], job, size, outcome, state))
         return due, fates | self._skip(skips)
 
-    def _is_needless(self, one: Asked, entry: Entry, job: Job | None) -> bool:
+    def _load(self, notices: Sequence[Notice]) -> "_Records":
+        queues = {notice.queue for notice in notices if notice.job_id is None}
+        records = _Records(self._parts.queues.known(queues), Loaded({}, {}))
+        needed = {job_id for notice in notices for job_id in records.needed(notice)}
+        return records._replace(jobs=self._parts.jobs.load(needed, consistent=True))
+
+    def _is_needless(self, one: Asked, entry: Entry, records: "_Records") -> bool:
         """Old news is told by its age when it was queued: an outage of Webex makes nothing old."""
         old = is_old_news(one.notice, one.queued_at, self._parts.max_age_seconds)
-        return (old and entry.state is State.NEW) or is_outdated(one.notice, job)
+        return (old and entry.state is State.NEW) or records.are_past(one.notice)
 
     def _outcome(self, notice: Notice, size: int | None) -> ArrayOutcome | None:
         """How an array's children fared, if its end is to be told."""
-        if size is None or not is_terminal(notice.kind):
+        if size is None or notice.job_id is None or not is_terminal(notice.kind):
             return None
         return ArrayOutcome.of(size, self._parts.jobs.children(notice.job_id))
 
@@ -344,7 +354,7 @@ class _Telling:
     def _send(self, due: Sequence[Due]) -> str:
         """Posts one message and returns its id. Raises WebexError."""
         markdown = self._compose(due)
-        thread = self._thread(due[0].notice.job_id) if len(due) == 1 else None
+        thread = self._parts.ledger.thread(due[0].notice) if len(due) == 1 else None
         try:
             message_id = self._post(markdown, thread)
         except (RoomGone, Refused):
@@ -353,7 +363,7 @@ class _Telling:
             # Someone may have deleted the message that started the thread.
             message_id = self._post(markdown, None)
         if len(due) == 1 and thread is None:
-            self._start_thread(due[0].notice.job_id, message_id)
+            self._parts.ledger.start_thread(due[0].notice, message_id, self._parts.now())
         return message_id
 
     def _post(self, markdown: str, thread: str | None) -> str:
@@ -380,9 +390,12 @@ class _Telling:
 
     def _words(self, due: Sequence[Due]) -> str:
         text, jobs = self._parts.text, self._parts.jobs
-        notice, _, _, job, array_size, outcome = due[0]
+        notice, _, _, job, array_size, outcome, state = due[0]
+        if len(due) == 1 and notice.job_id is None:
+            described = jobs.describe(job) if job else Description()
+            return text.of_queue(notice, state, job, described)
         if len(due) > 1 or job is None:
-            return text.digest([Told(one.notice, one.job, one.outcome) for one in due])
+            return text.digest([Told(one.notice, one.job, one.outcome, one.state) for one in due])
         if notice.kind == CHILD_FAILED:
             return text.first_failed_child(job, array_size)
         if outcome:
@@ -392,15 +405,7 @@ class _Telling:
             return text.stuck(job, description, notice.at)
         if notice.kind == RECOVERED:
             return text.recovered(job, description)
-        if notice.kind == QUEUE_BLOCKED:
-            return text.queue_blocked(job, job.details.status_reason, description)
         return text.status(job, description)
-
-    def _thread(self, job_id: str) -> str | None:
-        return self._parts.ledger.thread(self._room, job_id)
-
-    def _start_thread(self, job_id: str, message_id: str) -> None:
-        self._parts.ledger.start_thread(self._room, job_id, message_id, self._parts.now())
 
     def _mark(self, told: Sequence[Due], message_id: str) -> dict[NoticeKey, Fate]:
         """What can't be marked comes again when its claim has run out."""
@@ -449,7 +454,7 @@ def _read(messages: Sequence[Message], now: int) -> tuple[dict[str, list[Asked]]
     for message in messages:
         try:
             notice = msgspec.json.decode(message.body, type=Notice)
-            JobId.parse(_about(notice))
+            _check(notice)
         except (ValueError, RecursionError):
             broken.append(message)
             continue
@@ -461,13 +466,58 @@ def _read(messages: Sequence[Message], now: int) -> tuple[dict[str, list[Asked]]
     return {room: list(asked.values()) for room, asked in rooms.items()}, broken
 
 
-def _needed(asked: Sequence[Asked]) -> set[str]:
-    """The ids of the jobs whose records decide about the notices."""
-    return {job_id for one in asked for job_id in (one.notice.job_id, _about(one.notice))}
+def _check(notice: Notice) -> None:
+    """Raises ValueError for what only looks like a notice."""
+    if notice.job_id is not None:
+        JobId.parse(str(_about(notice, None)))
+    elif notice.kind not in {*ENDS, *ENDS.values()}:
+        raise ValueError("not about a queue")
 
 
-def _about(notice: Notice) -> str:
+class _Records(NamedTuple):
+    """What decides about notices, and what their words are made from: the records of jobs, and what
+    is known of the queues that some are about themselves."""
+
+    known: Mapping[str, KnownQueue]
+    jobs: Loaded
+
+    def needed(self, notice: Notice) -> list[str]:
+        """The ids of jobs."""
+        return [one for one in (notice.job_id, _about(notice, self.state(notice))) if one]
+
+    def state(self, notice: Notice) -> QueueState | None:
+        known = self.known.get(notice.queue) if notice.job_id is None else None
+        return known.state if known else None
+
+    def job(self, notice: Notice) -> Job | None:
+        about = _about(notice, self.state(notice))
+        return self.jobs.job(about) if about else None
+
+    def array_size(self, notice: Notice) -> int | None:
+        root = self.jobs.job(notice.job_id) if notice.job_id else None
+        return root.details.array.size if root and root.details.array else None
+
+    def trouble(self, notice: Notice) -> Outcome | None:
+        """Why something can't be read, if so."""
+        if notice.job_id is None and notice.queue not in self.known:
+            return Outcome.BUSY
+        unread = (self.jobs.unread.get(job_id) for job_id in self.needed(notice))
+        return next((outcome for outcome in unread if outcome), None)
+
+    def are_past(self, notice: Notice) -> bool:
+        """Whether nobody cares for the notice any more."""
+        if notice.kind in ENDS:
+            state = self.state(notice)
+            return state is None or not state.is_about_now(notice)
+        root = self.jobs.job(notice.job_id) if notice.job_id else None
+        return is_outdated(notice, self.job(notice) if notice.kind == STUCK else root)
+
+
+def _about(notice: Notice, state: QueueState | None) -> str | None:
     """The id of the job whose record the message is made from."""
+    if notice.job_id is None:
+        blocked = state.blocked if state and notice.kind == QUEUE_BLOCKED else None
+        return blocked.job_id if blocked else None
     return notice.job_id if notice.child is None else f"{notice.job_id}:{notice.child}"
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.archive import Archive, fold
+from chalicelib.blockage import Sighting
 from chalicelib.dynamodb import Outcome
 from chalicelib.errors import MalformedEvent, MessagesLeft
 from chalicelib.event import EventReader, OtherEvent
@@ -27,6 +28,7 @@ from chalicelib.message import Message, without_reserve
 from chalicelib.message_queue import MessageQueue
 from chalicelib.notice_rules import Rules
 from chalicelib.preemption import Preemption
+from chalicelib.queue_ledger import QueueLedger
 from chalicelib.suspects import Suspects
 
 TRUSTED_RECEIVES = 3
@@ -45,12 +47,13 @@ def hand_back_delay(outcome: Outcome, dice: float) -> int:
 @dataclass(kw_only=True)
 class Tally:
     """What became of a batch, in messages. `recorded` counts every preemption, for they are put
-    unread. `conflicts` counts saves that came too late, `oldest_event` is in epoch milliseconds,
-    `reasons` are those of the quarantined."""
+    unread; `blocked` counts sightings of blocked queues, `conflicts` saves that came too late.
+    `oldest_event` is in epoch milliseconds, `reasons` are those of the quarantined."""
 
     received: int = 0
     recorded: int = 0
     unchanged: int = 0
+    blocked: int = 0
     other: int = 0
     quarantined: int = 0
     handed_back: int = 0
@@ -85,6 +88,7 @@ class Recorder:
         self,
         reader: EventReader,
         table: JobTable,
+        queues: QueueLedger,
         queue: MessageQueue,
         suspects: Suspects,
         rules: Rules,
@@ -96,6 +100,7 @@ class Recorder:
     ) -> None:
         self._reader = reader
         self._table = table
+        self._queues = queues
         self._queue = queue
         self._suspects = suspects
         self._report = report
@@ -127,6 +132,7 @@ class Recorder:
         """What became of each message. SAVED: it may leave the queue."""
         told: dict[str, _Told] = {}
         preemptions: dict[Message, Preemption] = {}
+        sightings: dict[Message, Sighting] = {}
         outcomes: dict[Message, Outcome] = {}
         reasons: dict[Message, str] = {}
         for message in messages:
@@ -143,9 +149,12 @@ class Recorder:
                     tally.other += 1
                 elif isinstance(event, Preemption):
                     preemptions[message] = event
+                elif isinstance(event, Sighting):
+                    sightings[message] = event
                 else:
                     told.setdefault(event.job_id, _Told()).add(message, event)
 
+        self._queues.hear(_queues(told, sightings))
         saved, conflicts = self._archive.save(
             {job_id: of_job.fold for job_id, of_job in told.items()}, time_left
         )
@@ -165,14 +174,27 @@ class Recorder:
                 reasons |= dict.fromkeys(told[job_id].messages, _UNSTORABLE)
             else:
                 outcomes |= dict.fromkeys(told[job_id].messages, outcome)
-        put = self._table.put_preemptions(preemptions.values())
-        for message, preemption in preemptions.items():
-            if put[preemption] is Outcome.REFUSED:
+        for message, outcome in self._put(preemptions, sightings, tally).items():
+            if outcome is Outcome.REFUSED:
                 reasons[message] = _UNSTORABLE
             else:
-                outcomes[message] = put[preemption]
-                tally.recorded += put[preemption] is Outcome.SAVED
+                outcomes[message] = outcome
         return outcomes | self._quarantine(reasons, tally)
+
+    def _put(
+        self,
+        preemptions: Mapping[Message, Preemption],
+        sightings: Mapping[Message, Sighting],
+        tally: Tally,
+    ) -> dict[Message, Outcome]:
+        """Puts what never changes, whatever is stored."""
+        put = self._table.put_preemptions(preemptions.values())
+        preempted = {message: put[preemption] for message, preemption in preemptions.items()}
+        saw = self._queues.saw(sightings.values())
+        seen = {message: saw[sighting] for message, sighting in sightings.items()}
+        tally.recorded += sum(outcome is Outcome.SAVED for outcome in preempted.values())
+        tally.blocked += sum(outcome is Outcome.SAVED for outcome in seen.values())
+        return preempted | seen
 
     def _handle_alone(
         self, messages: Sequence[Message], time_left: Callable[[], float], tally: Tally
@@ -224,6 +246,11 @@ class Recorder:
         tally.handed_back += len(left)
         self._queue.delete([message for message in outcomes if message not in left])
         self._queue.hand_back(left)
+
+
+def _queues(told: Mapping[str, _Told], sightings: Mapping[Message, Sighting]) -> set[str]:
+    of_jobs = {seen.details.queue for of_job in told.values() for seen in of_job.observations}
+    return of_jobs | {sighting.queue for sighting in sightings.values()}
 
 
 def _count(told: Mapping[str, _Told], outcomes: Mapping[str, Outcome], tally: Tally) -> None:

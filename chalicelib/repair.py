@@ -250,7 +250,8 @@ class _Run:
             rows, more = self._table.longest(place, before=turn.before, after=turn.at, limit=most)
             advance = partial(self._advance, place.queue, turn)
             found += [
-                (row, Lead(row.job_id, partial(advance, row.sort), row.is_service)) for row in rows
+                (row, Lead(row.job_id, partial(advance, row.sort), row.job.is_service))
+                for row in rows
             ]
             ends += [] if more else [Lead(None, partial(advance, None))]
             self.tally.left |= more

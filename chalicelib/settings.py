@@ -12,7 +12,6 @@ from typing import Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chalicelib.errors import SettingsError
-from chalicelib.job import JobStatus
 from chalicelib.redaction import Redaction
 
 
@@ -62,6 +61,13 @@ class Settings:
         "How long a job may be silent in a status before Batch is asked, a comma list.",
         "SUBMITTED=15m, PENDING=1h, RUNNABLE=1h, SCHEDULED=15m, STARTING=15m, RUNNING=1h, OTHER=1h",
     )
+    stuck_after: dict[str, timedelta] = _setting(
+        "How long a job may be in a status before it is stuck, a comma list.",
+        "SUBMITTED=15m, PENDING=24h, RUNNABLE=1h, SCHEDULED=30m, STARTING=30m",
+    )
+    blocked_after: timedelta = _setting(
+        "How long a job queue must be blocked before that is told.", "10m"
+    )
     watched_queues: tuple[str, ...] = _setting(
         "Names of job queues to look for jobs in though no event told of them, a comma list.", ""
     )
@@ -98,7 +104,8 @@ def _value(field: "dataclasses.Field[Any]", environment: Mapping[str, str]) -> A
     if text is None:
         raise SettingsError(f"{variable} is not set. {field.metadata['meaning']}")
     try:
-        return _PARSERS[field.type](text)
+        value = _PARSERS[field.type](text)
+        return _over(field, value) if isinstance(value, dict) else value
     except ValueError as error:
         raise SettingsError(f"{variable} can't be read: {error}") from error
 
@@ -112,17 +119,17 @@ def _duration(text: str) -> timedelta:
 
 
 def _durations(text: str) -> dict[str, timedelta]:
-    """By name, over those of REPAIR_AFTER that are not named."""
-    told = [part.partition("=") for part in (Settings.default("repair_after") or "").split(",")]
-    told += [part.partition("=") for part in text.split(",") if part.strip()]
-    ages = {name.strip(): _duration(age.strip()) for name, _, age in told}
-    strange = ages.keys() - {"OTHER", *JobStatus} | ages.keys() & _ENDS
-    if strange:
-        raise ValueError(f"{str(min(strange))!r} is no status that a job waits in")
-    return ages
+    """By name."""
+    told = [part.partition("=") for part in text.split(",") if part.strip()]
+    return {name.strip(): _duration(age.strip()) for name, _, age in told}
 
 
-_ENDS = {JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.UNKNOWN}
+def _over(field: "dataclasses.Field[Any]", ages: Mapping[str, timedelta]) -> dict[str, timedelta]:
+    """Over the defaults of those that are not named."""
+    defaults = _durations(field.metadata["default"])
+    if strange := ages.keys() - defaults.keys():
+        raise ValueError(f"{min(strange)!r} is none of {', '.join(defaults)}")
+    return {**defaults, **ages}
 
 
 def _time_zone(text: str) -> ZoneInfo:

@@ -22,8 +22,11 @@ class Step(Protocol):
 
 
 class Sweep:
-    def __init__(self, steps: Mapping[str, Step]) -> None:
+    """`report` is told of each sweep whose steps have all done their work."""
+
+    def __init__(self, steps: Mapping[str, Step], report: Callable[[], None]) -> None:
         self._steps = steps
+        self._report = report
 
     def run(self, time_left: TimeLeft, since: int | None = None) -> dict[str, Any]:
         """What each step did, by its name. A step may take half of the time that is left, the last
@@ -43,6 +46,7 @@ class Sweep:
                 failures.append(error)
         if failures:
             raise ExceptionGroup("steps of the sweep failed", failures)
+        self._report()
         return told
 
 

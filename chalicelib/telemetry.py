@@ -14,6 +14,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 if TYPE_CHECKING:
     from chalicelib.notifier import NoticeTally
+    from chalicelib.queue_watch import WatchTally
     from chalicelib.recorder import Tally
     from chalicelib.repair import RepairTally
 
@@ -34,6 +35,7 @@ def batch_reporter(
             "Received": tally.received,
             "Recorded": tally.recorded,
             "Unchanged": tally.unchanged,
+            "QueueBlockedEvents": tally.blocked,
             "OtherEvents": tally.other,
             "Quarantined": tally.quarantined,
             "HandedBack": tally.handed_back,
@@ -90,6 +92,30 @@ def repair_reporter(table_name: str) -> "Callable[[RepairTally], None]":
         _report(metrics, "repaired", counts, {}, {"left": tally.left, **strange})
 
     return report
+
+
+def watch_reporter(table_name: str) -> "Callable[[WatchTally], None]":
+    """Reports a run of the watch over queues, likewise; QueuesSilent has an alarm."""
+    metrics = Metrics(namespace="batchwatch", service=table_name)
+
+    def report(tally: "WatchTally") -> None:
+        counts = {
+            "QueuesWatched": tally.queues,
+            "JobsStuck": tally.stuck,
+            "QueuesBlocked": tally.blocked,
+            "QueuesSilent": tally.silent,
+            "WatchNoticesQueued": tally.notices,
+            "WatchBatchCalls": tally.calls,
+        }
+        _report(metrics, "watched", counts, {}, {"left": tally.left})
+
+    return report
+
+
+def sweep_reporter(table_name: str) -> Callable[[], None]:
+    """Reports a sweep that has done its work; that Swept is missing has an alarm."""
+    metrics = Metrics(namespace="batchwatch", service=table_name)
+    return lambda: _report(metrics, "swept", {"Swept": 1}, {}, {})
 
 
 def refusal_reporter(table_name: str) -> Callable[[], None]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from chalicelib.blockage import Blocked
 from chalicelib.errors import BatchwatchError
 from chalicelib.event import JOB_STATE_CHANGE, SERVICE_JOB_STATE_CHANGE, EventReader
 from chalicelib.job import Job, JobId, JobStatus, Observation
@@ -99,7 +100,8 @@ def explained(heard: Heard, rules: Rules, text: NoticeText) -> Iterator[str]:
     """Line by line what the rules make of the event, and then the message, if there is one."""
     job = heard.job
     yield f"{heard.event}: {job.details.job_name} ({job.job_id}) in {job.queue}"
-    asked = heard.event, job.queue, job.details.job_name, heard.seen.description.tags
+    name = None if heard.event == QUEUE_BLOCKED else job.details.job_name
+    asked = heard.event, job.queue, name, heard.seen.description.tags
     for number, rule in enumerate(rules.rules, 1):
         fields = rule.mismatches(*asked)
         why = "; ".join(f"{field} is {_values(rule, field)}" for field in fields)
@@ -115,7 +117,14 @@ def explained(heard: Heard, rules: Rules, text: NoticeText) -> Iterator[str]:
 def _message(heard: Heard, notices: Sequence[Notice], text: NoticeText) -> str:
     job, description = heard.job, heard.seen.description
     if heard.event == QUEUE_BLOCKED:
-        return text.queue_blocked(job, job.details.status_reason, description)
+        blocked = Blocked(
+            since=job.since,
+            last_seen=job.since,
+            job_id=job.job_id,
+            job_name=job.details.job_name,
+            reason=job.details.status_reason or "",
+        )
+        return text.queue_blocked(job.queue, blocked, job, description)
     if not notices:
         return ""
     if notices[0].kind == CHILD_FAILED:

@@ -57,6 +57,7 @@ class Office:
         resources = self._resources
         parts = Parts(
             jobs=stand.table,
+            queues=stand.queues,
             ledger=NoticeLedger(Table(stand.dynamodb, resources.jobs_table)),
             queue=MessageQueue(
                 stand.sqs, resources.notices_queue, resources.notices_dead_letter_queue

@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from chalicelib.dynamodb import Table
 from chalicelib.errors import MessagesLeft
 from chalicelib.event import EventReader
 from chalicelib.job import Job
@@ -21,6 +22,7 @@ from chalicelib.job_table import JobTable
 from chalicelib.message import Message
 from chalicelib.message_queue import MessageQueue
 from chalicelib.notice_rules import Rules
+from chalicelib.queue_ledger import QueueLedger
 from chalicelib.recorder import Recorder, Tally
 from chalicelib.redaction import Redaction
 from chalicelib.suspects import Suspects
@@ -54,9 +56,11 @@ class Stand:
         self.dynamodb, self.sqs = self._client("dynamodb"), self._client("sqs")
         dynamodb, sqs = self.dynamodb, self.sqs
         self.table = JobTable(dynamodb, resources.jobs_table, retention_days=retention_days)
+        self.queues = QueueLedger(Table(dynamodb, resources.jobs_table), clock=clock)
         self.recorder = Recorder(
             EventReader(("aws.batch", SOURCE), ACCOUNT, Redaction()),
             self.table,
+            self.queues,
             MessageQueue(sqs, resources.events_queue, resources.dead_letter_queue),
             Suspects(dynamodb, resources.jobs_table, clock=clock),
             rules,

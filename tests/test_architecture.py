@@ -10,20 +10,13 @@ MODULES = [ROOT / "app.py", *sorted((ROOT / "chalicelib").rglob("*.py"))]
 
 LAYERS = [
     {"errors", "job", "failure", "waiting", "redaction", "markdown", "human_time", "message"},
-    {
-        "durations",
-        "links",
-        "job_detail",
-        "preemption",
-        "event",
-        "notice_rules",
-        "notice",
-        "notice_text",
-    },
-    {"dynamodb", "job_table", "notice_ledger", "job_log", "message_queue", "suspects", "webex"},
+    {"durations", "links", "blockage", "stuck", "silence", "queue_state", "episodes"}
+    | {"job_detail", "preemption", "event", "notice_rules", "notice", "notice_text"},
+    {"dynamodb", "job_table", "notice_ledger", "queue_ledger", "job_log", "message_queue"}
+    | {"suspects", "webex"},
     {"settings", "clients", "batch_api", "wait_places"},
     {"archive", "repair_ledger"},
-    {"recorder", "repair", "notifier", "api", "telemetry"},
+    {"recorder", "repair", "queue_watch", "notifier", "api", "telemetry"},
     {"sweep"},
     {"assembly"},
     {"app"},

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.blockage import Sighting
 from chalicelib.errors import MalformedEvent
 from chalicelib.event import EventReader, OtherEvent
 from chalicelib.job import ArrayFacts, Observation
@@ -199,9 +200,35 @@ def test_unknown_fields_and_statuses_are_taken() -> None:
 
 
 def test_another_kind_of_event_is_recognised() -> None:
-    event = an_event() | {"detail-type": "Batch Job Queue Blocked", "detail": {}}
+    event = an_event() | {"detail-type": "Batch Compute Environment", "detail": {}}
 
-    assert reader.read(json.dumps(event)) == OtherEvent("Batch Job Queue Blocked")
+    assert reader.read(json.dumps(event)) == OtherEvent("Batch Compute Environment")
+
+
+@pytest.mark.parametrize("kind", ["Batch Job Queue Blocked", "Batch Service Job Queue Blocked"])
+def test_a_blocked_queue_is_seen_with_the_job_at_its_head(kind: str) -> None:
+    event = an_event(jobId="j-1", statusReason="CAPACITY - PASSWORD=hunter2", attempts="not ours")
+
+    seen = reader.read(json.dumps(event | {"detail-type": kind}))
+
+    assert seen == Sighting(
+        at=NOON,
+        queue="high-priority",
+        job_id="j-1",
+        job_name="align",
+        reason="CAPACITY - PASSWORD=REDACTED",
+    )
+
+
+@pytest.mark.parametrize("field", ["jobId", "jobName", "jobQueue"])
+@pytest.mark.parametrize("value", [None, "", " "])
+def test_a_blocked_queue_that_is_not_named_or_has_no_head_is_malformed(
+    field: str, value: str | None
+) -> None:
+    event = an_event(**{field: value}) | {"detail-type": "Batch Job Queue Blocked"}
+
+    with pytest.raises(MalformedEvent, match=field):
+        reader.read(json.dumps(event))
 
 
 def test_secrets_and_environment_values_do_not_get_in() -> None:

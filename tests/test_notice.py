@@ -15,6 +15,7 @@ from chalicelib.notice import (
     is_old_news,
     is_outdated,
     notices_for,
+    notices_of_queue,
 )
 from chalicelib.notice_rules import EVENTS, Rules
 from chalicelib.redaction import Redaction
@@ -159,6 +160,18 @@ def test_a_retry_is_not_as_old_as_the_attempt_before_it() -> None:
     assert notices_for(retried, EVERYTHING)[0].at == NOON + 5_000
 
 
+def test_a_queues_notice_names_no_job() -> None:
+    (notice,) = notices_of_queue("SILENT", "gpu", ["room"], began=NOON, at=NOON)
+
+    assert json.loads(msgspec.json.encode(notice)) == {
+        "room": "room",
+        "kind": "SILENT",
+        "generation": NOON,
+        "at": NOON,
+        "queue": "gpu",
+    }
+
+
 # ------------------------------------------------------------------ which are one
 
 
@@ -189,6 +202,16 @@ def test_when_and_where_do_not_make_another_notice(change: dict[str, Any]) -> No
 )
 def test_another_room_job_kind_or_generation_is_another_notice(change: dict[str, Any]) -> None:
     assert a_notice(**change).key != a_notice().key
+
+
+def test_each_episode_of_each_queue_is_another_notice() -> None:
+    keys = {
+        notices_of_queue("SILENT", queue, ["room"], began=began, at=NOON + 1)[0].key
+        for queue in ("gpu", "cpu")
+        for began in (NOON, NOON + 1)
+    }
+
+    assert len(keys) == 4
 
 
 def test_equal_notices_of_a_batch_are_one_the_first() -> None:
@@ -249,7 +272,6 @@ def test_an_end_and_a_recovery_are_always_told(kind: str) -> None:
     assert not is_outdated(a_notice(kind=kind, generation=0), a_job(status="RUNNING"))
 
 
-@pytest.mark.parametrize("kind", ["STUCK", "QUEUE_BLOCKED"])
 @pytest.mark.parametrize(
     ("now", "outdated"),
     [
@@ -259,10 +281,8 @@ def test_an_end_and_a_recovery_are_always_told(kind: str) -> None:
         ({"status": "RUNNABLE", "at": NOON - 1_000, "attempts": [an_attempt()]}, True),
     ],
 )
-def test_what_is_stuck_is_told_until_it_moves(
-    kind: str, now: dict[str, Any], outdated: bool
-) -> None:
-    notice = a_notice(kind=kind, generation=0, at=NOON)
+def test_what_is_stuck_is_told_until_it_moves(now: dict[str, Any], outdated: bool) -> None:
+    notice = a_notice(kind="STUCK", generation=0, at=NOON)
 
     assert is_outdated(notice, a_job(**now)) == outdated
 

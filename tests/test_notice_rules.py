@@ -98,7 +98,16 @@ def test_a_rule_says_which_of_its_fields_do_not_fit() -> None:
 
 @pytest.mark.parametrize("event", EVENTS)
 def test_the_default_rules_tell_what_needs_a_person(event: str) -> None:
-    assert bool(rooms(DEFAULT, event)) == (event in {"FAILED", "STUCK", "QUEUE_BLOCKED"})
+    told = {"FAILED", "STUCK", "QUEUE_BLOCKED", "SILENT", "RECOVERED"}
+    assert bool(rooms(DEFAULT, event)) == (event in told)
+
+
+@pytest.mark.parametrize("limit", ["jobs = ['align']", "tags = {project = 'other'}"])
+def test_of_a_queue_itself_a_rule_looks_only_at_its_name(limit: str) -> None:
+    rules = Rules.parse(f"[[rule]]\non = ['SILENT']\nqueues = ['gpu']\n{limit}", "room")
+
+    assert rules.rooms("SILENT", "gpu", None, {}) == ("room",)
+    assert rules.rooms("SILENT", "cpu", None, {}) == ()
 
 
 def test_the_default_rules_are_silent_without_a_room() -> None:

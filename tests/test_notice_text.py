@@ -10,11 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from chalicelib.blockage import Blocked
 from chalicelib.failure import Cause
-from chalicelib.job import Attempt, Description, Details, Job, Transition
+from chalicelib.job import ArrayFacts, Attempt, Description, Details, Job, Transition
 from chalicelib.markdown import LIMIT
-from chalicelib.notice import CHILD_FAILED, Notice
+from chalicelib.notice import CHILD_FAILED, Notice, notices_of_queue
 from chalicelib.notice_text import _CAUSES, ArrayOutcome, NoticeText, Told, ranges, why
+from chalicelib.queue_state import QueueState
+from chalicelib.silence import Silence
+from chalicelib.stuck import Crowd, Longest
 from tests.hostile import HOSTILE, texts
 from tests.rendering import UNSEEN, Rendered, lures, rendered
 
@@ -95,6 +99,28 @@ def a_waiting_job(**fields: Any) -> Job:
 def told(job: Job, kind: str = "FAILED", at: int = ENDED) -> Told:
     notice = Notice(room="r", job_id=job.job_id, kind=kind, generation=0, at=at, queue=job.queue)
     return Told(notice, job)
+
+
+def told_of_queue(kind: str, queue: str, **state: Any) -> Told:
+    (notice,) = notices_of_queue(kind, queue, ["r"], began=ENDED - HOUR, at=ENDED)
+    return Told(notice, None, None, QueueState(watched_since=0, **state))
+
+
+def blocked(reason: str, name: str = "align-reads") -> Blocked:
+    return Blocked(since=ENDED - HOUR, last_seen=ENDED, job_id="4c75", job_name=name, reason=reason)
+
+
+def a_crowd(name: str = "align-reads", reason: str = NO_CAPACITY) -> Crowd:
+    return Crowd(
+        since=ENDED,
+        statuses={"STARTING": 40, "RUNNABLE": 1_200},
+        longest=Longest(
+            job_id="4c75", job_name=name, status="RUNNABLE", since=ENDED - 200 * MINUTE
+        ),
+        asked=100,
+        causes={"AWS has no capacity for it": 80, "": 20},
+        reason=reason,
+    )
 
 
 def lines(message: str) -> list[str]:
@@ -437,7 +463,7 @@ def test_a_recovered_job_that_has_failed_meanwhile_says_so() -> None:
 def test_a_blocked_queue_comes_first_and_then_the_job_that_blocks_it() -> None:
     reason = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - x"
 
-    message = text.queue_blocked(a_waiting_job(), reason, DESCRIPTION)
+    message = text.queue_blocked("high-priority", blocked(reason), a_waiting_job(), DESCRIPTION)
 
     assert lines(message) == [
         "⛔ high-priority is blocked by align-reads: "
@@ -446,9 +472,87 @@ def test_a_blocked_queue_comes_first_and_then_the_job_that_blocks_it() -> None:
         "Raise maxvCpus, or let the job ask for less: it can't start as it is.",
         f'AWS Batch says: "{reason}"',
         "Asks for 8 vCPUs, 16 GiB of memory, 1 GPU",
-        "RUNNABLE since Tue 24 Nov 2026, 01:35 CET",
+        "Blocked since Tue 24 Nov 2026, 03:55 CET",
         "Dashboard · AWS Batch",
     ]
+
+
+def test_a_queue_can_be_blocked_by_a_job_of_which_nothing_was_heard() -> None:
+    message = text.queue_blocked("gpu", blocked("UNDETERMINED"), None, Description())
+
+    assert lines(message)[0] == "⛔ gpu is blocked by align-reads: AWS Batch can't tell why"
+    assert lines(message)[-1] == "Blocked since Tue 24 Nov 2026, 03:55 CET"
+
+
+def test_a_stuck_child_speaks_for_its_array() -> None:
+    child = a_waiting_job(job_id="4c75:3", status_reason=NO_CAPACITY)
+
+    assert lines(text.stuck(child, Description(), ENDED))[0] == (
+        "⏳ A child of align-reads has been RUNNABLE in high-priority for 3 h 20 min: "
+        "AWS has no capacity for it"
+    )
+
+
+def test_an_array_whose_children_move_says_so() -> None:
+    array = a_job("PENDING", array=ArrayFacts(size=9))
+
+    assert lines(text.recovered(array, DESCRIPTION)) == [
+        "👍 align-reads moved on in high-priority: none of its children is stuck any more",
+        "PENDING since Tue 24 Nov 2026, 04:55 CET",
+        "Dashboard · AWS Batch",
+    ]
+
+
+def test_a_crowd_says_how_many_are_stuck_where_why_and_for_how_long() -> None:
+    assert lines(text.crowd("high-priority", a_crowd())) == [
+        "⏳ 1,240 jobs are stuck in high-priority: most often AWS has no capacity for it",
+        "AWS has no free instance of the types that the compute environments may use. It may have "
+        "one later. More instance types, sizes and Availability Zones help, and On-Demand "
+        "instances beside Spot.",
+        f'AWS Batch says: "{NO_CAPACITY}"',
+        "1,200 RUNNABLE, 40 STARTING",
+        "align-reads has waited longest, for 3 h 20 min",
+        "Why, of the 100 that wait longest: 80 × AWS has no capacity for it, 20 × nothing is known",
+        "Counted Tue 24 Nov 2026, 04:55 CET. One more message will tell when none is stuck any "
+        "more.",
+    ]
+
+
+def test_silence_says_what_to_check_in_which_order() -> None:
+    silence = Silence(since=ENDED, heard_at=ENDED - 3 * HOUR, changes=12)
+
+    said = lines(text.silent("high-priority", silence))
+
+    assert said[0] == "🔇 No events of high-priority arrive, though its jobs get on"
+    assert said[1] == (
+        "AWS Batch tells of at least 12 changes that no event told. The last event arrived "
+        "Tue 24 Nov 2026, 01:55 CET. The sweep finds what happens, but late. "
+        "Check, the likeliest first:"
+    )
+    assert [check.split(":")[0].split(",")[0] for check in said[2:]] == [
+        "The rule",
+        "The undeliverable queue",
+        "The events queue",
+        "The region and the account",
+    ]
+
+
+def test_a_queue_that_was_never_heard_of_is_said_so() -> None:
+    assert "None ever did." in text.silent("gpu", Silence(since=ENDED, heard_at=0, changes=2))
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("CROWD_ENDED", "👍 No job is stuck in gpu any more: it took 3 h 20 min"),
+        ("BLOCK_ENDED", "👍 gpu moves again: it was blocked for 3 h 20 min"),
+        ("SILENCE_ENDED", "👍 Events of gpu arrive again: it took 3 h 20 min"),
+    ],
+)
+def test_the_end_of_a_queues_episode_says_how_long_it_lasted(kind: str, said: str) -> None:
+    (notice,) = notices_of_queue(kind, "gpu", ["r"], began=ENDED - 200 * MINUTE, at=ENDED)
+
+    assert lines(text.queue_recovered(notice)) == [said]
 
 
 # ------------------------------------------------------------------ digests
@@ -480,7 +584,9 @@ def test_a_digest_of_many_kinds_begins_with_what_matters_most_and_lists_the_most
             for n in range(3)
         ),
         told(a_waiting_job(name="fold", queue="gpu", status_reason=NO_CAPACITY), "STUCK"),
-        told(a_waiting_job(name="head", queue="gpu", status_reason=NO_CAPACITY), "QUEUE_BLOCKED"),
+        told_of_queue("QUEUE_BLOCKED", "gpu", blocked=blocked(NO_CAPACITY, "head")),
+        told_of_queue("CROWD", "cpu", crowd=a_crowd()),
+        told_of_queue("SILENCE_ENDED", "spot"),
         told(a_job("RUNNING", name="sim"), "RUNNING"),
         told(a_job("RUNNING", name="moved"), "RECOVERED"),
         told(an_ended_job(name="array", exit_code=137), CHILD_FAILED),
@@ -488,14 +594,16 @@ def test_a_digest_of_many_kinds_begins_with_what_matters_most_and_lists_the_most
     ]
 
     assert lines(text.digest(many)) == [
-        "❌ 1 job failed, 1 has a failed child, 1 blocks its queue, 1 is stuck, 1 moved on, "
-        "3 succeeded, 1 is running in 3 queues",
+        "❌ 1 job failed, 1 has a failed child, 1 queue is blocked, 1 queue has many stuck jobs, "
+        "1 is stuck, 1 moved on, 1 queue is heard of again, 3 succeeded, 1 is running in 4 queues",
         "3 succeeded in spot: ok-0, ok-1, ok-2",
         "1 failed in high-priority: exit code 1: bad",
         "1 has a failed child in high-priority: out of memory: array",
         "gpu is blocked: AWS has no capacity for it: head",
+        "cpu has many stuck jobs: AWS has no capacity for it",
         "1 is stuck in gpu: AWS has no capacity for it: fold",
         "1 moved on in high-priority: moved",
+        "spot is heard of again",
         "1 is running in high-priority: sim",
         "Tue 24 Nov 2026, 04:55 CET",
     ]
@@ -566,8 +674,17 @@ def messages_with(foreign: str) -> list[str]:
         ),
         text.stuck(waiting, DESCRIPTION, ENDED),
         text.recovered(a_job("RUNNING", history=history, **said), DESCRIPTION),
-        text.queue_blocked(waiting, f"CAPACITY {foreign}", DESCRIPTION),
-        text.digest([told(failed), told(waiting, "STUCK"), told(waiting, "QUEUE_BLOCKED")]),
+        text.queue_blocked(foreign, blocked(f"CAPACITY {foreign}", foreign), waiting, DESCRIPTION),
+        text.crowd(foreign, a_crowd(foreign, f"CAPACITY {foreign}")),
+        text.silent(foreign, Silence(since=ENDED, heard_at=0, changes=2)),
+        text.queue_recovered(told_of_queue("BLOCK_ENDED", foreign).notice),
+        text.digest(
+            [
+                told(failed),
+                told(waiting, "STUCK"),
+                told_of_queue("QUEUE_BLOCKED", waiting.queue, blocked=blocked("CAPACITY", foreign)),
+            ]
+        ),
     ]
 
 

@@ -1,6 +1,8 @@
 """A batch in, records out: through the real table and queues of the local AWS."""
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -60,8 +62,8 @@ def test_a_batch_makes_few_requests(stand: Stand) -> None:
 
     assert stand.requests["BatchGetItem"] == 3
     assert stand.requests["BatchExecuteStatement"] == 10, "one for 25 records"
-    assert stand.requests["BatchWriteItem"] == 11, "250 descriptions and one queue"
-    assert sum(stand.requests.values()) == 24
+    assert stand.requests["BatchWriteItem"] == 12, "250 descriptions, a queue, HEARD"
+    assert sum(stand.requests.values()) == 25
 
 
 def test_a_known_jobs_event_writes_its_record_only(stand: Stand) -> None:
@@ -155,11 +157,55 @@ def test_a_body_too_large_for_the_dead_letter_queue_is_cut_and_its_digest_kept(
 
 
 def test_events_about_other_things_are_counted_and_let_go(stand: Stand) -> None:
-    blocked = json.dumps(an_event() | {"detail-type": "Batch Job Queue Blocked", "detail": {}})
+    other = json.dumps(an_event() | {"detail-type": "Batch Compute Environment", "detail": {}})
 
-    tally = stand.record([blocked, a_body()])
+    tally = stand.record([other, a_body()])
 
     assert (tally.other, tally.recorded, tally.quarantined) == (1, 1, 0)
+
+
+def a_sighting(at: int, **fields: Any) -> str:
+    return json.dumps(an_event(at=at, **fields) | {"detail-type": "Batch Job Queue Blocked"})
+
+
+def test_sightings_of_a_blocked_queue_are_the_same_in_any_order_and_number(stand: Stand) -> None:
+    same_job = a_job_id()
+    bodies = [
+        a_sighting(NOON, jobId=same_job, statusReason="CAPACITY --password hunter2"),
+        a_sighting(NOON, jobId=same_job, statusReason="UNDETERMINED"),
+        a_sighting(NOON + 1_000),
+    ]
+
+    tally = stand.record(bodies)
+    once = stand.queues.sightings("high-priority", 0)
+    stand.record([*reversed(bodies), *bodies])
+
+    assert (tally.blocked, tally.recorded) == (3, 0)
+    assert stand.queues.sightings("high-priority", 0) == once
+    assert [seen.at for seen in once] == [NOON + 1_000, NOON, NOON]
+    assert "hunter2" not in json.dumps(stand.items())
+    assert all("expiresAt" in item for item in stand.items() if "sighting" in item)
+
+
+def test_a_sighting_that_cannot_be_stored_comes_again(aws: LocalAws, resources: Resources) -> None:
+    nowhere = Stand(aws, replace(resources, jobs_table="gone"))
+
+    with pytest.raises(MessagesLeft):
+        nowhere.record([a_sighting(NOON)])
+
+
+def test_that_a_queue_is_heard_of_is_noted_once_a_minute(
+    aws: LocalAws, resources: Resources
+) -> None:
+    clock = {"now": NOON / 1000}
+    stand = Stand(aws, resources, clock=lambda: clock["now"])
+    heard = []
+    for seconds in (0, 59, 1, 3_600):
+        clock["now"] += seconds
+        stand.record([a_body()])
+        heard.append(stand.queues.known(["high-priority"])["high-priority"].heard_at - NOON)
+
+    assert heard == [0, 0, 60_000, 3_660_000]
 
 
 def test_a_record_that_cannot_be_read_quarantines_its_messages_only(stand: Stand) -> None:

@@ -75,7 +75,7 @@ def test_the_rules_that_come_with_batchwatch_are_good(rules: Command) -> None:
     answer = rules.check(WEBEX_ROOM="lab")
 
     assert answer.lines == [
-        "rule 1: FAILED, QUEUE_BLOCKED, STUCK of all jobs, to lab",
+        "rule 1: FAILED, QUEUE_BLOCKED, RECOVERED, SILENT, STUCK of all jobs, to lab",
         "the rules are good",
     ]
 

@@ -47,8 +47,12 @@ def test_ages_that_are_not_named_keep_their_defaults() -> None:
     ages = Settings.from_environment(_REQUIRED | {"REPAIR_AFTER": "RUNNING=6h"}).repair_after
 
     assert (ages["RUNNING"].seconds, ages["STARTING"].seconds) == (6 * 3600, 15 * 60)
-    with pytest.raises(SettingsError, match="REPAIR_AFTER can't be read: 'FAILED' is no status"):
+    with pytest.raises(
+        SettingsError, match="REPAIR_AFTER can't be read: 'FAILED' is none of SUBMITTED"
+    ):
         Settings.from_environment(_REQUIRED | {"REPAIR_AFTER": "FAILED=1h"})
+    with pytest.raises(SettingsError, match="STUCK_AFTER can't be read: 'RUNNING' is none of"):
+        Settings.from_environment(_REQUIRED | {"STUCK_AFTER": "RUNNING=6h"})
 
 
 @pytest.mark.parametrize("variable", _REQUIRED)

@@ -25,10 +25,14 @@ class Step:
 
 
 def test_each_step_may_take_half_of_what_is_left_and_the_last_all_of_it() -> None:
-    told = Sweep({"a": Step(), "b": Step(), "c": Step()}).run(lambda: 80, since=17)
+    reports: list[str] = []
+    sweep = Sweep({"a": Step(), "b": Step(), "c": Step()}, lambda: reports.append("swept"))
+
+    told = sweep.run(lambda: 80, since=17)
 
     assert {name: done["seconds"] for name, done in told.items()} == {"a": 40, "b": 40, "c": 80}
     assert {done["since"] for done in told.values()} == {17}
+    assert reports == ["swept"]
 
 
 def test_a_step_that_fails_keeps_no_other_from_its_turn_and_fails_the_sweep() -> None:
@@ -40,7 +44,10 @@ def test_a_step_that_fails_keeps_no_other_from_its_turn_and_fails_the_sweep() ->
             return super().run(time_left, since)
 
     with pytest.raises(ExceptionGroup) as raised:
-        Sweep({"a": Step(KeyError("a")), "b": Step(OSError("b")), "c": Last()}).run(lambda: 80)
+        Sweep(
+            {"a": Step(KeyError("a")), "b": Step(OSError("b")), "c": Last()},
+            lambda: turns.append("swept"),
+        ).run(lambda: 80)
 
     assert turns == ["last"]
     assert [str(error) for error in raised.value.exceptions] == ["'a'", "b"]

@@ -1,15 +1,18 @@
 """A recorder and sweeps around one local AWS, one stand-in Batch and one clock: what the sweep's
 tests act on."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
+from chalicelib import queue_watch
 from chalicelib.archive import Archive
 from chalicelib.message_queue import MessageQueue
 from chalicelib.notice_rules import Rules
+from chalicelib.queue_watch import QueueWatch, WatchLimits, WatchTally
 from chalicelib.redaction import Redaction
 from chalicelib.repair import Parts, Repair, RepairRules, RepairTally
 from chalicelib.repair_ledger import RepairLedger
@@ -22,6 +25,17 @@ HOUR = 3_600_000
 AGES = dict.fromkeys(
     ("SUBMITTED", "PENDING", "RUNNABLE", "SCHEDULED", "STARTING", "RUNNING", "OTHER"), HOUR
 )
+
+
+MINUTE = 60_000
+STUCK_AGES = {
+    "SUBMITTED": 15 * MINUTE,
+    "PENDING": 24 * HOUR,
+    "RUNNABLE": HOUR,
+    "SCHEDULED": 30 * MINUTE,
+    "STARTING": 30 * MINUTE,
+}
+BLOCKED_AFTER = 10 * MINUTE
 
 
 class Killed(BaseException):
@@ -38,7 +52,8 @@ class Watch:
         self.now = NOON
         self.tallies: list[RepairTally] = []
         self.slept: list[float] = []
-        self.stand = Stand(aws, resources, rules=rules)
+        self.requests: Counter[str] = Counter()
+        self.stand = Stand(aws, resources, rules=rules, clock=lambda: self.now / 1000)
         self._aws = aws
         self._resources = resources
         self._rules = rules
@@ -51,18 +66,10 @@ class Watch:
         queues: Sequence[str] = (),
         on_request: Callable[[], None] | None = None,
     ) -> RepairTally:
-        """One run of a sweep of its own. `on_request` is called before each of its requests, and
+        """One run of repair, of its own. `on_request` is called before each of its requests, and
         after each answer."""
-        stand = Stand(self._aws, self._resources)
-        batch = self._client()
-        if on_request:
-            for client in (stand.dynamodb, stand.sqs, batch):
-                client.meta.events.register("before-send", lambda **_: on_request())
-                client.meta.events.register("after-call", lambda **_: on_request())
+        stand, batch, notices = self._function(on_request)
         resources = self._resources
-        notices = MessageQueue(
-            stand.sqs, resources.notices_queue, resources.notices_dead_letter_queue
-        )
         parts = Parts(
             batch=batch,
             table=stand.table,
@@ -74,6 +81,43 @@ class Watch:
             sleep=self.slept.append,
         )
         return Repair(parts, self.tallies.append).run(lambda: 100, since)
+
+    def look(
+        self,
+        *,
+        calls: int = 10,
+        queues: Sequence[str] = (),
+        on_request: Callable[[], None] | None = None,
+    ) -> WatchTally:
+        """One run of the watch over queues, of its own."""
+        stand, batch, notices = self._function(on_request)
+        self.requests = stand.requests
+        parts = queue_watch.Parts(
+            batch=batch,
+            table=stand.table,
+            queues=stand.queues,
+            archive=Archive(stand.table, self._rules, notices, sleep=lambda seconds: None),
+            notices=notices,
+            rules=self._rules,
+            redaction=Redaction(),
+            limits=WatchLimits(STUCK_AGES, BLOCKED_AFTER, queues, calls),
+            clock=lambda: self.now / 1000,
+            sleep=self.slept.append,
+        )
+        return QueueWatch(parts, lambda tally: None).run(lambda: 100)
+
+    def _function(self, on_request: Callable[[], None] | None) -> tuple[Stand, Any, MessageQueue]:
+        """The clients of one function, Batch's among them, and its notices queue."""
+        stand, batch = Stand(self._aws, self._resources), self._client()
+        if on_request:
+            for client in (stand.dynamodb, stand.sqs, batch):
+                client.meta.events.register("before-send", lambda **_: on_request())
+                client.meta.events.register("after-call", lambda **_: on_request())
+        resources = self._resources
+        notices = MessageQueue(
+            stand.sqs, resources.notices_queue, resources.notices_dead_letter_queue
+        )
+        return stand, batch, notices
 
     def notices(self) -> list[str]:
         """Takes all that lies on the notices queue."""

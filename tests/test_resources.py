@@ -312,7 +312,17 @@ def test_there_is_an_alarm_for_each_way_to_lose_sight_of_an_event_or_a_notice() 
         ("ApproximateAgeOfOldestMessage", '{"Fn::GetAtt": ["NoticesQueue", "QueueName"]}'),
         ("WebexUnauthorized", '{"Ref": "JobsTable"}'),
         ("JobsUnknownToBatch", '{"Ref": "JobsTable"}'),
+        ("QueuesSilent", '{"Ref": "JobsTable"}'),
+        ("Swept", '{"Ref": "JobsTable"}'),
     }
+
+
+def test_that_no_sweep_is_heard_of_is_an_alarm() -> None:
+    alarm = properties("NoSweepAlarm")
+
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
+    assert alarm["TreatMissingData"] == "breaching"
+    assert alarm["Period"] >= 60 * 60, "the longest that SWEEP_MINUTES may be"
 
 
 # The secret

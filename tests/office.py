@@ -40,7 +40,8 @@ class Office:
         self.webex = webex
         self.now = NOON / 1000
         self.tallies: list[NoticeTally] = []
-        self.stand = Stand(aws, resources, rules=Rules.parse(rules, ROOM))
+        self.rules = Rules.parse(rules, ROOM)
+        self.stand = Stand(aws, resources, rules=self.rules)
         self._aws = aws
         self._resources = resources
         self._url = aws.queue_url(resources.notices_queue)
@@ -126,6 +127,10 @@ class Office:
         hands = [messages[start::notifiers] for start in range(notifiers)]
         with ThreadPoolExecutor(notifiers) as threads:
             list(threads.map(lambda hand: self.invoke(self.notifier(), hand), hands))
+
+    def post(self, body: str) -> None:
+        """Puts a message on the notices queue that nothing of ours would."""
+        self._aws.sqs.send_message(QueueUrl=self._url, MessageBody=body)
 
     def texts(self, room: str = ROOM) -> list[str]:
         return [message.markdown or "" for message in self.webex.messages(room)]

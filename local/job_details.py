@@ -1,4 +1,4 @@
-"""What the detail of a Batch Job State Change looks like, kind by kind.
+"""What the detail of a Batch Job State Change looks like, kind by kind; and a service job's.
 
 A job's detail has two parts: what SubmitJob fixed, which every event repeats (`describe`), and
 what its attempts left behind, which each kind of job shows in another place (`show`). The shapes
@@ -29,6 +29,7 @@ class Kind(StrEnum):
     ECS = "ECS"  # several containers
     EKS = "EKS"
     MULTI_NODE = "MULTI_NODE"  # the parent; its nodes look like EC2
+    SERVICE = "SERVICE"  # run by SageMaker
 
 
 class Dice(Random):
@@ -68,6 +69,7 @@ class Attempt:
     status_reason: str | None = None
     exit_code: int | None = None
     reason: str | None = None
+    preempted: bool = False
 
     @property
     def times(self) -> Detail:
@@ -156,6 +158,31 @@ def describe(
     return _as_of_2017(description) if kind is Kind.LEGACY else description
 
 
+def describe_service(dice: Dice, queue: str, created: int) -> Detail:
+    """What SubmitServiceJob fixed, without the tags and the payload, which no event carries."""
+    job_id = dice.uuid()
+    return {
+        "jobArn": f"{base_arn(queue)}:service-job/{job_id}",
+        "jobName": f"train-{dice.choice(('segmenter', 'folder', 'denoiser'))}-{dice.hex(4)}",
+        "jobId": job_id,
+        "jobQueue": queue,
+        "createdAt": created,
+        "serviceJobType": "SAGEMAKER_TRAINING",
+        "schedulingPriority": dice.randint(0, 99),
+        "shareIdentifier": dice.choice(("vision", "language")),
+        "retryStrategy": {"attempts": dice.choice((1, 1, 3)), "evaluateOnExit": []},
+        "preemptionConfiguration": {"preemptionRetriesBeforeTermination": dice.randint(1, 3)},
+        "timeoutConfig": {"attemptDurationSeconds": dice.choice((1, 2, 6)) * HOUR // SECOND},
+    }
+
+
+def preemption_summary(attempts: Sequence[Attempt]) -> Detail:
+    """Of the finished attempts those that were preempted; nothing if there are none."""
+    recent = [_training(attempt) for attempt in attempts if attempt.preempted]
+    summary = {"preemptedAttemptCount": len(recent), "recentPreemptedAttempts": recent}
+    return {"preemptionSummary": summary} if recent else {}
+
+
 def child(parent: Detail, index: int, created: int) -> Detail:
     """An array child's description; its tags go on naming the parent's ARN, as Batch's do."""
     return {
@@ -188,6 +215,11 @@ def start_attempt(dice: Dice, kind: Kind, description: Detail) -> Attempt:
     if kind is Kind.EKS:
         host = f"ip-10-0-{dice.randint(0, 255)}-{dice.randint(4, 254)}.ec2.internal"
         return Attempt({"podName": f"aws-batch.{dice.uuid()}", "nodeName": host}, log_stream="")
+    if kind is Kind.SERVICE:
+        sagemaker = base_arn(description["jobQueue"]).replace(":batch:", ":sagemaker:", 1)
+        arn = f"{sagemaker}:training-job/AWSBatch{description['jobName']}{dice.hex(32)}"
+        resource = {"name": "TrainingJobArn", "value": arn}
+        return Attempt({"serviceResourceId": resource}, log_stream="")
     ecs = base_arn(description["jobQueue"]).replace(":batch:", ":ecs:", 1)
     task = dice.hex(32)
     place: Detail = {"taskArn": f"{ecs}:task/AWSBatch-fleet/{task}"}
@@ -420,6 +452,19 @@ def _in_nodes(description: Detail, latest: Attempt | None, listed: Sequence[Atte
     }
 
 
+def _in_service(description: Detail, latest: Attempt | None, listed: Sequence[Attempt]) -> Detail:
+    """Preempted attempts are told apart from the others."""
+    return {
+        "attempts": [_training(attempt) for attempt in listed if not attempt.preempted],
+        **preemption_summary(listed),
+        **({"latestAttempt": latest.place} if latest else {}),
+    }
+
+
+def _training(attempt: Attempt) -> Detail:
+    return {**attempt.place, **attempt.times}
+
+
 _SHOWN: dict[Kind, Callable[[Detail, Attempt | None, Sequence[Attempt]], Detail]] = {
     Kind.EC2: _in_container,
     Kind.FARGATE: _in_container,
@@ -427,4 +472,5 @@ _SHOWN: dict[Kind, Callable[[Detail, Attempt | None, Sequence[Attempt]], Detail]
     Kind.ECS: _in_task,
     Kind.EKS: _in_pod,
     Kind.MULTI_NODE: _in_nodes,
+    Kind.SERVICE: _in_service,
 }

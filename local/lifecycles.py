@@ -7,9 +7,10 @@ It shares no code with chalicelib either, on purpose: a mistake of the product m
 truth as well.
 
     workload(seed, jobs, start) -> Workload
-        events   one for each change of state, as Batch would send them, in order of time
-        truth    what a perfect record of each job says in the end
-        secrets  every secret that was planted in the events, to be found nowhere afterwards
+        events       one for each change of state, as Batch would send them, in order of time
+        preemptions  the steps of service jobs' preemptions, which Batch tells besides
+        truth        what a perfect record of each job says in the end
+        secrets      every secret that was planted in the events, to be found nowhere afterwards
 
 Times are epoch milliseconds throughout. Events share the parts that don't change (tags, commands,
 environments): copy a detail deeply before changing it.
@@ -34,8 +35,10 @@ from local.job_details import (
     base_arn,
     child,
     describe,
+    describe_service,
     known,
     node,
+    preemption_summary,
     show,
     start_attempt,
 )
@@ -43,22 +46,33 @@ from local.job_details import (
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
 DETAIL_TYPE = "Batch Job State Change"
+SERVICE_DETAIL_TYPE = "Batch Service Job State Change"
+PREEMPTION_DETAIL_TYPE = "Batch Service Job Preemption"
 QUEUES = tuple(
     f"arn:aws:batch:{REGION}:{ACCOUNT}:job-queue/{name}"
-    for name in ("high-priority", "low-priority", "spot", "gpu")
+    for name in ("high-priority", "low-priority", "spot", "gpu", "training")
 )
 
-STATUSES = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
+STATUSES = (
+    *("SUBMITTED", "PENDING", "RUNNABLE", "SCHEDULED", "STARTING", "RUNNING"),
+    *("SUCCEEDED", "FAILED"),
+)
 TERMINAL = frozenset({"SUCCEEDED", "FAILED"})
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedEvent:
-    """A change of state: the detail of a Batch Job State Change, and when Batch sends it."""
+    """A change of state, or a step of a preemption: the detail of the event, and when Batch sends
+    it."""
 
     at: int
     job_id: str
     detail: Detail
+    detail_type: str = DETAIL_TYPE
+
+    @property
+    def is_state_change(self) -> bool:
+        return self.detail_type in (DETAIL_TYPE, SERVICE_DETAIL_TYPE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +105,21 @@ class Workload:
     """Some lives from beginning to end; see the module's docstring."""
 
     events: list[SimulatedEvent]
+    preemptions: list[SimulatedEvent]
     truth: dict[str, Truth]
     secrets: set[str]
+
+    @property
+    def told(self) -> list[SimulatedEvent]:
+        """All that Batch sends, in order of time."""
+        return sorted([*self.events, *self.preemptions], key=lambda event: event.at)
 
 
 def workload(seed: int, jobs: int, start: int, queues: Sequence[str] = QUEUES) -> Workload:
     """The lives of exactly `jobs` job records, array children and nodes included.
 
     The first is submitted at `start`. A queue (an ARN) with "spot" in its name loses hosts now
-    and then; in one with "gpu", jobs ask for GPUs.
+    and then; in one with "gpu", jobs ask for GPUs; one with "training" holds service jobs only.
     """
     batch = _Batch(Dice(seed), queues)
     created = start
@@ -107,8 +127,10 @@ def workload(seed: int, jobs: int, start: int, queues: Sequence[str] = QUEUES) -
         batch.submit(created, room)
         created += int(batch.dice.expovariate(1 / (10 * SECOND)))
     events = [event for life in batch.lives for event in life.events]
+    preemptions = [event for life in batch.lives for event in life.preemptions]
     return Workload(
         events=sorted(events, key=lambda event: event.at),
+        preemptions=sorted(preemptions, key=lambda event: event.at),
         truth={life.job_id: life.truth() for life in batch.lives},
         secrets=batch.dice.secrets,
     )
@@ -128,8 +150,8 @@ def envelope(
     """
     return {
         "version": "0",
-        "id": id or str(uuid5(NAMESPACE_URL, f"{event.job_id} {event.at}")),
-        "detail-type": DETAIL_TYPE,
+        "id": id or str(uuid5(NAMESPACE_URL, f"{event.detail_type} {event.job_id} {event.at}")),
+        "detail-type": event.detail_type,
         "source": source,
         "account": account,
         "time": datetime.fromtimestamp(event.at // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -141,20 +163,21 @@ def envelope(
 
 def job_arn(detail: Detail) -> str:
     """The job's ARN; events of 2017 did not carry it, so there it is put together."""
-    return str(detail.get("jobArn") or f"{base_arn(detail['jobQueue'])}:job/{detail['jobId']}")
+    told = detail.get("jobArn") or detail.get("preemptedJobArn")
+    return str(told or f"{base_arn(detail['jobQueue'])}:job/{detail['jobId']}")
 
 
 def retimed(event: SimulatedEvent, clock: Callable[[int], int]) -> SimulatedEvent:
     """The same event by another clock, as are all the times that it tells of."""
 
-    def moved(fields: Detail) -> Detail:
-        return {name: clock(v) if name in _TIMES else v for name, v in fields.items()}
+    def moved(value: Any, name: str = "") -> Any:
+        if isinstance(value, dict):
+            return {name: moved(inner, name) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [moved(inner) for inner in value]
+        return clock(value) if name in _TIMES else value
 
-    detail = moved(event.detail)
-    for attempts in ("attempts", "eksAttempts"):
-        if attempts in detail:
-            detail[attempts] = [moved(attempt) for attempt in detail[attempts]]
-    return SimulatedEvent(clock(event.at), event.job_id, detail)
+    return replace(event, at=clock(event.at), detail=moved(event.detail))
 
 
 _TIMES = frozenset({"createdAt", "startedAt", "stoppedAt"})
@@ -199,6 +222,13 @@ _TIME_LIMIT = _Ending(
     "Canceled by JobStateTimeLimit action due to reason: CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
     strikes="RUNNABLE",
     final=True,
+)
+_TRAINED = _Ending(None, "Received status from SageMaker: Training job completed")
+_ALGORITHM_ERROR = _Ending(
+    "UNKNOWN", "Received status from SageMaker: AlgorithmError: ExecuteUserScriptError, exit code 1"
+)
+_PREEMPTED = _Ending(
+    "PREEMPTED", "Cross-share preemption triggered to reclaim borrowed capacity", final=True
 )
 _FLAGS = {"CANCELLED": {"isCancelled": True}, "TERMINATED": {"isTerminated": True}}
 _POD_REASONS = {None: "Completed", "OUT_OF_MEMORY": "OOMKilled"}
@@ -295,6 +325,7 @@ class _Life:
         self.kind = kind
         self.description = description
         self.events: list[SimulatedEvent] = []
+        self.preemptions: list[SimulatedEvent] = []
         self._attempts: list[Attempt] = []
         self._transitions: list[tuple[int, str]] = []
         self._ending: _Ending | None = None
@@ -318,8 +349,9 @@ class _Life:
         return self.events[-1].at
 
     def enter(self, status: str, now: int) -> None:
-        """One change of state that is not the end; STARTING begins an attempt."""
-        if status == "STARTING":
+        """One change of state that is not the end; STARTING begins an attempt, SCHEDULED one of a
+        service job."""
+        if status == ("SCHEDULED" if self.kind is Kind.SERVICE else "STARTING"):
             self._attempts.append(start_attempt(self.dice, self.kind, self.description))
         if status == "RUNNING":
             self._attempts[-1].started = now
@@ -334,9 +366,19 @@ class _Life:
         attempt.exit_code = ending.exit_code
         attempt.reason = ending.reason
 
+    def preempt(self, now: int, *, is_last: bool) -> None:
+        """The attempt is over, and Batch tells it in three ways, this one in two steps."""
+        started = now - self.dice.randint(5 * SECOND, 30 * SECOND)
+        in_progress = f"PREEMPTION_IN_PROGRESS: {_PREEMPTED.status_reason}"
+        self._tell_preemption("Started", started, "RUNNING", {"statusReason": in_progress})
+        self.stop(now, _PREEMPTED)
+        self._attempts[-1].preempted = True
+        status = "FAILED" if is_last else "RUNNABLE"
+        self._tell_preemption("Completed", now, status, preemption_summary(self._attempts))
+
     def end(self, now: int, ending: _Ending) -> None:
         self._ending = ending
-        extra = _FLAGS.get(ending.cause or "", {})
+        extra = {} if self.kind is Kind.SERVICE else _FLAGS.get(ending.cause or "", {})
         self._tell(ending.status, now, ending.status_reason, {"stoppedAt": now, **extra})
 
     def truth(self) -> Truth:
@@ -370,8 +412,15 @@ class _Life:
             **show(self.kind, self.description, latest, self._attempts if shows_open else finished),
         }
         sent = now + self.dice.randint(-300, 1_100)
-        self.events.append(SimulatedEvent(sent, self.job_id, detail))
+        is_service = self.kind is Kind.SERVICE
+        kind = SERVICE_DETAIL_TYPE if is_service else DETAIL_TYPE
+        self.events.append(SimulatedEvent(sent, self.job_id, detail, kind))
         self._transitions.append((len(finished), status))
+
+    def _tell_preemption(self, step: str, at: int, status: str, told: Detail) -> None:
+        detail = {"preemptedJobArn": self.description["jobArn"], "status": status, **told}
+        kind = f"{PREEMPTION_DETAIL_TYPE} {step}"
+        self.preemptions.append(SimulatedEvent(at, self.job_id, detail, kind))
 
     def _place_in_history(self, transition: tuple[int, str]) -> tuple[int, int, int]:
         """A node's terminal state may be left, when the main node's retry restarts it."""
@@ -386,7 +435,7 @@ def _attempt(generation: int, status: str) -> int | None:
     """Which attempt a state belongs to, given the finished ones; None before anything ran."""
     if status in TERMINAL:
         return generation or None
-    if generation or status in ("STARTING", "RUNNING"):
+    if generation or status in ("SCHEDULED", "STARTING", "RUNNING"):
         return generation + 1
     return None
 
@@ -399,19 +448,23 @@ class _Batch:
 
     def __init__(self, dice: Dice, queues: Sequence[str]) -> None:
         self.dice = dice
-        self.queues = queues
+        self.queues = [queue for queue in queues if "training" not in queue]
+        self.service_queues = [queue for queue in queues if "training" in queue]
         self.lives: list[_Life] = []
         self._roots: list[_Life] = []
 
     def submit(self, created: int, room: int) -> None:
         """One job, at most `room` records large."""
         kinds = {
-            self._single: 88,
-            self._array: 8 if room >= 3 else 0,
-            self._multi_node: 4 if room >= 3 else 0,
+            self._single: 88 if self.queues else 0,
+            self._array: 8 if self.queues and room >= 3 else 0,
+            self._multi_node: 4 if self.queues and room >= 3 else 0,
+            self._service: 12 if self.service_queues else 0,
         }
         submit = self.dice.choices(list(kinds), list(kinds.values()))[0]
-        self._roots.append(submit(created, room))
+        life = submit(created, room)
+        if life.kind is not Kind.SERVICE:
+            self._roots.append(life)
 
     def _single(self, created: int, room: int) -> _Life:
         kinds = (Kind.EC2, Kind.FARGATE, Kind.LEGACY, Kind.ECS, Kind.EKS)
@@ -452,6 +505,43 @@ class _Batch:
         ]
         self._run([parent, main], created, others)
         return parent
+
+    def _service(self, created: int, room: int) -> _Life:
+        """Trained to its end, preempted now and then on the way."""
+        queue = self.dice.choice(self.service_queues)
+        life = self._record(Kind.SERVICE, describe_service(self.dice, queue, created))
+        allowed = life.description["preemptionConfiguration"]["preemptionRetriesBeforeTermination"]
+        attempts, now, tried, preempted = life.description["retryStrategy"], created, 0, 0
+        ending: _Ending | None = None
+        while ending is None:
+            now, struck = self._train(life, now)
+            if struck is _PREEMPTED:
+                preempted += 1
+                is_last = preempted > allowed
+                life.preempt(now, is_last=is_last)
+            elif struck is not _CANCELLED:
+                life.stop(now, struck)
+                tried += 1
+                is_last = not _is_retried(struck, attempts, tried)
+            else:
+                is_last = True
+            ending = struck if is_last else None
+        life.end(now, ending)
+        return life
+
+    def _train(self, life: _Life, now: int) -> tuple[int, _Ending]:
+        """From RUNNABLE to the moment that the ending strikes."""
+        endings = (_TRAINED, _ALGORITHM_ERROR, _PREEMPTED, _CANCELLED)
+        [ending] = self.dice.choices(endings, (60, 15, 22, 3))
+        now += self._pause()
+        life.enter("RUNNABLE", now)
+        now += self.dice.between(MINUTE, 30 * MINUTE)
+        if ending is not _CANCELLED:
+            for status in ("SCHEDULED", "STARTING", "RUNNING"):
+                life.enter(status, now)
+                now += self.dice.between(20 * SECOND, 4 * MINUTE)
+            now += self.dice.between(2 * MINUTE, HOUR)
+        return now, ending
 
     def _born(
         self, kind: Kind, created: int, nodes: int = 0, depends_on: Sequence[str] = ()
@@ -532,5 +622,5 @@ def _enter(status: str, now: int, lives: Sequence[_Life]) -> None:
 
 def _summarize(parent: _Life, size: int, statuses: Sequence[str]) -> None:
     """How an array's children fare, as their parent tells it."""
-    summary = dict.fromkeys(STATUSES, 0) | Counter(statuses)
+    summary = {s: 0 for s in STATUSES if s != "SCHEDULED"} | Counter(statuses)
     parent.description["arrayProperties"] = {"size": size, "statusSummary": summary}

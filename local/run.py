@@ -139,7 +139,12 @@ def run(options: Options) -> None:
         api = parts.enter_context(Api(options.port, aws, token, options.state_dir / "api.log"))
         checks = [aws.check, api.check]
         if options.simulate:
-            jobs = Feed(aws.endpoint, lambda event: batch.put([event.detail]) if batch else None)
+
+            def tell(event: SimulatedEvent) -> None:
+                if batch and event.is_state_change:
+                    batch.put([event.detail])
+
+            jobs = Feed(aws.endpoint, tell)
             jobs.start()
             parts.callback(jobs.stop)
             checks.append(jobs.check)

@@ -84,7 +84,7 @@ class Bus:
 def entry_of(event: SimulatedEvent) -> Entry:
     return {
         "Source": SOURCE,
-        "DetailType": DETAIL_TYPE,
+        "DetailType": event.detail_type,
         "Detail": json.dumps(event.detail),
         "Time": datetime.fromtimestamp(event.at / SECOND, UTC),
         "Resources": [job_arn(event.detail)],

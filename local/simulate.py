@@ -83,7 +83,7 @@ def simulate(options: argparse.Namespace) -> list[Mistake]:
     dropping = options.drop > 0
     jobs = until(_now(), options.seed, options.jobs)
     events = disordered(
-        kept(jobs.events, options.seed, options.drop),
+        kept(jobs.told, options.seed, options.drop),
         options.seed,
         shuffle=options.shuffle,
         duplicate=options.duplicate,
@@ -195,7 +195,7 @@ def feed(
         now = _now()
         if len({event.job_id for event in coming}) < active:
             lives = workload(chance.getrandbits(32), chance.randint(1, 6), 0, queues)
-            coming += fast_motion(lives.events, now, speed)
+            coming += fast_motion(lives.told, now, speed)
             coming.sort(key=lambda event: event.at)
         due = [event for event in coming if event.at <= now]
         try:

@@ -108,7 +108,7 @@ def bodies_of(work: Workload) -> list[str]:
         json.dumps(
             envelope(event, source=SOURCE, account=ACCOUNT, region="us-east-1", id=str(number))
         )
-        for number, event in enumerate(work.events)
+        for number, event in enumerate(work.told)
     ]
 
 

@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 
 from local.batch import KEPT_MS, BatchServer, put_jobs
-from local.lifecycles import Workload, workload
+from local.lifecycles import QUEUES, Workload, workload
 from tests.builders import NOON, QUEUE_ARN, a_detail, a_service_detail
 
 
@@ -31,7 +31,7 @@ def client(batch: BatchServer) -> Any:
 
 
 def simulated(batch: BatchServer, jobs: int = 300) -> Workload:
-    work = workload(seed=5, jobs=jobs, start=NOON - 86_400_000)
+    work = workload(seed=5, jobs=jobs, start=NOON - 86_400_000, queues=QUEUES[:4])
     batch.put(event.detail for event in work.events)
     return work
 

@@ -1,6 +1,7 @@
 """The simulated lives keep AWS Batch's rules, and the truth about them is true."""
 
 import json
+import math
 import re
 from collections import Counter, defaultdict
 from itertools import pairwise
@@ -27,7 +28,8 @@ NEXT = {
     None: {"SUBMITTED", "PENDING", "RUNNABLE"},
     "SUBMITTED": {"PENDING", "RUNNABLE"},
     "PENDING": {"RUNNABLE", "SUCCEEDED", "FAILED"},
-    "RUNNABLE": {"STARTING", "FAILED"},
+    "RUNNABLE": {"SCHEDULED", "STARTING", "FAILED"},
+    "SCHEDULED": {"STARTING"},
     "STARTING": {"RUNNING", "RUNNABLE", "FAILED"},
     "RUNNING": {"RUNNABLE", "SUCCEEDED", "FAILED"},
 }
@@ -42,6 +44,8 @@ CAUSES = {
     "CANCELLED",
     "TERMINATED",
     "TIME_LIMIT",
+    "PREEMPTED",
+    "UNKNOWN",
 }
 
 
@@ -75,7 +79,11 @@ def by_job(events: list[SimulatedEvent]) -> dict[str, list[SimulatedEvent]]:
 
 
 def attempts_of(event: SimulatedEvent) -> list[dict[str, Any]]:
-    return [*event.detail["attempts"], *event.detail.get("eksAttempts", [])]
+    preempted = event.detail.get("preemptionSummary", {}).get("recentPreemptedAttempts", [])
+    listed = [*event.detail["attempts"], *event.detail.get("eksAttempts", [])]
+    if not preempted:
+        return listed
+    return sorted([*listed, *preempted], key=lambda attempt: attempt.get("stoppedAt", math.inf))
 
 
 def finished_of(event: SimulatedEvent) -> list[dict[str, Any]]:
@@ -84,7 +92,9 @@ def finished_of(event: SimulatedEvent) -> list[dict[str, Any]]:
 
 def exit_code_of(attempt: dict[str, Any]) -> int | None:
     tasks = attempt.get("taskProperties", [attempt])
-    containers = [c for task in tasks for c in task.get("containers", [])] or [attempt["container"]]
+    containers = [c for task in tasks for c in task.get("containers", [])] or [
+        attempt.get("container", {})
+    ]
     return containers[0].get("exitCode")
 
 
@@ -152,11 +162,18 @@ def test_only_dependents_and_array_parents_are_pending(lived: Workload):
 
 
 def test_attempts_never_outnumber_the_retry_strategy(lived: Workload):
-    allowed = {e.job_id: e.detail["retryStrategy"]["attempts"] for e in lived.events}
+    allowed = {e.job_id: allowed_by(e.detail) for e in lived.events}
 
     assert all(truth.attempts <= allowed[job_id] for job_id, truth in lived.truth.items())
     assert max(truth.attempts for truth in lived.truth.values()) > 3
     assert set(allowed.values()) >= {1, 3, 5, 10}
+
+
+def allowed_by(detail: dict[str, Any]) -> int:
+    preemptions = detail.get("preemptionConfiguration", {}).get(
+        "preemptionRetriesBeforeTermination", -1
+    )
+    return int(detail["retryStrategy"]["attempts"] + preemptions + 1)
 
 
 def test_a_rule_for_lost_hosts_retries_nothing_else(lives: dict[str, list[SimulatedEvent]]):
@@ -248,7 +265,7 @@ def test_details_are_what_the_batch_api_describes(lived: Workload):
     job_detail = botocore.session.get_session().get_service_model("batch").shape_for("JobDetail")
     validator = ParamValidator()
 
-    for event in lived.events[::7]:
+    for event in [e for e in lived.events if not is_service(e)][::7]:
         # The model calls startedAt required, and yet no job that never ran has one.
         detail = {"startedAt": START, **event.detail}
         report = validator.validate(detail, job_detail)
@@ -319,7 +336,7 @@ def test_a_main_nodes_retry_restarts_nodes_that_had_failed(restarted: list[Truth
 def test_dependents_wait_for_all_and_fail_with_the_first(
     lived: Workload, lives: dict[str, list[SimulatedEvent]]
 ):
-    dependents = [events for events in lives.values() if events[0].detail["dependsOn"]]
+    dependents = [events for events in lives.values() if events[0].detail.get("dependsOn")]
 
     causes = Counter[str | None]()
     for events in dependents:
@@ -337,6 +354,53 @@ def test_dependents_wait_for_all_and_fail_with_the_first(
 
     assert causes["DEPENDENCY_FAILED"]
     assert causes[None]
+
+
+# ------------------------------------------------------------------ service jobs
+
+
+def is_service(event: SimulatedEvent) -> bool:
+    return event.detail_type == "Batch Service Job State Change"
+
+
+def test_a_training_queue_holds_service_jobs_and_no_other_does(lived: Workload):
+    for event in lived.events:
+        assert is_service(event) == ("training" in event.detail["jobQueue"])
+        assert is_service(event) == ("serviceJobType" in event.detail)
+        assert (":service-job/" in job_arn(event.detail)) == is_service(event)
+
+
+def test_a_service_job_is_scheduled_before_it_starts(lives: dict[str, list[SimulatedEvent]]):
+    for events in lives.values():
+        statuses = [event.detail["status"] for event in events]
+        assert statuses.count("SCHEDULED") == is_service(events[0]) * statuses.count("STARTING")
+
+
+def test_service_details_are_what_the_batch_api_describes(lived: Workload):
+    model = botocore.session.get_session().get_service_model("batch")
+    described = model.shape_for("DescribeServiceJobResponse")
+    trained = [event for event in lived.events if is_service(event)]
+
+    assert trained
+    for event in trained:
+        report = ParamValidator().validate({"startedAt": START, **event.detail}, described)
+        assert not report.has_errors(), report.generate_report()
+
+
+def test_each_preemption_is_told_in_two_steps_and_in_the_jobs_own_events(
+    lived: Workload, lives: dict[str, list[SimulatedEvent]]
+):
+    steps: dict[str, Counter[str]] = defaultdict(Counter)
+    for told in lived.preemptions:
+        assert job_arn(told.detail).endswith(f":service-job/{told.job_id}")
+        assert not {"jobId", "jobQueue", "jobName"} & told.detail.keys()
+        steps[told.job_id][told.detail_type.rpartition(" ")[2]] += 1
+
+    assert steps
+    for job_id, events in lives.items():
+        summary = events[-1].detail.get("preemptionSummary", {"preemptedAttemptCount": 0})
+        count = summary["preemptedAttemptCount"]
+        assert (steps[job_id]["Started"], steps[job_id]["Completed"]) == (count, count)
 
 
 # ------------------------------------------------------------------ truth
@@ -358,7 +422,7 @@ def history_entry(event: SimulatedEvent) -> tuple[str, int | None]:
     generation, status = transition_of(event)
     if status in TERMINAL:
         return status, generation or None
-    has_begun = generation or status in ("STARTING", "RUNNING")
+    has_begun = generation or status in ("SCHEDULED", "STARTING", "RUNNING")
     return status, generation + 1 if has_begun else None
 
 
@@ -454,4 +518,4 @@ def test_jobs_go_to_the_queues_that_were_asked_for():
     mine = "arn:aws:batch:eu-west-1:111122223333:job-queue/mine"
 
     assert {e.detail["jobQueue"] for e in workload(1, 100, START, [mine]).events} == {mine}
-    assert {e.detail["jobQueue"] for e in workload(1, 100, START).events} == set(QUEUES)
+    assert {e.detail["jobQueue"] for e in workload(1, 300, START).events} == set(QUEUES)

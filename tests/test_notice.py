@@ -1,6 +1,7 @@
 """Which events make a notice, which notices are one, and until when they are worth a message."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -229,7 +230,7 @@ def test_however_many_children_fail_in_a_batch_their_array_warns_once() -> None:
 
 
 def test_no_simulated_life_makes_more_notices_than_its_root_has_transitions() -> None:
-    work = workload(7, 400, NOON)
+    work = replace(workload(7, 400, NOON), preemptions=[])
     roots = {job_id for job_id, truth in work.truth.items() if truth.parent_id is None}
 
     notices = distinct(

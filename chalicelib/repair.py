@@ -439,7 +439,8 @@ class _Run:
         lost = self._table.load(self._lost, consistent=False).jobs.values()
         places = [Place(stored.job.queue, end) for stored in lost for end in _ENDS]
         lately = Window(since=self._now - BATCH_KEEPS_MS + _DAY_MS)
-        witnesses = [job.job_id for job in self._table.newest(places, limit=10, window=lately).jobs]
+        ended = self._table.newest(places, limit=10, window=lately).jobs
+        witnesses = [job.job_id for job in ended if not job.is_service]
         try:
             answers = self._api.describe(witnesses) if witnesses else {}
         except BatchStopped:

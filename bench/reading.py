@@ -1,6 +1,7 @@
 """What needs no AWS: reading events, folding them into jobs, writing jobs down."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from json import loads
 from statistics import median, quantiles
 from typing import Any
@@ -139,6 +140,9 @@ def _plain(job: Job) -> dict[str, Any]:
     details = msgspec.structs.asdict(job.details)
     details["attempts"] = [msgspec.structs.asdict(attempt) for attempt in job.details.attempts]
     details["array"] = msgspec.to_builtins(job.details.array)
+    if job.details.resources:
+        amounts = msgspec.structs.asdict(job.details.resources)
+        details["resources"] = {name: Decimal(amount) for name, amount in amounts.items()}
     history = [msgspec.structs.asdict(transition) for transition in job.history]
     told = {name: value for name, value in details.items() if value is not None}
     return {"jobId": job.job_id, **told, "history": history}

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from chalicelib import clients
+from chalicelib import clients, toml_setting
 from chalicelib.dynamodb import Table
 from chalicelib.errors import SecretUnavailable, SettingsError
 from chalicelib.job_table import JobTable
 from chalicelib.message_queue import MessageQueue
-from chalicelib.notice_rules import Rules, rules_text
+from chalicelib.notice_rules import Rules
+from chalicelib.prices import Prices
 from chalicelib.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,11 +36,18 @@ _SECRET_SECONDS = 25
 """How long a changed secret may go unnoticed."""
 
 settings = Settings.from_environment(os.environ)
+
+
+def _toml(value: str, what: str) -> str:
+    return toml_setting.text_of(value, lambda path: Path(path).read_text(encoding="utf-8"), what)
+
+
 rules = Rules.parse(
-    rules_text(settings.notice_rules, lambda path: Path(path).read_text(encoding="utf-8")),
+    _toml(settings.notice_rules, "notice rules"),
     settings.webex_room or None,
     are_default=settings.notice_rules == Settings.default("notice_rules"),
 )
+prices = Prices.parse(_toml(settings.prices, "prices")) if settings.prices else Prices()
 
 
 @cache
@@ -182,7 +190,7 @@ def jobs() -> "Jobs":
 
     log = JobLog(clients.logs(), settings.log_groups, settings.redact_patterns)
     places = WaitPlaces(clients.dynamodb(), settings.jobs_table)
-    return Jobs(_job_table(), log, places, access().page_key)
+    return Jobs(_job_table(), log, places, prices, access().page_key)
 
 
 def description() -> dict[str, Any]:

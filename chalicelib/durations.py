@@ -25,14 +25,27 @@ class Durations(Struct, frozen=True, rename="camel"):
 
 def durations(job: Job, now: int) -> Durations:
     """`now` in epoch milliseconds."""
-    details = job.details
-    end = (details.stopped_at or job.since) if job.is_over else now
+    ran = [span for span in attempt_spans(job, now) if span is not None]
     return Durations(
-        queued_seconds=_between(details.created_at, _first_start(job)),
+        queued_seconds=_between(job.details.created_at, _first_start(job)),
         starting_seconds=_starting(job),
-        running_seconds=_running(job, end),
-        total_seconds=_between(details.created_at, end),
+        running_seconds=sum(ran) / 1000 if ran else None,
+        total_seconds=_between(job.details.created_at, _end(job, now)),
     )
+
+
+def attempt_spans(job: Job, now: int) -> list[int | None]:
+    """Milliseconds that each attempt ran, the first one first; None where nothing tells."""
+    details, end = job.details, _end(job, now)
+    spans = [_span(a.started_at, a.stopped_at or end) for a in details.attempts]
+    open_attempt = bool(details.attempts) and details.attempts[-1].stopped_at is None
+    if not spans or (job.status == JobStatus.RUNNING and not open_attempt):
+        spans.append(_span(details.started_at, end))
+    return spans
+
+
+def _end(job: Job, now: int) -> int:
+    return (job.details.stopped_at or job.since) if job.is_over else now
 
 
 def _first_start(job: Job) -> int | None:
@@ -59,16 +72,6 @@ def _start_of(job: Job, generation: int) -> int | None:
     return next(iter(_entered(job, JobStatus.RUNNING, generation)), None)
 
 
-def _running(job: Job, end: int) -> float | None:
-    details = job.details
-    spans = [_between(a.started_at, a.stopped_at or end) for a in details.attempts]
-    open_attempt = bool(details.attempts) and details.attempts[-1].stopped_at is None
-    if not spans or (job.status == JobStatus.RUNNING and not open_attempt):
-        spans.append(_between(details.started_at, end))
-    known = [span for span in spans if span is not None]
-    return round(sum(known), 3) if known else None
-
-
 def _entered(job: Job, status: str, generation: int | None = None) -> list[int]:
     return [
         transition.at
@@ -78,4 +81,9 @@ def _entered(job: Job, status: str, generation: int | None = None) -> list[int]:
 
 
 def _between(start: int | None, end: int | None) -> float | None:
-    return None if start is None or end is None else max(0, end - start) / 1000
+    span = _span(start, end)
+    return None if span is None else span / 1000
+
+
+def _span(start: int | None, end: int | None) -> int | None:
+    return None if start is None or end is None else max(0, end - start)

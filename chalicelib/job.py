@@ -169,13 +169,22 @@ class ServiceFacts(msgspec.Struct, frozen=True, omit_defaults=True, rename="came
     resources: tuple[str | None, ...] = ()
 
 
+class Resources(msgspec.Struct, frozen=True, array_like=True):
+    """What a job holds while it runs; `memory` in MiB. Stored as an array, for the bytes."""
+
+    vcpus: float = 0
+    memory: int = 0
+    gpus: int = 0
+
+
 class Details(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """What changes during a job's life, as one observation told it, already redacted.
 
     `time` is when it was said: the event's time (whole seconds), or the sweep's clock.
     `exit_code`, `reason` and `log_stream_name` are those that the last of `attempts` does not tell.
     `log_group` is None for a job whose log does not go to CloudWatch. `description` is the digest
-    of the job's Description, which does not change and is stored apart.
+    of the job's Description, which does not change and is stored apart; `resources` are of it too,
+    and stand here for those who add up many jobs.
 
     Stored as an array, for the bytes: new fields go to the end, with a default.
     """
@@ -199,6 +208,7 @@ class Details(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     array: ArrayFacts | None = None
     nodes: int | None = None
     description: str = ""
+    resources: Resources | None = None
     service: ServiceFacts | None = None
 
     @property
@@ -357,6 +367,12 @@ class Job(msgspec.Struct, frozen=True):
     def is_root(self) -> bool:
         """Neither an array's child nor a node."""
         return ":" not in self.job_id and "#" not in self.job_id
+
+    @property
+    def is_parent(self) -> bool:
+        """Of an array or a multi-node job: it does not run itself, its children or nodes do."""
+        size = self.details.array and self.details.array.size
+        return self.is_root and (size, self.details.nodes) != (None, None)
 
     def _history_with(self, told: Iterable[Transition], details: Details) -> tuple[Transition, ...]:
         known = {transition.entered: transition for transition in self.history}

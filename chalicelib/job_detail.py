@@ -28,6 +28,7 @@ from chalicelib.job import (
     JobId,
     JobStatus,
     Observation,
+    Resources,
     ServiceFacts,
     Source,
 )
@@ -266,6 +267,7 @@ def observe(detail: JobDetail, *, time: int, source: Source, redaction: Redactio
             nodes=detail.node_properties.num_nodes if detail.node_properties else None,
             description=digest(description),
             service=_service(detail),
+            resources=_resources(description),
         ),
         description=description,
     )
@@ -328,6 +330,11 @@ def _service(detail: JobDetail) -> ServiceFacts | None:
         return None
     resources = tuple(_cut(attempt.resource, TEXT) for attempt in detail.listed[-ATTEMPTS:])
     return ServiceFacts(_required("serviceJobType", detail.service_job_type), resources)
+
+
+def _resources(description: Description) -> Resources | None:
+    known = description.vcpus or 0, description.memory or 0, description.gpus or 0
+    return Resources(*known) if any(known) else None
 
 
 def _attempt(attempt: _Attempt, redaction: Redaction) -> Attempt:

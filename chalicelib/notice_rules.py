@@ -5,17 +5,17 @@ in the rule's room. Rules only ever add: nothing is taken away by a later one. `
 notices.toml` explains them to people, with examples.
 
 Pure: knows nothing of events' shapes, of Webex, of files or the environment. Whoever reads
-NOTICE_RULES hands in the text, the room of rules that name none, and a way to read a file.
+NOTICE_RULES hands in the text, and the room of rules that name none.
 """
 
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, Final, Self
 
 import msgspec
 
+from chalicelib import toml_setting
 from chalicelib.errors import SettingsError
 from chalicelib.job import JobStatus
 
@@ -78,7 +78,7 @@ class Rules(msgspec.Struct, frozen=True):
         The rules that come with batchwatch (`are_default`) name no room: without a default one
         nobody asked for notices yet, so there are none.
         """
-        tables, problems = _tables(text)
+        tables, problems = toml_setting.tables_of(text, "rule", "notice rules")
         unasked = are_default and not default_room and not any("room" in table for table in tables)
         readers = [
             _RuleReader(number, table, "unasked" if unasked else default_room)
@@ -103,32 +103,6 @@ class Rules(msgspec.Struct, frozen=True):
         """Those where `event` (one of EVENTS) is told; each once, in the order of the rules."""
         firing = (rule for rule in self.rules if not rule.mismatches(event, queue, job_name, tags))
         return tuple(dict.fromkeys(rule.room for rule in firing))
-
-
-def rules_text(value: str, read: Callable[[str], str]) -> str:
-    """What NOTICE_RULES stands for: the text of a file that `read` gets by its path, or, if it
-    begins with `[[` or has more than one line, itself. Raises RulesError."""
-    if value.lstrip().startswith("[[") or "\n" in value.strip():
-        return value
-    try:
-        return read(value.strip())
-    except OSError as error:
-        raise RulesError(f"notice rules: can't read {value.strip()}: {error.strerror}") from error
-    except ValueError as error:
-        raise RulesError(f"notice rules: {value.strip()} is not UTF-8 text") from error
-
-
-def _tables(text: str) -> tuple[list[Any], list[str]]:
-    """The `[[rule]]` tables, and what else is wrong with the file."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RulesError(f"notice rules: not TOML: {error}") from error
-    tables = document.pop("rule", [])
-    problems = [f"notice rules: {name}: expected only [[rule]] at this level" for name in document]
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        return [], [*problems, "notice rules: rule: expected [[rule]], in double brackets"]
-    return tables, problems
 
 
 def _repetitions(rules: Sequence[Rule]) -> list[str]:

@@ -71,6 +71,9 @@ class Settings:
     watched_queues: tuple[str, ...] = _setting(
         "Names of job queues to look for jobs in though no event told of them, a comma list.", ""
     )
+    prices: str = _setting(
+        "What vCPUs, memory and GPUs cost an hour: path of a TOML file, or its text.", ""
+    )
     redact_patterns: Redaction = _setting("Further regular expressions to redact, one a line.", "")
 
     @classmethod

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from chalicelib import toml_setting
 from chalicelib.blockage import Blocked
 from chalicelib.errors import BatchwatchError
 from chalicelib.event import JOB_STATE_CHANGE, SERVICE_JOB_STATE_CHANGE, EventReader
 from chalicelib.job import Job, JobId, JobStatus, Observation
 from chalicelib.notice import CHILD_FAILED, Notice, notices_for
-from chalicelib.notice_rules import QUEUE_BLOCKED, Rule, Rules, rules_text
+from chalicelib.notice_rules import QUEUE_BLOCKED, Rule, Rules
 from chalicelib.notice_text import ArrayOutcome, NoticeText
 from chalicelib.redaction import Redaction
 from chalicelib.settings import Settings
@@ -56,10 +57,10 @@ class Heard(NamedTuple):
 
 def read_rules(environment: Mapping[str, str]) -> Rules:
     """Those that the functions would read, or, if they are silent for want of a room, what they
-    would tell with one. Raises RulesError."""
+    would tell with one. Raises SettingsError."""
     default = str(Settings.default("notice_rules"))
     chosen = environment.get("NOTICE_RULES") or default
-    text = rules_text(chosen, _read)
+    text = toml_setting.text_of(chosen, _read, "notice rules")
     rules = Rules.parse(text, environment.get("WEBEX_ROOM"), are_default=chosen == default)
     return Rules.parse(text, NO_ROOM) if rules.silent else rules
 

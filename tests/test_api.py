@@ -72,6 +72,13 @@ def test_a_recorded_job_is_shown_as_the_contract_says(api: Api) -> None:
         },
         "failure": {"cause": "EXIT_CODE"},
         "array": None,
+        "use": {
+            "vcpuHours": 0.016667,
+            "gbHours": 0.016276,
+            "gpuHours": 0.0,
+            "wasted": {"vcpuHours": 0.016667, "gbHours": 0.016276, "gpuHours": 0.0},
+        },
+        "cost": None,
         "history": [
             {
                 "status": "RUNNABLE",

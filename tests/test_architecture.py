@@ -9,9 +9,10 @@ ROOT = Path(__file__).parent.parent
 MODULES = [ROOT / "app.py", *sorted((ROOT / "chalicelib").rglob("*.py"))]
 
 LAYERS = [
-    {"errors", "job", "failure", "waiting", "redaction", "markdown", "human_time", "message"},
-    {"durations", "links", "blockage", "stuck", "silence", "queue_state", "episodes"}
-    | {"job_detail", "preemption", "event", "notice_rules", "notice", "notice_text"},
+    {"errors", "job", "failure", "waiting", "redaction", "markdown", "human_time", "message"}
+    | {"toml_setting"},
+    {"durations", "links", "blockage", "stuck", "silence", "queue_state", "episodes", "use"}
+    | {"job_detail", "preemption", "event", "notice_rules", "notice", "notice_text", "prices"},
     {"dynamodb", "job_table", "notice_ledger", "queue_ledger", "job_log", "message_queue"}
     | {"suspects", "webex"},
     {"settings", "clients", "batch_api", "wait_places"},

@@ -8,7 +8,7 @@ import pytest
 from chalicelib.blockage import Sighting
 from chalicelib.errors import MalformedEvent
 from chalicelib.event import EventReader, OtherEvent
-from chalicelib.job import ArrayFacts, Observation
+from chalicelib.job import ArrayFacts, Observation, Resources
 from chalicelib.redaction import Redaction
 from tests.builders import ACCOUNT, NOON, QUEUE_ARN, SOURCE, an_attempt, an_event
 
@@ -79,6 +79,7 @@ def test_a_plain_job_says_all_that_is_asked_of_it() -> None:
     assert details.attempts[0].log_stream_name == "def/x/1"
     assert details.exit_code is None, "the last attempt tells it already"
     assert details.log_group == "/aws/batch/job"
+    assert details.resources == Resources(vcpus=0.5, memory=2048, gpus=1)
     assert (description.image, description.command) == ("busybox", ("sh", "-c", "run"))
     assert (description.vcpus, description.memory, description.gpus) == (0.5, 2048, 1)
     assert description.environment == ("A", "B")

@@ -21,6 +21,7 @@ why    OUT_OF_MEMORY: The container was killed (exit code 137, SIGKILL), most of
        used more memory than it was given. Give the job more, or look for another cause in its
        log.
 took   queued 1 min, running 30 s, in all 1 min 30 s
+used   0.01667 vCPU-hours; wasted 0.01667 vCPU-hours
 
 History (UTC)
   2026-05-28 20:26:41  RUNNABLE
@@ -107,6 +108,7 @@ def test_a_list_is_csv_for_a_spreadsheet(api: Api) -> None:
     assert row["jobId"] == ROOT
     assert row["totalSeconds"] == "90.0"
     assert row["cause"] == "OUT_OF_MEMORY"
+    assert (row["vcpuHours"], row["gpuHours"], row["costEstimate"]) == ("0.016667", "0.0", "")
 
 
 @pytest.mark.parametrize("reason", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1+1", "  =cmd|' /C x'!A0"])

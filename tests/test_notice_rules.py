@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.errors import SettingsError
-from chalicelib.notice_rules import EVENTS, Rules, RulesError, rules_text
+from chalicelib.notice_rules import EVENTS, Rules, RulesError
 
 DEFAULT = (Path(__file__).parent.parent / "chalicelib" / "notices.toml").read_text()
 
@@ -236,35 +236,3 @@ def test_what_is_no_toml_is_told_with_its_line() -> None:
 
 def test_a_rules_error_is_one_of_the_settings() -> None:
     assert issubclass(RulesError, SettingsError)
-
-
-# ------------------------------------------------------------------ where they come from
-
-
-def read(path: str) -> str:
-    return f"read from {path}"
-
-
-@pytest.mark.parametrize("text", ["[[rule]]", " [[rule]] # x", "# mine\n[[rule]]\non = ['FAILED']"])
-def test_rules_can_be_given_as_they_are(text: str) -> None:
-    assert rules_text(text, read) == text
-
-
-@pytest.mark.parametrize("path", ["notices.toml", "/etc/[x]/notices.toml\n"])
-def test_rules_can_be_given_as_a_path(path: str) -> None:
-    assert rules_text(path, read) == f"read from {path.strip()}"
-
-
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    path = str(tmp_path / "none.toml")
-
-    with pytest.raises(RulesError, match=f"^notice rules: can't read {path}: No such file"):
-        rules_text(path, lambda path: Path(path).read_text())
-
-
-def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "binary.toml"
-    path.write_bytes(b"\xff\xfe")
-
-    with pytest.raises(RulesError, match=f"^notice rules: {path} is not UTF-8 text"):
-        rules_text(str(path), lambda path: Path(path).read_text(encoding="utf-8"))

@@ -13,12 +13,15 @@ from typing import Any
 import msgspec
 
 from chalicelib.api.representation import (
+    Amounts,
     AttemptBody,
+    CostBody,
     JobBody,
     JobPage,
     JobSummary,
     LogsBody,
     PreemptionBody,
+    UseBody,
 )
 from chalicelib.durations import Durations
 from chalicelib.human_time import duration
@@ -100,6 +103,12 @@ _COLUMNS: dict[str, Callable[[JobSummary], str | float | None]] = {
     "startingSeconds": lambda job: job.durations.starting_seconds,
     "runningSeconds": lambda job: job.durations.running_seconds,
     "totalSeconds": lambda job: job.durations.total_seconds,
+    "vcpuHours": lambda job: job.use.vcpu_hours if job.use else None,
+    "gbHours": lambda job: job.use.gb_hours if job.use else None,
+    "gpuHours": lambda job: job.use.gpu_hours if job.use else None,
+    "costEstimate": lambda job: job.cost.estimate if job.cost else None,
+    "costWasted": lambda job: job.cost.wasted if job.cost else None,
+    "currency": lambda job: job.cost.currency if job.cost else None,
     "cause": lambda job: job.failure.cause if job.failure else None,
     "statusReason": lambda job: job.status_reason,
     "jobDefinition": lambda job: job.job_definition,
@@ -140,6 +149,8 @@ def _page(job: JobBody) -> str:
                     "why": job.failure and f"{job.failure.cause}: {job.failure.explanation}",
                     "reason": job.status_reason,
                     "took": _took(job.durations),
+                    "used": _used(job.use) if job.use else None,
+                    "cost": _cost(job.cost) if job.cost else None,
                     "children": _children(job),
                 }
             ),
@@ -179,6 +190,28 @@ def _took(took: Durations) -> str:
         "in all": took.total_seconds,
     }
     return ", ".join(f"{name} {duration(s)}" for name, s in spans.items() if s is not None)
+
+
+def _used(use: UseBody) -> str | None:
+    """None if nothing ran."""
+    told = _amounts(use)
+    wasted = _amounts(use.wasted)
+    return f"{told}; wasted {wasted}" if wasted else told or None
+
+
+def _amounts(amounts: Amounts) -> str:
+    units = {
+        "vCPU-hours": amounts.vcpu_hours,
+        "GB-hours": amounts.gb_hours,
+        "GPU-hours": amounts.gpu_hours,
+    }
+    return ", ".join(f"{amount:.4g} {unit}" for unit, amount in units.items() if amount)
+
+
+def _cost(cost: CostBody) -> str:
+    return (
+        f"about {cost.estimate:.4g} {cost.currency} (an estimate), {cost.wasted:.4g} of it wasted"
+    )
 
 
 def _children(job: JobBody) -> str | None:

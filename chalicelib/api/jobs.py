@@ -33,6 +33,7 @@ from chalicelib.job import Job, JobId
 from chalicelib.job_log import JobLog, LogOutOfReach, NoLog
 from chalicelib.job_table import LISTED_STATUSES, JobTable, Page, Place
 from chalicelib.preemption import Preemption
+from chalicelib.prices import Prices
 from chalicelib.wait_places import WaitPlaces
 
 _POLL_SECONDS = 1.5
@@ -70,6 +71,7 @@ class Jobs:
         table: JobTable,
         log: JobLog,
         wait_places: WaitPlaces,
+        prices: Prices,
         page_key: Callable[[], bytes],
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
@@ -77,6 +79,7 @@ class Jobs:
         self._table = table
         self._log = log
         self._wait_places = wait_places
+        self._prices = prices
         self._page_key = page_key
         self._clock = clock
         self._sleep = sleep
@@ -94,7 +97,8 @@ class Jobs:
         if seconds and not of_job.job.is_terminal and (not known or of_job.version in known):
             of_job = self._awaited(of_job, seconds, known)
         description = self._table.describe(of_job.job)
-        return Versioned(job_body(*of_job, description, self._now()), of_job.version)
+        body = job_body(*of_job, description, self._prices, self._now())
+        return Versioned(body, of_job.version)
 
     def page(self, query: Query, scope: Scope) -> JobPage:
         """Raises BadParameter."""
@@ -170,7 +174,7 @@ class Jobs:
     def _told(self, page: Page, asked: PageQuery) -> JobPage:
         now = self._now()
         return JobPage(
-            jobs=[job_summary(job, now) for job in page.jobs],
+            jobs=[job_summary(job, self._prices, now) for job in page.jobs],
             next_token=page.last and page_token(page.last, asked.identity, self._page_key()),
         )
 

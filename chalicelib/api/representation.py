@@ -16,6 +16,8 @@ from chalicelib.job import Description, Job, JobId, JobStatus
 from chalicelib.job_log import LogLine
 from chalicelib.links import console_link, logs_link
 from chalicelib.preemption import Preemption, Step, history
+from chalicelib.prices import Price, Prices
+from chalicelib.use import JobUse, Use, job_use
 
 
 class _Body(Struct, frozen=True, rename="camel"):
@@ -70,6 +72,26 @@ class ContainerBody(_Body, frozen=True):
     environment: list[EnvironmentVariable]
 
 
+class Amounts(_Body, frozen=True):
+    vcpu_hours: float
+    gb_hours: float
+    gpu_hours: float
+
+
+class UseBody(Amounts, frozen=True):
+    """`wasted` is the part of it that attempts used which came to nothing."""
+
+    wasted: Amounts
+
+
+class CostBody(_Body, frozen=True):
+    """An estimate, by the prices that are set; `wasted` is a part of it."""
+
+    estimate: float
+    wasted: float
+    currency: str
+
+
 class Links(_Body, frozen=True):
     console: str | None
     logs: str | None
@@ -91,6 +113,8 @@ class JobSummary(_Body, frozen=True):
     durations: Durations
     failure: Failure | None
     array: ArrayBody | None
+    use: UseBody | None
+    cost: CostBody | None
     links: Links
 
 
@@ -123,15 +147,19 @@ class LogsBody(_Body, frozen=True):
     lines: list[LogLineBody]
 
 
-def job_summary(job: Job, now: int) -> JobSummary:
-    return JobSummary(**_summary_fields(job, now))
+def job_summary(job: Job, prices: Prices, now: int) -> JobSummary:
+    return JobSummary(**_summary_fields(job, prices, now))
 
 
 def job_body(
-    job: Job, preemptions: Sequence[Preemption], description: Description, now: int
+    job: Job,
+    preemptions: Sequence[Preemption],
+    description: Description,
+    prices: Prices,
+    now: int,
 ) -> JobBody:
     return JobBody(
-        **_summary_fields(job, now),
+        **_summary_fields(job, prices, now),
         history=[
             HistoryEntry(seen.status, seen.attempt, _time(seen.at), seen.source.name.lower())
             for seen in history(job, preemptions)
@@ -151,8 +179,8 @@ def job_body(
     )
 
 
-def _summary_fields(job: Job, now: int) -> dict[str, Any]:
-    details = job.details
+def _summary_fields(job: Job, prices: Prices, now: int) -> dict[str, Any]:
+    details, used = job.details, job_use(job, now)
     return {
         "job_id": job.job_id,
         "job_name": details.job_name,
@@ -169,6 +197,8 @@ def _summary_fields(job: Job, now: int) -> dict[str, Any]:
         "durations": durations(job, now),
         "failure": _failure(job),
         "array": _array(job),
+        "use": _use(used) if used else None,
+        "cost": _cost(used, prices.of(job.queue)) if used else None,
         "links": Links(console=console_link(job), logs=logs_link(job)),
     }
 
@@ -192,6 +222,30 @@ def _failure(job: Job) -> Failure | None:
         exit_code=details.exit_code,
         reason=details.reason,
     )
+
+
+def _use(used: JobUse) -> UseBody:
+    return UseBody(**_amounts(used.total), wasted=Amounts(**_amounts(used.wasted)))
+
+
+def _amounts(used: Use) -> dict[str, float]:
+    amounts = {
+        "vcpu_hours": used.vcpu_hours,
+        "gb_hours": used.gb_hours,
+        "gpu_hours": used.gpu_hours,
+    }
+    return {name: round(amount, _DECIMALS) for name, amount in amounts.items()}
+
+
+def _cost(used: JobUse, price: Price | None) -> CostBody | None:
+    if price is None:
+        return None
+    estimate, wasted = (round(price.cost(of), _DECIMALS) for of in used)
+    return CostBody(estimate, wasted, price.currency)
+
+
+_DECIMALS = 6
+"""A vCPU for a few seconds has to show."""
 
 
 def _attempts(job: Job) -> list[AttemptBody]:

@@ -43,8 +43,11 @@ def on_notices(event: SQSEvent) -> None:
 
 @app.schedule(Rate(settings.sweep_minutes, unit=Rate.MINUTES))
 def sweep(event: CloudWatchEvent) -> dict[str, Any]:
-    """`make backfill` calls it too, with `since` in the detail."""
-    return assembly.sweeper().run(seconds_left(event.context), event.detail.get("since"))
+    """`make backfill` calls it too, with a `step` and `since` in the detail."""
+    asked = event.detail
+    return assembly.sweeper().run(
+        seconds_left(event.context), asked.get("since"), asked.get("step")
+    )
 
 
 @app.authorizer(ttl_seconds=30)

@@ -19,12 +19,14 @@ from chalicelib.job_table import JobTable
 from chalicelib.message_queue import MessageQueue
 from chalicelib.notice_rules import Rules
 from chalicelib.prices import Prices
+from chalicelib.queue_table import QueueTable
 from chalicelib.settings import Settings
 
 if TYPE_CHECKING:
     from chalicelib.api.access import Access
     from chalicelib.api.health import Health
     from chalicelib.api.jobs import Jobs
+    from chalicelib.counting import Counting
     from chalicelib.notifier import Notifier
     from chalicelib.queue_ledger import QueueLedger
     from chalicelib.queue_watch import QueueWatch
@@ -103,8 +105,17 @@ def sweeper() -> "Sweep":
     steps: dict[str, Step] = {
         "repair": _repair(settings.sweep_calls - calls_of_watch),
         "watch": _queue_watch(calls_of_watch),
+        "count": _counting(),
     }
     return Sweep(steps, sweep_reporter(settings.jobs_table))
+
+
+def _counting() -> "Counting":
+    from chalicelib.counting import Counting
+    from chalicelib.telemetry import counting_reporter
+
+    report = counting_reporter(settings.jobs_table)
+    return Counting(_job_table(), _queue_table(), report, retention_days=settings.retention_days)
 
 
 def _queue_watch(calls: int) -> "QueueWatch":
@@ -234,6 +245,13 @@ def _queue_ledger() -> "QueueLedger":
     from chalicelib.queue_ledger import QueueLedger
 
     return QueueLedger(Table(clients.dynamodb(), settings.jobs_table))
+
+
+@cache
+def _queue_table() -> QueueTable:
+    return QueueTable(
+        clients.dynamodb(), settings.jobs_table, retention_days=settings.retention_days
+    )
 
 
 @cache

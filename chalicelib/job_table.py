@@ -21,6 +21,7 @@ condition that their version is still the one that was read. Knows the table's k
 knows nothing of messages, retries or HTTP.
 """
 
+import heapq
 import logging
 import time
 import zlib
@@ -30,7 +31,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -52,6 +53,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("batchwatch.job_table")
 
+_T = TypeVar("_T")
+_U = TypeVar("_U")
+
 SHARDS = 8
 """Partitions of an index for one queue and status: one takes 1,000 writes a second. Stored keys
 depend on it, so a change needs every job item rewritten."""
@@ -68,6 +72,7 @@ _NAMED_EXAMINED = 100
 _HOLDS_SERVICE_JOBS = "holdsServiceJobs"
 _LONGEST_SERVICE_SECONDS = 60 * 86_400
 """SageMaker lets a training job run for 28 days, and it may wait before that."""
+_ENDED_AT_ONCE = 500
 _LAST_CREATED, _LAST_MOMENT = 9_999_999_999_999, 999_999_999_999_999
 """In epoch milliseconds, as many digits as the keys have."""
 
@@ -109,6 +114,13 @@ class Place(NamedTuple):
 
     def partition(self, shard: int) -> str:
         return _status_key(self.members, self.queue, self.status, shard)
+
+
+class Count(NamedTuple):
+    """`is_all`: there are not more."""
+
+    jobs: int
+    is_all: bool
 
 
 class Waiting(NamedTuple):
@@ -486,25 +498,69 @@ class JobTable:
         rows, last = _merged(_at_once(read, partitions), limit, newest_first=False)
         return [Waiting(*row) for row in rows], last is not None
 
-    def count(self, place: Place, *, before: int) -> int:
-        """How many entered its status before a time (epoch milliseconds): a query for about a
-        thousand of a shard."""
-        partitions = [place.partition(shard) for shard in range(SHARDS)]
-        with ThreadPoolExecutor(SHARDS) as threads:
-            return sum(threads.map(partial(self._count, before=before), partitions))
-
-    def _count(self, partition: str, before: int) -> int:
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._name,
-            IndexName="by-status",
-            KeyConditionExpression="statusKey = :partition AND statusSort < :before",
-            ExpressionAttributeValues={
-                ":partition": {"S": partition},
-                ":before": {"S": _moment(before)},
-            },
-            Select="COUNT",
+    def count(
+        self, places: Sequence[Place], *, at_most: int, before: int = _LAST_MOMENT
+    ) -> dict[Place, Count]:
+        """How many entered each of these places before a time (epoch milliseconds), or a number
+        below which there are not: it reads a record for each one that it counts, so not many more
+        than `at_most`."""
+        share = at_most // SHARDS
+        partitions = [(place, shard) for place in places for shard in range(SHARDS)]
+        found = _at_once(
+            lambda one: self._count(one[0].partition(one[1]), share, before), partitions
         )
-        return sum(page["Count"] for page in pages)
+        counts = dict.fromkeys(places, Count(0, True))
+        for (place, _), (jobs, is_all) in zip(partitions, found, strict=True):
+            counted = counts[place]
+            counts[place] = Count(counted.jobs + jobs, counted.is_all and is_all)
+        return counts
+
+    def _count(self, partition: str, at_most: int, before: int) -> Count:
+        counted = 0
+        more: Any = {}
+        while counted < at_most:
+            answer: Any = self._client.query(
+                TableName=self._name,
+                IndexName="by-status",
+                KeyConditionExpression="statusKey = :partition AND statusSort < :before",
+                ExpressionAttributeValues={
+                    ":partition": {"S": partition},
+                    ":before": {"S": _moment(before)},
+                },
+                Select="COUNT",
+                Limit=at_most - counted,
+                **more,
+            )
+            counted += answer["Count"]
+            if "LastEvaluatedKey" not in answer:
+                return Count(counted, True)
+            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        return Count(counted, False)
+
+    def ended(self, queue: str, window: Window) -> Iterator[Job]:
+        """All that ended then, children and nodes too, the last first; read as it is asked for."""
+        partitions = [
+            Place(queue, status, members).partition(shard)
+            for status in (JobStatus.SUCCEEDED, JobStatus.FAILED)
+            for members in (False, True)
+            for shard in range(SHARDS)
+        ]
+        first, end = _moment(window.since), _just_before(_moment(window.until))
+        read = partial(self._read_by_status, limit=_ENDED_AT_ONCE)
+        beginnings = _at_once(lambda partition: read(partition, between=(first, end)), partitions)
+
+        def rows(partition: str, beginning: _Read) -> Iterator[_Row]:
+            some, more = beginning
+            yield from some
+            while more:
+                some, more = read(partition, between=(first, _just_before(some[-1].sort)))
+                yield from some
+
+        streams = map(rows, partitions, beginnings)
+        for row in heapq.merge(*streams, key=lambda row: row.sort, reverse=True):
+            job = _job(row.job_id, row.record)
+            if not self._has_expired(job):
+                yield job
 
     def members(self, root: str) -> set[str]:
         """The ids of the children and nodes that were heard of."""
@@ -540,7 +596,7 @@ _Read = tuple[list[_Row], bool]
 """What one partition gives, and whether it has more."""
 
 
-def _at_once(read: Callable[[str], _Read], partitions: Sequence[str]) -> list[_Read]:
+def _at_once(read: Callable[[_T], _U], partitions: Sequence[_T]) -> list[_U]:
     with ThreadPoolExecutor(_CONCURRENT_QUERIES) as threads:
         return list(threads.map(read, partitions))
 

@@ -47,6 +47,8 @@ NAMES = 10
 """The most job names of a run whose usual time is looked up."""
 _USUAL_KEPT_SECONDS = 3_600
 _USUAL_REMEMBERED = 1_000
+_COUNTED = 100_000
+"""Of one status: of more stuck jobs this many are told."""
 _CHANGES_EXAMINED = 20
 _ACTIVE = (JobStatus.RUNNABLE, JobStatus.RUNNING, JobStatus.SUCCEEDED, JobStatus.FAILED)
 _MOVED = (*(JobStatus.SCHEDULED, JobStatus.STARTING, JobStatus.RUNNING), *_ACTIVE[2:])
@@ -191,7 +193,8 @@ class _Run:
             counts[job.status] = counts.get(job.status, 0) + 1
         for status in more & counts.keys():
             before = self._now - self._parts.limits.ages[status]
-            counts[status] = table.count(Place(queue, status), before=before)
+            place = Place(queue, status)
+            counts[status] = table.count([place], at_most=_COUNTED, before=before)[place].jobs
         return found, counts
 
     def _overrunning(self, queue: str) -> Iterator[Job]:

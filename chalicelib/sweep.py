@@ -28,17 +28,18 @@ class Sweep:
         self._steps = steps
         self._report = report
 
-    def run(self, time_left: TimeLeft, since: int | None = None) -> dict[str, Any]:
-        """What each step did, by its name. A step may take half of the time that is left, the last
-        one all of it.
+    def run(
+        self, time_left: TimeLeft, since: int | None = None, only: str | None = None
+    ) -> dict[str, Any]:
+        """What each step did, by its name, or the one step that is to be taken. A step may take
+        half of the time that is left, the last one all of it.
 
         Raises an ExceptionGroup of what steps raised, when all had their turn.
         """
+        steps = {name: step for name, step in self._steps.items() if only in (None, name)}
         told: dict[str, Any] = {}
         failures: list[Exception] = []
-        for behind, (name, step) in zip(
-            reversed(range(len(self._steps))), self._steps.items(), strict=True
-        ):
+        for behind, (name, step) in zip(reversed(range(len(steps))), steps.items(), strict=True):
             kept = time_left() / 2 if behind else 0.0
             try:
                 told[name] = asdict(step.run(partial(_less, time_left, kept), since))

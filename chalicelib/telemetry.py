@@ -13,6 +13,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 if TYPE_CHECKING:
+    from chalicelib.counting import CountingTally
     from chalicelib.notifier import NoticeTally
     from chalicelib.queue_watch import WatchTally
     from chalicelib.recorder import Tally
@@ -108,6 +109,22 @@ def watch_reporter(table_name: str) -> "Callable[[WatchTally], None]":
             "WatchBatchCalls": tally.calls,
         }
         _report(metrics, "watched", counts, {}, {"left": tally.left})
+
+    return report
+
+
+def counting_reporter(table_name: str) -> "Callable[[CountingTally], None]":
+    """Reports a run of counting, likewise."""
+    metrics = Metrics(namespace="batchwatch", service=table_name)
+
+    def report(tally: "CountingTally") -> None:
+        counts = {
+            "QueuesCounted": tally.queues,
+            "WaitingJobsCounted": tally.counted,
+            "EndedJobsRead": tally.read,
+            "HoursWritten": tally.written,
+        }
+        _report(metrics, "counted", counts, {}, {"left": tally.left})
 
     return report
 

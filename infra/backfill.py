@@ -1,7 +1,8 @@
 """Finds at once what no event told, back to a day: `make backfill STAGE=prod SINCE=2026-11-01`.
 
-It begins the sweep of a stage anew and calls it until nothing is left to do, a line a run. Knows
-how a sweep is called; what it does, chalicelib/repair.py knows.
+It begins steps of a stage's sweep anew and calls each until nothing is left to do, a line a run:
+first what finds jobs, then what counts them. Knows how a sweep is called; what its steps do,
+chalicelib/repair.py and counting.py know.
 """
 
 import argparse
@@ -27,17 +28,17 @@ _EVENT = {
 }
 
 
-def sweeps(client: Any, jobs_table: str, since: int) -> Iterator[dict[str, Any]]:
-    """What repair did in each run, until one has nothing left. `client` is Lambda's, `since` in
+def sweeps(client: Any, jobs_table: str, since: int, step: str) -> Iterator[dict[str, Any]]:
+    """What each run of one step did, until one has nothing left. `client` is Lambda's, `since` in
     epoch milliseconds. Refused if there is no such function, or it fails."""
     sweep = Function(client, "sweep", jobs_table)
-    detail: dict[str, int] = {"since": since}
+    detail: dict[str, Any] = {"step": step, "since": since}
     for _ in range(_MOST_RUNS):
-        repaired = sweep.call(_EVENT | {"detail": detail})["repair"]
-        yield repaired
-        if not repaired["left"]:
+        told = sweep.call(_EVENT | {"detail": detail})[step]
+        yield told
+        if not told["left"]:
             return
-        detail = {}
+        detail = {"step": step}
     raise Refused(f"there is still something left after {_MOST_RUNS} runs")
 
 
@@ -57,13 +58,16 @@ def main() -> None:
     options = parser.parse_args()
     since = day(options.since)
     table = stages.environment_of(options.stage)["JOBS_TABLE"]
-    for told in sweeps(lambda_client(), table, since):
+    client = lambda_client()
+    for told in sweeps(client, table, since, "repair"):
         unknown = len(told["strangers"])
         print(
             f"{told['discovered']} jobs found, {told['repaired']} repaired, {told['lost']} lost,"
             f" {unknown} unknown to Batch, {told['calls']} calls",
             flush=True,
         )
+    for told in sweeps(client, table, since, "count"):
+        print(f"{told['read']} jobs counted, {told['written']} hours and days changed", flush=True)
 
 
 if __name__ == "__main__":

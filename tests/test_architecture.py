@@ -12,12 +12,13 @@ LAYERS = [
     {"errors", "job", "failure", "waiting", "redaction", "markdown", "human_time", "message"}
     | {"toml_setting"},
     {"durations", "links", "blockage", "stuck", "silence", "queue_state", "episodes", "use"}
-    | {"job_detail", "preemption", "event", "notice_rules", "notice", "notice_text", "prices"},
+    | {"job_detail", "preemption", "event", "notice_rules", "notice", "notice_text", "prices"}
+    | {"histogram", "rollup"},
     {"dynamodb", "job_table", "notice_ledger", "queue_ledger", "job_log", "message_queue"}
     | {"suspects", "webex"},
     {"settings", "clients", "batch_api", "wait_places"},
-    {"archive", "repair_ledger"},
-    {"recorder", "repair", "queue_watch", "notifier", "api", "telemetry"},
+    {"archive", "repair_ledger", "queue_table"},
+    {"recorder", "repair", "queue_watch", "counting", "notifier", "api", "telemetry"},
     {"sweep"},
     {"assembly"},
     {"app"},

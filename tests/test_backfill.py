@@ -18,10 +18,10 @@ def test_it_begins_anew_once_and_goes_on_until_nothing_is_left() -> None:
         return {"repair": {"left": len(details) < 3}}
 
     with FunctionServer({"sweep": sweep}) as functions:
-        told = list(sweeps(functions.client, "jobs", 17))
+        told = list(sweeps(functions.client, "jobs", 17, "repair"))
 
     assert len(told) == 3
-    assert details == [{"since": 17}, {}, {}]
+    assert details == [{"step": "repair", "since": 17}] + 2 * [{"step": "repair"}]
 
 
 def test_a_sweep_that_fails_is_told_in_a_line() -> None:
@@ -32,12 +32,12 @@ def test_a_sweep_that_fails_is_told_in_a_line() -> None:
         FunctionServer({"sweep": sweep}) as functions,
         pytest.raises(Refused, match="sweep failed: Batch refuses"),
     ):
-        list(sweeps(functions.client, "jobs", 17))
+        list(sweeps(functions.client, "jobs", 17, "repair"))
 
 
 def test_a_stage_that_is_not_there_is_told_in_a_line(aws: LocalAws) -> None:
     with pytest.raises(Refused, match="no sweep for nowhere here"):
-        list(sweeps(aws.client("lambda"), "nowhere", 17))
+        list(sweeps(aws.client("lambda"), "nowhere", 17, "repair"))
 
 
 def test_a_day_is_midnight_in_utc_unless_it_says_otherwise() -> None:

@@ -86,6 +86,16 @@ def get_logs(job_id: str) -> Response:
     return answer(lambda scope: assembly.jobs().logs(job_id, http.query(app), scope))
 
 
+@private("/queues")
+def list_queues() -> Response:
+    return answer(lambda scope: assembly.queues().all(http.query(app), scope))
+
+
+@private("/queues/{queue}")
+def get_queue(queue: str) -> Response:
+    return answer(lambda scope: assembly.queues().one(queue, http.query(app), scope))
+
+
 @private("/openapi.json")
 def describe() -> Response:
     return answer(lambda scope: assembly.description())

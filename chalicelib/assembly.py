@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from chalicelib.api.access import Access
     from chalicelib.api.health import Health
     from chalicelib.api.jobs import Jobs
+    from chalicelib.api.queues import Queues
     from chalicelib.counting import Counting
     from chalicelib.notifier import Notifier
     from chalicelib.queue_ledger import QueueLedger
@@ -202,6 +203,13 @@ def jobs() -> "Jobs":
     log = JobLog(clients.logs(), settings.log_groups, settings.redact_patterns)
     places = WaitPlaces(clients.dynamodb(), settings.jobs_table)
     return Jobs(_job_table(), log, places, prices, access().page_key)
+
+
+@cache
+def queues() -> "Queues":
+    from chalicelib.api.queues import Queues
+
+    return Queues(_job_table(), _queue_table(), prices)
 
 
 def description() -> dict[str, Any]:

@@ -20,19 +20,11 @@ from itertools import groupby
 from typing import NamedTuple
 
 from chalicelib.errors import TableUnavailable
-from chalicelib.job import Job, JobStatus
+from chalicelib.job import Job
 from chalicelib.job_table import JobTable, Place, Window
-from chalicelib.queue_table import QueueTable, StoredCounts, Walk
+from chalicelib.queue_table import COUNTED, QueueTable, StoredCounts, Walk
 from chalicelib.rollup import DAY, HOUR, Rollup, rollup_of, total
 
-COUNTED = (
-    JobStatus.SUBMITTED,
-    JobStatus.PENDING,
-    JobStatus.RUNNABLE,
-    JobStatus.SCHEDULED,
-    JobStatus.STARTING,
-    JobStatus.RUNNING,
-)
 MOST_COUNTED = 10_000
 """Of one status; of more it is said that there are at least so many."""
 _COUNTED_A_MINUTE = 1_000

@@ -16,10 +16,21 @@ import msgspec
 
 from chalicelib.dynamodb import Item, Outcome, Table
 from chalicelib.errors import TableUnavailable
+from chalicelib.job import JobStatus
 from chalicelib.rollup import DAY, HOUR, Rollup
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+COUNTED = (
+    JobStatus.SUBMITTED,
+    JobStatus.PENDING,
+    JobStatus.RUNNABLE,
+    JobStatus.SCHEDULED,
+    JobStatus.STARTING,
+    JobStatus.RUNNING,
+)
+"""The statuses of jobs that have not ended. A status that Batch invented since is not counted."""
 
 Rollups = Mapping[int, Rollup]
 """By when their hour or day begins, in epoch milliseconds."""

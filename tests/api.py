@@ -105,6 +105,13 @@ class Api:
         """Through on_batch_events, as SQS calls it."""
         self.invoke("on_batch_events", self._client.events.generate_sqs_event(list(bodies)))
 
+    def count(self) -> None:
+        """The step of the sweep that counts."""
+        scheduled = self._client.events.generate_cw_event(
+            source="", detail_type="", detail={"step": "count"}, resources=[]
+        )
+        self.invoke("sweep", scheduled)
+
     def _secret(self) -> dict[str, Any]:
         answer = self._aws.secretsmanager.get_secret_value(SecretId=self._secret_id)
         secret: dict[str, Any] = json.loads(answer["SecretString"])

@@ -69,8 +69,11 @@ def test_real_answers_are_as_described(api: Api) -> None:
         "/jobs/{jobId}": [f"/jobs/{root}", f"/jobs/{root}%3A0", "/jobs/unknown"],
         "/jobs/{jobId}/children": [f"/jobs/{root}/children", f"/jobs/{root}/children?limit=x"],
         "/jobs/{jobId}/logs": [f"/jobs/{root}/logs", "/jobs/a/logs", f"/jobs/{root}%3A2/logs"],
+        "/queues": ["/queues", "/queues?limit=1"],
+        "/queues/{queue}": ["/queues/high-priority", "/queues/none", "/queues/none?a=b"],
         "/health": ["/health"],
     }
+    api.count()
 
     for route, asked in paths.items():
         for path in asked:

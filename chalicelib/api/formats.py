@@ -6,7 +6,7 @@ out. Knows the bodies of answers; knows nothing of HTTP but the names of media t
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from textwrap import wrap
 from typing import Any
 
@@ -20,11 +20,16 @@ from chalicelib.api.representation import (
     JobPage,
     JobSummary,
     LogsBody,
+    Percentiles,
     PreemptionBody,
+    QueueBody,
+    QueueList,
+    QueueSummary,
     UseBody,
 )
 from chalicelib.durations import Durations
 from chalicelib.human_time import duration
+from chalicelib.queue_table import COUNTED
 
 JSON, TEXT, CSV = "application/json", "text/plain", "text/csv"
 
@@ -69,14 +74,19 @@ def _by_preference(accept: str) -> list[str]:
 
 
 def _table(page: JobPage) -> str:
-    rows = [("STATUS", "SINCE (UTC)", "NAME", "QUEUE", "JOB ID", "WHY"), *map(_row, page.jobs)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    heads = ("STATUS", "SINCE (UTC)", "NAME", "QUEUE", "JOB ID", "WHY")
+    lines = _aligned(heads, map(_row, page.jobs))
     if not page.jobs:
         lines = ["No jobs on this page." if page.next_token else "No jobs."]
     if page.next_token:
         lines += ["", f"More with nextToken={page.next_token}"]
     return _text(lines)
+
+
+def _aligned(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    lines = [heads, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
 
 
 def _row(job: JobSummary) -> tuple[str, ...]:
@@ -116,11 +126,17 @@ _COLUMNS: dict[str, Callable[[JobSummary], str | float | None]] = {
 
 
 def _csv(page: JobPage) -> str:
+    return _spreadsheet(_COLUMNS, page.jobs)
+
+
+def _spreadsheet(
+    columns: Mapping[str, Callable[[Any], str | float | None]], rows: Iterable[object]
+) -> str:
     """RFC 4180."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(_COLUMNS)
-    writer.writerows([_cell(column(job)) for column in _COLUMNS.values()] for job in page.jobs)
+    writer.writerow(columns)
+    writer.writerows([_cell(column(row)) for column in columns.values()] for row in rows)
     return text.getvalue()
 
 
@@ -129,6 +145,102 @@ def _cell(value: str | float | None) -> str | float | None:
     if isinstance(value, str) and value.lstrip().startswith(("=", "+", "-", "@", "|", "%")):
         return f"'{value}"
     return value
+
+
+# Queues
+
+_DAY_COLUMNS: dict[str, Callable[[Any], str | float | None]] = {
+    "succeeded": lambda of: of.succeeded,
+    "failed": lambda of: of.failed,
+    "vcpuHours": lambda of: of.use.vcpu_hours,
+    "gbHours": lambda of: of.use.gb_hours,
+    "gpuHours": lambda of: of.use.gpu_hours,
+    "costEstimate": lambda of: of.cost.estimate if of.cost else None,
+    "costWasted": lambda of: of.cost.wasted if of.cost else None,
+    "currency": lambda of: of.cost.currency if of.cost else None,
+}
+
+
+def _queues_table(page: QueueList) -> str:
+    heads = ("QUEUE", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "WAIT", "RUN", "COST")
+    lines = _aligned(heads, map(_queue_row, page.queues)) if page.queues else ["No queues."]
+    if page.queues:
+        lines += ["", "Ends, median times and costs (an estimate) are of the last 24 hours."]
+    return _text(lines)
+
+
+def _queue_row(queue: QueueSummary) -> tuple[str, ...]:
+    day, running = queue.last_day, queue.counts["RUNNING"]
+    more = "+" if queue.counts_are_at_least else ""
+    return (
+        _cut(_clean(queue.job_queue), _WIDEST_NAME),
+        f"{sum(queue.counts.values()) - running}{more}",
+        f"{running}{more}",
+        str(day.succeeded),
+        str(day.failed),
+        duration(day.wait_seconds.p50) if day.wait_seconds else "",
+        duration(day.run_seconds.p50) if day.run_seconds else "",
+        _brief_cost(day.cost),
+    )
+
+
+def _queues_csv(page: QueueList) -> str:
+    day_of = {name: _of_last_day(column) for name, column in _DAY_COLUMNS.items()}
+    counts = {status.value: _count_of(status) for status in COUNTED}
+    columns: dict[str, Callable[[Any], str | float | None]] = {
+        "jobQueue": lambda queue: queue.job_queue,
+        "asOf": lambda queue: queue.as_of,
+        **counts,
+        **day_of,
+    }
+    return _spreadsheet(columns, page.queues)
+
+
+def _of_last_day(
+    column: Callable[[Any], str | float | None],
+) -> Callable[[Any], str | float | None]:
+    return lambda queue: column(queue.last_day)
+
+
+def _count_of(status: str) -> Callable[[Any], int]:
+    return lambda queue: int(queue.counts[status])
+
+
+def _queue_page(queue: QueueBody) -> str:
+    day = queue.last_day
+    more = "at least " if queue.counts_are_at_least else ""
+    counts = ", ".join(f"{count} {status}" for status, count in queue.counts.items() if count)
+    causes = ", ".join(f"{count} {cause}" for cause, count in day.causes.items())
+    failed = f"{day.failed} failed" + (f" ({causes})" if causes else "")
+    blocked = queue.blocked and (queue.blocked.explanation or queue.blocked.reason)
+    rows = [
+        (one.day, str(one.succeeded), str(one.failed), _amounts(one.use), _brief_cost(one.cost))
+        for one in queue.days
+        if one.succeeded or one.failed
+    ]
+    heads = ("DAY (UTC)", "SUCCEEDED", "FAILED", "USED", "COST (AN ESTIMATE)")
+    facts = {
+        "as of": queue.as_of and _moment(queue.as_of) + " UTC",
+        "in it": counts and more + counts,
+        "blocked": blocked,
+        "last 24 h": f"{day.succeeded} succeeded, {failed}",
+        "waited": _percentiles(day.wait_seconds),
+        "ran": _percentiles(day.run_seconds),
+        "used": _used(day.use),
+        "cost": _cost(day.cost) if day.cost else None,
+    }
+    days = _aligned(heads, rows) if rows else []
+    return _text([_clean(queue.job_queue), "", *_facts(facts), *_section("Days", days)])
+
+
+def _percentiles(of: Percentiles | None) -> str | None:
+    if of is None:
+        return None
+    return f"half at most {duration(of.p50)}, 90 % {duration(of.p90)}, 99 % {duration(of.p99)}"
+
+
+def _brief_cost(cost: CostBody | None) -> str:
+    return f"{cost.estimate:.2f} {_clean(cost.currency)}" if cost else ""
 
 
 # One job
@@ -282,4 +394,6 @@ _FORMATS: dict[type | None, dict[str, Callable[[Any], str]]] = {
     JobPage: {TEXT: _table, CSV: _csv},
     JobBody: {TEXT: _page},
     LogsBody: {TEXT: _log},
+    QueueList: {TEXT: _queues_table, CSV: _queues_csv},
+    QueueBody: {TEXT: _queue_page},
 }

@@ -14,6 +14,7 @@ from chalicelib.api.access import Access, Scope
 from chalicelib.api.health import Health
 from chalicelib.api.jobs import NoSuchJob, Versioned
 from chalicelib.api.parameters import BadParameter
+from chalicelib.api.queues import NoSuchQueue
 from chalicelib.api.representation import JobPage
 from chalicelib.errors import SecretUnavailable, TableUnavailable
 from chalicelib.job_log import LogOutOfReach, NoLog
@@ -70,7 +71,7 @@ def answer(
         return _refusal(HTTPStatus.BAD_REQUEST, "BadRequestError", str(error))
     except LogOutOfReach as error:
         return _refusal(HTTPStatus.CONFLICT, "ConflictError", str(error))
-    except (NoSuchJob, NoLog) as error:
+    except (NoSuchJob, NoSuchQueue, NoLog) as error:
         return _refusal(HTTPStatus.NOT_FOUND, "NotFoundError", str(error))
     except (SecretUnavailable, TableUnavailable, ClientError, BotoCoreError) as error:
         _log.error("answer_failed", extra={"error": str(error)})

@@ -18,7 +18,7 @@ from chalicelib.api.parameters import (
     USUAL_JOBS,
     USUAL_LINES,
 )
-from chalicelib.api.representation import JobBody, JobPage, LogsBody
+from chalicelib.api.representation import JobBody, JobPage, LogsBody, QueueBody, QueueList
 from chalicelib.job_table import LISTED_STATUSES
 
 Json = dict[str, Any]
@@ -55,6 +55,8 @@ ROUTES = {
         LogsBody,
         (400, 404, 409, 503),
     ),
+    "/queues": Route("What is in each queue, and its last 24 hours", (), QueueList, (400, 503)),
+    "/queues/{queue}": Route("One queue, its hours and its days", ("queue",), QueueBody),
     "/openapi.json": Route("This description", (), None, (503,)),
     "/health": Route(
         "Whether table and queues answer; needs no token", (), HealthBody, (), token=False
@@ -78,7 +80,10 @@ PARAMETERS: dict[str, Json] = {
             "pattern": r"^[A-Za-z0-9._-]{1,128}([:#](0|[1-9][0-9]{0,5}))?$",
         },
     },
-    "queue": {"description": "The name of one job queue", "schema": _TEXT},
+    "queue": {
+        "description": "The name of one job queue",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$"},
+    },
     "status": {
         "description": "One or more, repeated or as a comma list, in any case",
         "schema": {"type": "array", "items": {"enum": list(LISTED_STATUSES)}, "minItems": 1},

@@ -87,6 +87,11 @@ def logs_query(query: Query) -> LogsQuery:
     return LogsQuery(attempt or None, _number(query, "lines", USUAL_LINES, MOST_LINES))
 
 
+def no_query(query: Query) -> None:
+    """Raises BadParameter."""
+    _refuse_unknown(query, ())
+
+
 def _page_query(query: Query, wanted: Filter, *asked: str | None) -> PageQuery:
     identity = msgspec.json.encode([*asked, wanted.statuses]).decode()
     return PageQuery(
@@ -97,7 +102,8 @@ def _page_query(query: Query, wanted: Filter, *asked: str | None) -> PageQuery:
 def _refuse_unknown(query: Query, known: Sequence[str]) -> None:
     for name, values in query.items():
         if name not in known:
-            raise BadParameter(f"{name[:100]}: no such parameter. There are: {', '.join(known)}")
+            there = f"are: {', '.join(known)}" if known else "is none"
+            raise BadParameter(f"{name[:100]}: no such parameter. There {there}")
         if any(len(value) > _LONGEST_VALUE for value in values):
             raise BadParameter(f"{name}: longer than {_LONGEST_VALUE} characters")
 

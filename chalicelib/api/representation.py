@@ -1,4 +1,5 @@
-"""The JSON of a job: what clients rely on, in AWS's names, whatever the record looks like inside.
+"""The JSON of jobs and queues: what clients rely on, in AWS's names, whatever the records look
+like inside.
 
 Times are RFC 3339 in UTC with milliseconds, durations seconds. What is not known is null. `now`
 is epoch milliseconds and handed in.
@@ -12,11 +13,14 @@ from msgspec import Struct
 
 from chalicelib.durations import Durations, durations
 from chalicelib.failure import Cause, Failure, attempt_cause, explain
+from chalicelib.histogram import Histogram
 from chalicelib.job import Description, Job, JobId, JobStatus
 from chalicelib.job_log import LogLine
 from chalicelib.links import console_link, logs_link
 from chalicelib.preemption import Preemption, Step, history
 from chalicelib.prices import Price, Prices
+from chalicelib.queue_table import COUNTED, QueueCounts, Rollups
+from chalicelib.rollup import Rollup
 from chalicelib.use import JobUse, Use, job_use
 
 
@@ -132,6 +136,80 @@ class JobPage(_Body, frozen=True):
     next_token: str | None
 
 
+class Percentiles(_Body, frozen=True):
+    """Seconds, within 5 % of the true ones."""
+
+    p50: float
+    p90: float
+    p99: float
+
+
+class Ended(_Body, frozen=True):
+    """Of the jobs that ended in some time: an array is one of those that succeeded or failed;
+    what waited and ran are plain jobs, children and nodes. Null: none did."""
+
+    succeeded: int
+    failed: int
+    causes: dict[Cause, int]
+    wait_seconds: Percentiles | None
+    run_seconds: Percentiles | None
+
+
+class LastDay(Ended, frozen=True):
+    """Of the current hour and the 23 before it."""
+
+    use: UseBody
+    cost: CostBody | None
+
+
+class Hour(Ended, frozen=True, kw_only=True):
+    hour: str
+
+
+class Day(_Body, frozen=True):
+    """Of UTC."""
+
+    day: str
+    succeeded: int
+    failed: int
+    use: UseBody
+    cost: CostBody | None
+
+
+class BlockedBody(_Body, frozen=True):
+    """Why the job at the head of the queue can't start, and none behind it can."""
+
+    since: str
+    last_seen: str
+    reason: str | None
+    cause: str | None
+    explanation: str | None
+    job_id: str | None
+
+
+class QueueSummary(_Body, frozen=True):
+    """`counts` of the jobs that have not ended, an array as one, as they were at `as_of`; null:
+    not counted yet."""
+
+    job_queue: str
+    as_of: str | None
+    counts: dict[str, int]
+    counts_are_at_least: bool
+    last_day: LastDay
+    blocked: BlockedBody | None
+
+
+class QueueBody(QueueSummary, frozen=True):
+    """The last 24 hours and 30 days, newest last."""
+
+    hours: list[Hour]
+    days: list[Day]
+
+
+class QueueList(_Body, frozen=True):
+    queues: list[QueueSummary]
+
+
 class LogLineBody(_Body, frozen=True):
     at: str
     message: str
@@ -177,6 +255,65 @@ def job_body(
         parameters=description.parameters,
         tags=description.tags,
     )
+
+
+def queue_summary(
+    queue: str, known: QueueCounts, price: Price | None, blocked: BlockedBody | None = None
+) -> QueueSummary:
+    return QueueSummary(**_queue_fields(queue, known, price, blocked))
+
+
+def queue_body(
+    queue: str,
+    known: QueueCounts,
+    hours: Rollups,
+    days: Rollups,
+    price: Price | None,
+    blocked: BlockedBody | None = None,
+) -> QueueBody:
+    """`hours` and `days` are all that are to be shown, in their order."""
+    return QueueBody(
+        **_queue_fields(queue, known, price, blocked),
+        hours=[Hour(**_ended(of), hour=_time(at)) for at, of in hours.items()],
+        days=[
+            Day(_time(at)[:10], of.succeeded, of.failed, **_used(of, price))
+            for at, of in days.items()
+        ],
+    )
+
+
+def _queue_fields(
+    queue: str, known: QueueCounts, price: Price | None, blocked: BlockedBody | None
+) -> dict[str, Any]:
+    return {
+        "job_queue": queue,
+        "as_of": _known_time(known.as_of),
+        "counts": {status.value: known.counts.get(status, 0) for status in COUNTED},
+        "counts_are_at_least": known.are_at_least,
+        "last_day": LastDay(**_ended(known.last_day), **_used(known.last_day, price)),
+        "blocked": blocked,
+    }
+
+
+def _ended(rollup: Rollup) -> dict[str, Any]:
+    return {
+        "succeeded": rollup.succeeded,
+        "failed": rollup.failed,
+        "causes": {Cause(cause): count for cause, count in rollup.causes.items()},
+        "wait_seconds": _percentiles(rollup.wait),
+        "run_seconds": _percentiles(rollup.run),
+    }
+
+
+def _used(rollup: Rollup, price: Price | None) -> dict[str, Any]:
+    used = JobUse(rollup.use, rollup.wasted)
+    return {"use": _use(used), "cost": _cost(used, price)}
+
+
+def _percentiles(durations: Histogram) -> Percentiles | None:
+    found = [durations.percentile(percent) for percent in (50, 90, 99)]
+    known = [round(milliseconds / 1000, 3) for milliseconds in found if milliseconds is not None]
+    return Percentiles(*known) if known else None
 
 
 def _summary_fields(job: Job, prices: Prices, now: int) -> dict[str, Any]:

@@ -1,0 +1,68 @@
+"""The answers about queues, within the scope of the token that asks: what the sweep counted."""
+
+import time
+from collections.abc import Callable
+from urllib.parse import unquote
+
+from chalicelib.api.access import Scope
+from chalicelib.api.parameters import Query, no_query
+from chalicelib.api.representation import QueueBody, QueueList, queue_body, queue_summary
+from chalicelib.job_table import JobTable
+from chalicelib.prices import Prices
+from chalicelib.queue_table import QueueCounts, QueueTable
+from chalicelib.rollup import DAY, HOUR, Rollup
+
+MOST_QUEUES = 500
+"""Of a list: ten times as many as AWS allows in a region at first."""
+HOURS, DAYS = 24, 30
+
+
+class NoSuchQueue(LookupError):
+    """There is none, or not for this token: the two can't be told apart."""
+
+
+class Queues:
+    """`clock` gives epoch seconds."""
+
+    def __init__(
+        self,
+        jobs: JobTable,
+        queues: QueueTable,
+        prices: Prices,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._jobs = jobs
+        self._queues = queues
+        self._prices = prices
+        self._clock = clock
+
+    def all(self, query: Query, scope: Scope) -> QueueList:
+        """By name. Raises BadParameter."""
+        no_query(query)
+        names = [name for name in self._jobs.queues() if scope.covers(name)][:MOST_QUEUES]
+        known = self._queues.counts(names)
+        return QueueList(
+            [
+                queue_summary(name, known.get(name, QueueCounts()), self._prices.of(name))
+                for name in names
+            ]
+        )
+
+    def one(self, in_path: str, query: Query, scope: Scope) -> QueueBody:
+        """Raises BadParameter and NoSuchQueue."""
+        no_query(query)
+        name = unquote(in_path)
+        if not scope.covers(name) or name not in self._jobs.queues():
+            raise NoSuchQueue(f"no job of a queue {name[:200]} was heard of")
+        now = int(self._clock() * 1000)
+        known = self._queues.counts([name]).get(name, QueueCounts())
+        hour, day = (now // length * length + length for length in (HOUR, DAY))
+        hours = self._queues.hours(name, hour - HOURS * HOUR, hour)
+        days = self._queues.days(name, day - DAYS * DAY, day)
+        return queue_body(
+            name,
+            known,
+            {at: hours.get(at, Rollup()) for at in range(hour - HOURS * HOUR, hour, HOUR)},
+            {at: days.get(at, Rollup()) for at in range(day - DAYS * DAY, day, DAY)},
+            self._prices.of(name),
+        )

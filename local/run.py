@@ -194,6 +194,7 @@ logs       {state_dir}
 
   {curl} '{api}/jobs?limit=5'
   {curl} '{api}/jobs?status=FAILED&limit=5'
+  {curl} '{api}/queues'
 
 Ctrl-C stops everything; the jobs are there again at the next start.
 """

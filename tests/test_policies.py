@@ -127,6 +127,7 @@ def test_production_has_none_of_the_local_exceptions(function: str) -> None:
 
 def test_the_local_stage_is_configured_like_production() -> None:
     own = {"ACCOUNT_ID", "BATCH_WINDOW", "EVENT_SOURCES", "WEBEX_API_URL", "WEBEX_ROOM"}
+    own |= {"PRICES", "SWEEP_MINUTES"}
     stages = [CONFIG["stages"]["local"], rendered(CONFIG["stages"]["prod"], "local")]
 
     local, production = (
@@ -215,6 +216,8 @@ def test_the_policies_suffice_to_record_to_put_aside_and_to_answer(guarded: Guar
     assert [one["jobId"] for one in guarded.get("/jobs?status=RUNNABLE").json()["jobs"]] == ["4c75"]
     assert [one["jobId"] for one in guarded.get("/jobs?name=n").json()["jobs"]] == ["4c75"]
     assert guarded.get("/jobs/4c75?wait=1").json()["status"] == "RUNNABLE"
+    assert [one["jobQueue"] for one in guarded.get("/queues").json()["queues"]] == ["high"]
+    assert guarded.get("/queues/high").status_code == 200
     assert guarded.get("/health").json() == {"status": "ok"}
 
 

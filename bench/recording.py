@@ -22,6 +22,7 @@ from bench.workload import (
     reader,
 )
 from chalicelib import clients
+from chalicelib.array_table import ArrayTable
 from chalicelib.dynamodb import Table
 from chalicelib.job import Job
 from chalicelib.job_table import Change, JobTable, StoredJob, job_attributes, job_key
@@ -49,6 +50,7 @@ class Stand:
         self._recorder = Recorder(
             reader(),
             self.table,
+            ArrayTable(self.dynamodb, self.resources.jobs_table),
             QueueLedger(Table(self.dynamodb, self.resources.jobs_table)),
             MessageQueue(sqs, self.resources.events_queue, self.resources.dead_letter_queue),
             Suspects(self.dynamodb, self.resources.jobs_table),
@@ -155,7 +157,9 @@ def write_unit_rows(aws: LocalAws, most: int, jobs: int) -> Iterator[Row]:
         "an array's child of four": lives_through(FIVE_EVENTS[1:], every, children=True)[:most],
     }
     for name, chosen in cases.items():
-        alone = _write_units(Stand(aws), [list(turn) for turn in zip(*chosen, strict=True)])
+        alone = _write_units(
+            Stand(aws), [[body] for turn in zip(*chosen, strict=True) for body in turn]
+        )
         together = _write_units(Stand(aws), [[body for life in chosen for body in life]])
         worst, best = alone.total() / len(chosen), together.total() / len(chosen)
         yield Row(
@@ -196,6 +200,9 @@ def _requests(
 # PutItem as DynamoDB does. So after each batch what it wrote is put into a twin of the table.
 
 
+_PARTS = {"SPEC": "description", "SUMMARY": "summary"}
+
+
 def _by_part(units: Counter[str], lives: int) -> str:
     return ", ".join(f"{count / lives:.3g} {part}" for part, count in units.most_common())
 
@@ -220,7 +227,7 @@ def _units_of_putting(stand: Stand, table: str, item: dict[str, Any]) -> dict[st
         "ConsumedCapacity"
     ]
     indexes = billed.get("GlobalSecondaryIndexes", {})
-    what = "description" if item["sk"]["S"].startswith("SPEC#") else "table"
+    what = _PARTS.get(item["sk"]["S"].partition("#")[0], "table")
     by_index = {name: index["CapacityUnits"] for name, index in indexes.items()}
     return {what: billed["Table"]["CapacityUnits"], **by_index}
 

@@ -1,17 +1,20 @@
 """What is observed of jobs gets into their records and onto the notices queue.
 
 What events and repairs have in common: load, fold, save, and again for whom someone was faster;
-then tell what the rules want told. Knows neither messages nor where an observation comes from.
+add up how an array's children fare; then tell what the rules want told. Knows neither messages nor
+where an observation comes from.
 """
 
 import itertools
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from chalicelib.array_summary import BlockKey
+from chalicelib.array_table import ArrayTable
 from chalicelib.dynamodb import Outcome
 from chalicelib.job import Job, Observation
 from chalicelib.job_table import Change, JobTable, StoredJob
@@ -27,10 +30,13 @@ Fold = Callable[[StoredJob | None], Change | None]
 be asked again, with what someone else has stored meanwhile."""
 
 
-class Saved(NamedTuple):
-    """`conflicts` counts saves that came too late."""
+_K = TypeVar("_K")
 
-    outcomes: dict[str, Outcome]
+
+class Saved(NamedTuple, Generic[_K]):
+    """What became of each; `conflicts` counts saves that came too late."""
+
+    outcomes: dict[_K, Outcome]
     conflicts: int
 
 
@@ -70,6 +76,7 @@ class Archive:
     def __init__(
         self,
         table: JobTable,
+        arrays: ArrayTable,
         rules: Rules,
         notices: MessageQueue,
         *,
@@ -77,6 +84,7 @@ class Archive:
         dice: Callable[[], float] = random.random,
     ) -> None:
         self._table = table
+        self._arrays = arrays
         self._rules = rules
         self._notices = notices
         self._sleep = sleep
@@ -88,26 +96,69 @@ class Archive:
         time_left: Callable[[], float],
         *,
         consistent: bool = False,
-    ) -> Saved:
-        """Loads, folds and saves, again and again for those jobs whose save may yet succeed."""
-        outcomes: dict[str, Outcome] = {}
-        conflicts = 0
-        pending: Collection[str] = folds.keys()
-        for attempt in itertools.count(1):
-            loaded = self._table.load(pending, consistent=consistent or attempt > 1)
+    ) -> Saved[str]:
+        """Loads, folds and saves, again and again for those jobs whose save may yet succeed; then
+        what the summaries of arrays must hold of those that are saved, changed or not: whoever
+        changed them may not have come so far."""
+        jobs: dict[str, Job] = {}
+
+        def save_records(job_ids: Collection[str], consistent: bool) -> dict[str, Outcome]:
+            loaded = self._table.load(job_ids, consistent=consistent)
             folded = {
                 job_id: folds[job_id](loaded.jobs.get(job_id))
-                for job_id in pending
+                for job_id in job_ids
                 if job_id not in loaded.unread
             }
-            outcomes |= loaded.unread | dict.fromkeys(folded, Outcome.SAVED)
-            outcomes |= self._table.save([change for change in folded.values() if change])
+            changes = [change for change in folded.values() if change]
+            jobs.update({job_id: stored.job for job_id, stored in loaded.jobs.items()})
+            jobs.update({change.job.job_id: change.job for change in changes})
+            outcomes = loaded.unread | dict.fromkeys(folded, Outcome.SAVED)
+            return outcomes | self._table.save(changes)
 
-            pending = [job_id for job_id in pending if outcomes[job_id] in _ATTEMPTS]
-            conflicts += sum(outcomes[job_id] is Outcome.CONFLICT for job_id in pending)
+        records = self._persist(save_records, folds, time_left, consistent=consistent)
+        done = [job for job_id, job in jobs.items() if records.outcomes[job_id] is Outcome.SAVED]
+        blocks = self._add_up(done, time_left)
+        return Saved(records.outcomes | blocks.outcomes, records.conflicts + blocks.conflicts)
+
+    def _add_up(self, jobs: Iterable[Job], time_left: Callable[[], float]) -> Saved[str]:
+        """Has the summaries of arrays hold what they must of these jobs, which are saved; what
+        became of those jobs whose summary could not be saved."""
+        told: dict[BlockKey, list[Job]] = {}
+        for job in jobs:
+            for key in self._arrays.blocks_telling_of(job):
+                told.setdefault(key, []).append(job)
+
+        def save_blocks(keys: Collection[BlockKey], consistent: bool) -> dict[BlockKey, Outcome]:
+            return self._arrays.save({key: told[key] for key in keys}, consistent=consistent)
+
+        blocks = self._persist(save_blocks, told, time_left, consistent=False)
+        unsaved: dict[str, Outcome] = {
+            job.job_id: outcome
+            for key, outcome in blocks.outcomes.items()
+            if outcome is not Outcome.SAVED
+            for job in told[key]
+        }
+        return Saved(unsaved, blocks.conflicts)
+
+    def _persist(
+        self,
+        save: Callable[[Collection[_K], bool], dict[_K, Outcome]],
+        keys: Collection[_K],
+        time_left: Callable[[], float],
+        *,
+        consistent: bool,
+    ) -> Saved[_K]:
+        """Saves all, then again and again those whose save may yet succeed; what someone else has
+        stored meanwhile is then read consistently."""
+        outcomes: dict[_K, Outcome] = {}
+        conflicts = 0
+        pending = keys
+        for attempt in itertools.count(1):
+            outcomes |= save(pending, consistent or attempt > 1)
+            pending = [key for key in pending if outcomes[key] in _ATTEMPTS]
+            conflicts += sum(outcomes[key] is Outcome.CONFLICT for key in pending)
             delays = [
-                retry_delay(outcomes[job_id], attempt, time_left(), self._dice())
-                for job_id in pending
+                retry_delay(outcomes[key], attempt, time_left(), self._dice()) for key in pending
             ]
             if not pending or None in delays:
                 break

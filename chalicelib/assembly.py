@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from chalicelib import clients, toml_setting
+from chalicelib.array_table import ArrayTable
 from chalicelib.dynamodb import Table
 from chalicelib.errors import SecretUnavailable, SettingsError
 from chalicelib.job_table import JobTable
@@ -67,6 +68,7 @@ def recorder(own_account: str) -> "Recorder":
     return Recorder(
         EventReader(settings.event_sources, account, settings.redact_patterns),
         _job_table(),
+        _array_table(),
         _queue_ledger(),
         _events_queue(),
         Suspects(clients.dynamodb(), settings.jobs_table),
@@ -134,7 +136,7 @@ def _queue_watch(calls: int) -> "QueueWatch":
         batch=clients.batch(),
         table=_job_table(),
         queues=_queue_ledger(),
-        archive=Archive(_job_table(), rules, _notices_queue()),
+        archive=Archive(_job_table(), _array_table(), rules, _notices_queue()),
         notices=_notices_queue(),
         rules=rules,
         redaction=settings.redact_patterns,
@@ -158,7 +160,7 @@ def _repair(calls: int) -> "Repair":
         batch=clients.batch(),
         table=_job_table(),
         ledger=RepairLedger(clients.dynamodb(), settings.jobs_table),
-        archive=Archive(_job_table(), rules, _notices_queue()),
+        archive=Archive(_job_table(), _array_table(), rules, _notices_queue()),
         redaction=settings.redact_patterns,
         rules=RepairRules(ages, settings.watched_queues, calls),
     )
@@ -258,6 +260,13 @@ def _queue_ledger() -> "QueueLedger":
 @cache
 def _queue_table() -> QueueTable:
     return QueueTable(
+        clients.dynamodb(), settings.jobs_table, retention_days=settings.retention_days
+    )
+
+
+@cache
+def _array_table() -> ArrayTable:
+    return ArrayTable(
         clients.dynamodb(), settings.jobs_table, retention_days=settings.retention_days
     )
 

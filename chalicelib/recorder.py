@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.archive import Archive, fold
+from chalicelib.array_table import ArrayTable
 from chalicelib.blockage import Sighting
 from chalicelib.dynamodb import Outcome
 from chalicelib.errors import MalformedEvent, MessagesLeft
@@ -88,6 +89,7 @@ class Recorder:
         self,
         reader: EventReader,
         table: JobTable,
+        arrays: ArrayTable,
         queues: QueueLedger,
         queue: MessageQueue,
         suspects: Suspects,
@@ -104,7 +106,7 @@ class Recorder:
         self._queue = queue
         self._suspects = suspects
         self._report = report
-        self._archive = Archive(table, rules, notices, sleep=sleep, dice=dice)
+        self._archive = Archive(table, arrays, rules, notices, sleep=sleep, dice=dice)
         self._dice = dice
 
     def record(self, messages: Sequence[Message], time_left: Callable[[], float]) -> None:

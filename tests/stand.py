@@ -14,6 +14,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from chalicelib.array_summary import BlockKey
+from chalicelib.array_table import ArrayTable
 from chalicelib.dynamodb import Table
 from chalicelib.errors import MessagesLeft
 from chalicelib.event import EventReader
@@ -56,10 +58,12 @@ class Stand:
         self.dynamodb, self.sqs = self._client("dynamodb"), self._client("sqs")
         dynamodb, sqs = self.dynamodb, self.sqs
         self.table = JobTable(dynamodb, resources.jobs_table, retention_days=retention_days)
+        self.arrays = ArrayTable(dynamodb, resources.jobs_table, retention_days=retention_days)
         self.queues = QueueLedger(Table(dynamodb, resources.jobs_table), clock=clock)
         self.recorder = Recorder(
             EventReader(("aws.batch", SOURCE), ACCOUNT, Redaction()),
             self.table,
+            self.arrays,
             self.queues,
             MessageQueue(sqs, resources.events_queue, resources.dead_letter_queue),
             Suspects(dynamodb, resources.jobs_table, clock=clock),
@@ -137,6 +141,15 @@ class Stand:
             item["jobId"]["S"]: json.loads(item["record"]["S"])
             for item in self.items()
             if "jobId" in item
+        }
+
+    def blocks(self) -> dict[BlockKey, bytes]:
+        """The bytes of all arrays' children."""
+        return {
+            BlockKey(pk.removeprefix("JOB#"), int(sk.removeprefix("SUMMARY#"))): children
+            for item in self.items()
+            if "children" in item
+            for pk, sk, children in [(item["pk"]["S"], item["sk"]["S"], item["children"]["B"])]
         }
 
     def dead_letters(self) -> list[dict[str, Any]]:

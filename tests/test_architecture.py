@@ -13,10 +13,10 @@ LAYERS = [
     | {"toml_setting"},
     {"durations", "links", "blockage", "stuck", "silence", "queue_state", "episodes", "use"}
     | {"job_detail", "preemption", "event", "notice_rules", "notice", "notice_text", "prices"}
-    | {"histogram", "rollup"},
+    | {"histogram", "rollup", "array_summary"},
     {"dynamodb", "job_table", "notice_ledger", "queue_ledger", "job_log", "message_queue"}
     | {"suspects", "webex"},
-    {"settings", "clients", "batch_api", "wait_places"},
+    {"settings", "clients", "batch_api", "wait_places", "array_table"},
     {"archive", "repair_ledger", "queue_table"},
     {"recorder", "repair", "queue_watch", "counting", "notifier", "api", "telemetry"},
     {"sweep"},

@@ -22,6 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chalicelib.array_summary import Block, BlockKey, block_of
 from chalicelib.dynamodb import Outcome
 from chalicelib.errors import MessagesLeft
 from chalicelib.event import EventReader
@@ -154,6 +155,14 @@ def under_another_id(body: str) -> str:
 LARGE = Scene.of(jobs=60, messages=40, suspects=1)
 """So many records change that they take two calls."""
 SMALL = Scene.of(jobs=6, messages=9, suspects=2)
+ARRAY = Scene(
+    known=[a_body(jobId="array:499"), a_body(jobId="array:3", status="RUNNING")],
+    batch=[
+        *(a_body(jobId=f"array:{child}", status="SUCCEEDED") for child in range(495, 505)),
+        *(a_body(jobId="array:3", status=status) for status in ("RUNNING", "FAILED")),
+    ],
+)
+"""Children of two blocks, one of which is known already."""
 
 
 @dataclass(frozen=True)
@@ -272,18 +281,19 @@ def test_an_undisturbed_batch_needs_few_calls_and_leaves_nothing(
     }, "for the batch, and for its suspect"
 
 
+@pytest.mark.parametrize(("scene", "writes"), [(LARGE, 4), (ARRAY, 2)])
 def test_whichever_call_fails_nothing_is_lost_and_nothing_is_written_twice(
-    begin: Begin, faulty: FaultyAws
+    begin: Begin, faulty: FaultyAws, scene: Scene, writes: int
 ) -> None:
-    undisturbed = begin(LARGE).aftermath()
+    undisturbed = begin(scene).aftermath()
     calls = faulty.calls
-    assert calls.count("BatchExecuteStatement") == 2 + 1, "for the batch, and for its suspect"
+    assert calls.count("BatchExecuteStatement") == writes
 
     harmful = [
         f"call {position}, {operation}, {name}"
         for position, operation in enumerate(calls, 1)
         for name, fault in FAULTS.items()
-        if begin(LARGE, at({position: fault})).aftermath() != undisturbed
+        if begin(scene, at({position: fault})).aftermath() != undisturbed
     ]
 
     assert harmful == []
@@ -562,9 +572,19 @@ def test_four_consumers_make_of_any_disorder_what_the_order_makes(
 
     stored = stands[0].table.load(list(work.truth), consistent=True).jobs
     told = Counter(event.job_id for event in work.events)
-    assert {job_id: found.job for job_id, found in stored.items()} == folded(in_order)
+    truth = folded(in_order)
+    assert {job_id: found.job for job_id, found in stored.items()} == truth
+    assert stands[0].blocks() == blocks_of(truth.values())
     assert all(found.version <= told[job_id] for job_id, found in stored.items())
     assert (stands[0].dead_letters(), pollers[0].waiting()) == ([], 0)
+
+
+def blocks_of(jobs: Iterable[Job]) -> dict[BlockKey, bytes]:
+    blocks: dict[BlockKey, Block] = {}
+    for child in (job for job in jobs if ":" in job.job_id):
+        key = block_of(child.job_id)
+        blocks[key] = blocks.get(key, Block()).observe([child])
+    return {key: block.children for key, block in blocks.items()}
 
 
 def folded(bodies: Iterable[str]) -> dict[str, Job]:

@@ -50,7 +50,7 @@ def test_no_planted_secret_is_anywhere_in_the_table(
     for start in range(0, len(bodies), 500):
         stand.record(bodies[start : start + 500])
 
-    kept = json.dumps(stand.items()) + "".join(capfd.readouterr())
+    kept = json.dumps(stand.items(), default=str) + "".join(capfd.readouterr())
     assert any(secret in "".join(bodies) for secret in work.secrets), "secrets were planted"
     assert [secret for secret in work.secrets if secret in kept] == []
 

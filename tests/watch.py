@@ -74,7 +74,9 @@ class Watch:
             batch=batch,
             table=stand.table,
             ledger=RepairLedger(stand.dynamodb, resources.jobs_table),
-            archive=Archive(stand.table, self._rules, notices, sleep=lambda seconds: None),
+            archive=Archive(
+                stand.table, stand.arrays, self._rules, notices, sleep=lambda seconds: None
+            ),
             redaction=Redaction(),
             rules=RepairRules(AGES, queues, calls),
             clock=lambda: self.now / 1000,

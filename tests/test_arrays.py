@@ -1,0 +1,241 @@
+"""Large arrays through the recorder: their summary is right after every batch, whoever records it
+and in whatever order, and costs little.
+
+ARRAY_SIZE=10000 makes it as large as Batch allows.
+"""
+
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import pytest
+
+from chalicelib.array_summary import CHILDREN, BlockKey, Summary
+from chalicelib.errors import MessagesLeft
+from chalicelib.message import Message
+from local.aws import LocalAws, Resources
+from tests.builders import NOON, a_body, a_job_id, a_message, an_attempt
+from tests.faulty_aws import FaultyAws, on, partly
+from tests.stand import Stand
+
+SIZE = int(os.environ.get("ARRAY_SIZE", "1200"))
+BATCH = 250
+
+
+class Step(NamedTuple):
+    """What Batch says of a child in its turn; `order` counts the steps of its life."""
+
+    child: int
+    order: int
+    status: str
+    attempts: int
+
+
+def life(child: int, dice: random.Random) -> list[Step]:
+    """Some children try twice, and many events are never delivered."""
+    tries = dice.choice((1, 1, 1, 2))
+    statuses = [
+        (status, attempt)
+        for attempt in range(tries)
+        for status in ("RUNNABLE", "STARTING", "RUNNING")
+    ]
+    statuses.append((dice.choice(("SUCCEEDED", "SUCCEEDED", "FAILED")), tries))
+    steps = [Step(child, order, *entered) for order, entered in enumerate(statuses)]
+    return sorted(dice.sample(steps, k=2))
+
+
+def body(root: str, step: Step) -> str:
+    return a_body(
+        jobId=f"{root}:{step.child}",
+        status=step.status,
+        attempts=[an_attempt()] * step.attempts,
+        at=NOON + step.order * 60_000,
+    )
+
+
+class Delivery:
+    """An array's events in no order and with duplicates, and the truth so far: what was last in
+    each child's life of all that was delivered."""
+
+    def __init__(self, root: str, seed: int) -> None:
+        dice = random.Random(seed)
+        steps = [step for child in range(SIZE) for step in life(child, dice)]
+        steps += dice.sample(steps, k=len(steps) // 5)
+        dice.shuffle(steps)
+        self._root = root
+        self._steps = steps
+        self._last: dict[int, Step] = {}
+
+    def batches(self) -> Iterator[list[str]]:
+        for start in range(0, len(self._steps), BATCH):
+            steps = self._steps[start : start + BATCH]
+            for step in steps:
+                self._last[step.child] = max(self._last.get(step.child, step), step)
+            yield [body(self._root, step) for step in steps]
+
+    @property
+    def truth(self) -> dict[str, int]:
+        return Counter(step.status for step in self._last.values())
+
+
+def a_parent(root: str, status: str = "PENDING", **summary: int) -> str:
+    return a_body(
+        jobId=root, status=status, arrayProperties={"size": SIZE, "statusSummary": summary}
+    )
+
+
+def summary(stand: Stand, root: str) -> Summary:
+    return stand.arrays.summaries([stand.job(root)])[root]
+
+
+def block_items(stand: Stand) -> list[dict[str, Any]]:
+    return [item for item in stand.items() if item["sk"]["S"].startswith("SUMMARY#")]
+
+
+def test_the_summary_is_the_truth_after_every_batch(stand: Stand) -> None:
+    root = a_job_id()
+    delivery = Delivery(root, seed=1)
+    stand.record([a_parent(root)])
+
+    for batch in delivery.batches():
+        stand.record(batch)
+        assert summary(stand, root).counts == delivery.truth
+
+    assert sum(delivery.truth.values()) == SIZE
+
+
+def test_four_consumers_at_once_make_the_same_blocks_as_one(
+    stand: Stand, aws: LocalAws, resources: Resources
+) -> None:
+    root, other = a_job_id(), a_job_id()
+    alone, together = Delivery(root, seed=2), Delivery(other, seed=2)
+    for batch in alone.batches():
+        stand.record(batch)
+    stands = [Stand(aws, resources, sleep=time.sleep) for _ in range(4)]
+
+    def consume(stand: Stand, batches: Sequence[list[str]]) -> None:
+        for batch in batches:
+            record_until_done(stand, [a_message(body) for body in batch])
+
+    shares = [list(together.batches())[share::4] for share in range(4)]
+    with ThreadPoolExecutor(len(stands)) as threads:
+        list(threads.map(consume, stands, shares))
+
+    stand.record([a_parent(root), a_parent(other)])
+    assert summary(stand, other).counts == together.truth == alone.truth
+    blocks = stand.blocks()
+    numbers = range(-(-SIZE // CHILDREN))
+    for one, same in ((BlockKey(root, n), BlockKey(other, n)) for n in numbers):
+        assert blocks.pop(one) == blocks.pop(same)
+    assert blocks == {}
+
+
+def record_until_done(stand: Stand, messages: list[Message]) -> None:
+    """As the queue would: what could not be done in all its attempts comes again."""
+    for _ in range(20):
+        try:
+            stand.record(messages)
+        except MessagesLeft:
+            continue
+        return
+    raise AssertionError("messages come again and again")
+
+
+# What it costs
+
+
+def test_a_batch_of_children_costs_one_read_and_a_write_for_each_of_their_blocks(
+    stand: Stand,
+) -> None:
+    root = a_job_id()
+    stand.record([a_body(jobId=f"{root}:0")])
+    stand.requests.clear()
+
+    stand.record([a_body(jobId=f"{root}:{index}") for index in range(2 * CHILDREN)])
+
+    assert stand.requests == {
+        "BatchGetItem": 10 + 1,
+        "BatchExecuteStatement": 40 + 1,
+    }, "1,000 records and two blocks"
+
+
+def test_duplicates_read_their_block_and_write_nothing(stand: Stand) -> None:
+    bodies = [a_body(jobId=f"{a_job_id()}:{index}", status="RUNNING") for index in range(20)]
+    stand.record(bodies)
+    stand.requests.clear()
+
+    stand.record(bodies)
+
+    assert stand.requests == {"BatchGetItem": 2}
+
+
+def test_neither_other_jobs_nor_parents_nor_nodes_touch_a_block(stand: Stand) -> None:
+    root = a_job_id()
+
+    stand.record([a_body(), a_parent(root), a_parent(root, "FAILED"), a_body(jobId=f"{root}#1")])
+
+    assert stand.blocks() == {}
+    assert stand.requests["BatchGetItem"] == 1
+
+
+# What goes wrong
+
+
+def test_a_redelivered_event_makes_good_a_block_that_was_never_written(stand: Stand) -> None:
+    child = a_body(jobId=f"{a_job_id()}:7", status="RUNNING")
+    stand.record([child])
+    (block,) = block_items(stand)
+    key = {"pk": block["pk"], "sk": block["sk"]}
+    stand.aws.dynamodb.delete_item(TableName=stand.resources.jobs_table, Key=key)
+
+    tally = stand.record([child])
+
+    assert tally.unchanged == 1
+    assert block_items(stand) == [block]
+
+
+@pytest.mark.parametrize("operation", ["BatchGetItem", "BatchExecuteStatement"])
+def test_an_event_is_done_only_when_its_block_is_saved(
+    aws: LocalAws, resources: Resources, operation: str
+) -> None:
+    root, plain = a_job_id(), a_job_id()
+    bodies = [a_body(jobId=f"{root}:0", status="FAILED"), a_body(jobId=plain)]
+
+    with FaultyAws(aws.endpoint) as faulty:
+        stand = Stand(aws, resources, endpoint=faulty.endpoint)
+        faulty.follow(on(operation, partly(lambda position, entry: b"SUMMARY#" in entry)))
+        with pytest.raises(MessagesLeft, match="1 of 2 messages come again"):
+            stand.record(bodies)
+        assert stand.job(plain).status == "RUNNABLE"
+        assert stand.blocks() == {}
+
+        faulty.follow(lambda call: None)
+        stand.record(bodies)
+
+    assert stand.blocks() == {BlockKey(root, 0): b"\xe1"}
+
+
+# Expiry
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_blocks_expire_with_their_array_and_not_before(
+    aws: LocalAws, resources: Resources, late: bool
+) -> None:
+    stand = Stand(aws, resources, retention_days=30)
+    root = a_job_id()
+    children = [a_body(jobId=f"{root}:{index}", status="FAILED") for index in (0, SIZE - 1)]
+    end = a_body(jobId=root, status="FAILED", at=NOON + 60_000, arrayProperties={"size": SIZE})
+
+    stand.record(children[late:])
+    assert all("expiresAt" not in block for block in block_items(stand))
+    stand.record([end])
+    stand.record(children)
+
+    expiries = {block["expiresAt"]["N"] for block in block_items(stand)}
+    assert expiries == {str(NOON // 1000 + 60 + 30 * 86_400)}
+    assert len(stand.blocks()) == -(-SIZE // CHILDREN)

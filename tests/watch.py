@@ -98,7 +98,9 @@ class Watch:
             batch=batch,
             table=stand.table,
             queues=stand.queues,
-            archive=Archive(stand.table, self._rules, notices, sleep=lambda seconds: None),
+            archive=Archive(
+                stand.table, stand.arrays, self._rules, notices, sleep=lambda seconds: None
+            ),
             notices=notices,
             rules=self._rules,
             redaction=Redaction(),

@@ -11,6 +11,7 @@ import pytest
 from chalicelib import counting
 from chalicelib.counting import Counting, CountingTally
 from chalicelib.job import Job
+from chalicelib.job_table import JobTable
 from chalicelib.queue_table import QueueTable
 from chalicelib.rollup import DAY, HOUR, Rollup, rollup_of, total
 from local.aws import LocalAws, Resources
@@ -294,3 +295,24 @@ def test_the_last_day_is_the_current_hour_and_the_23_before_it(count: Count) -> 
     last_day = count.queues.load(QUEUE).counts.last_day
     assert last_day.succeeded == 2
     assert last_day == total(count.queues.hours(QUEUE, hour - 23 * HOUR, hour + HOUR).values())
+
+
+def test_hours_expire_like_jobs_and_are_not_made_of_what_is_left_of_them(count: Count) -> None:
+    """At the edge of the retention some jobs of an hour are gone, and others not yet."""
+    edge = NOON - 30 * DAY
+    count.record([ended(edge + 1), ended(edge + HOUR), ended(NOON)])
+    client, name = count.stand.dynamodb, count.stand.resources.jobs_table
+
+    jobs = JobTable(client, name, retention_days=30, clock=lambda: NOON / 1000)
+    queues = QueueTable(client, name, retention_days=30)
+    run = Counting(jobs, queues, lambda t: None, retention_days=30, clock=lambda: NOON / 1000)
+    run.run(lambda: 100)
+
+    last = NOON // HOUR * HOUR
+    assert set(count.queues.hours(QUEUE, 0, NOON + DAY)) == {last}
+    expiries = {
+        item["sk"]["S"]: int(item["expiresAt"]["N"])
+        for item in count.stand.items()
+        if "expiresAt" in item and item["sk"]["S"].startswith("HOUR#")
+    }
+    assert expiries == {"HOUR#2026-05-28T20": (last + HOUR + 30 * DAY) // 1000}

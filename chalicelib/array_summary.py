@@ -36,7 +36,8 @@ _RUNNING_ON = (
     "OTHER",
 )
 """By rank. Stored bytes depend on it; OTHER stands for all that Batch invented since."""
-_ENDED = 224
+ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED)
+_FIRST_ENDED = 224
 _MOST_ATTEMPTS = 10
 """Batch runs a job no more often."""
 
@@ -81,7 +82,7 @@ class Summary(NamedTuple):
 
     @property
     def ended(self) -> int:
-        return sum(self.counts.get(status, 0) for status in (JobStatus.SUCCEEDED, JobStatus.FAILED))
+        return sum(self.counts.get(status, 0) for status in ENDED)
 
     @property
     def heard_of(self) -> int:
@@ -132,11 +133,11 @@ def byte_of(child: Job) -> int:
     terminal, generation, rank, _ = transition_key(said.status, said.generation, of_node=False)
     attempts = min(generation, _MOST_ATTEMPTS)
     if terminal:
-        return _ENDED + 2 * attempts + (said.status == JobStatus.FAILED)
+        return _FIRST_ENDED + 2 * attempts + (said.status == JobStatus.FAILED)
     return 16 * attempts + 2 * (rank + 1) + child.is_lost
 
 
 def _status_of(byte: int) -> str:
-    if byte >= _ENDED:
+    if byte >= _FIRST_ENDED:
         return JobStatus.FAILED if byte % 2 else JobStatus.SUCCEEDED
     return JobStatus.UNKNOWN if byte % 2 else _RUNNING_ON[byte % 16 // 2 - 1]

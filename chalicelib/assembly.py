@@ -204,7 +204,7 @@ def jobs() -> "Jobs":
 
     log = JobLog(clients.logs(), settings.log_groups, settings.redact_patterns)
     places = WaitPlaces(clients.dynamodb(), settings.jobs_table)
-    return Jobs(_job_table(), log, places, prices, access().page_key)
+    return Jobs(_job_table(), _array_table(), log, places, prices, access().page_key)
 
 
 @cache

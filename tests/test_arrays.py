@@ -18,6 +18,7 @@ from chalicelib.array_summary import CHILDREN, BlockKey, Summary
 from chalicelib.errors import MessagesLeft
 from chalicelib.message import Message
 from local.aws import LocalAws, Resources
+from tests.api import Api
 from tests.builders import NOON, a_body, a_job_id, a_message, an_attempt
 from tests.faulty_aws import FaultyAws, on, partly
 from tests.stand import Stand
@@ -82,10 +83,9 @@ class Delivery:
         return Counter(step.status for step in self._last.values())
 
 
-def a_parent(root: str, status: str = "PENDING", **summary: int) -> str:
-    return a_body(
-        jobId=root, status=status, arrayProperties={"size": SIZE, "statusSummary": summary}
-    )
+def a_parent(root: str, status: str = "PENDING", at: int = NOON, **summary: int) -> str:
+    array = {"size": SIZE, "statusSummary": summary}
+    return a_body(jobId=root, status=status, at=at, arrayProperties=array)
 
 
 def summary(stand: Stand, root: str) -> Summary:
@@ -217,6 +217,70 @@ def test_an_event_is_done_only_when_its_block_is_saved(
         stand.record(bodies)
 
     assert stand.blocks() == {BlockKey(root, 0): b"\xe1"}
+
+
+# What the API says
+
+
+def test_the_api_says_what_tells_more_and_as_of_when(api: Api) -> None:
+    root = a_job_id()
+    children = [a_body(jobId=f"{root}:{n}", status="RUNNING", at=NOON + n * 1000) for n in range(3)]
+
+    def told(*bodies: str) -> tuple[object, object]:
+        api.record(*bodies)
+        one, (listed,) = api.get(f"/jobs/{root}").body, api.get("/jobs").body["jobs"]
+        assert listed["array"] == one["array"]
+        return one["array"]["statusSummary"], one["array"]["statusSummaryAsOf"]
+
+    assert told(a_parent(root)) == (None, None)
+    assert told(children[0]) == ({"RUNNING": 1}, "2026-05-28T20:26:40.000Z")
+    assert told(a_parent(root, at=NOON + 9_000, RUNNABLE=2)) == (
+        {"RUNNABLE": 2},
+        "2026-05-28T20:26:49.000Z",
+    )
+    assert told(children[1]) == ({"RUNNING": 2}, "2026-05-28T20:26:41.000Z")
+    ended = a_body(jobId=f"{root}:0", status="FAILED", at=NOON + 20_000)
+    assert told(ended) == ({"FAILED": 1, "RUNNING": 1}, "2026-05-28T20:27:00.000Z")
+    assert told(a_parent(root, at=NOON + 30_000, FAILED=1, RUNNING=2))[0] == {
+        "FAILED": 1,
+        "RUNNING": 2,
+    }
+
+
+def test_a_child_and_a_plain_job_have_no_summary(api: Api) -> None:
+    root, plain = a_job_id(), a_job_id()
+    api.record(a_body(jobId=plain), a_body(jobId=f"{root}:0", arrayProperties={"index": 0}))
+
+    assert api.get(f"/jobs/{plain}").body["array"] is None
+    child = api.get(f"/jobs/{root}%3A0").body["array"]
+    assert (child["statusSummary"], child["statusSummaryAsOf"]) == (None, None)
+
+
+@pytest.mark.parametrize("arrays", [1, 60])
+def test_blocks_are_read_in_hundreds_and_only_of_arrays_that_leave_something_to_tell(
+    api: Api, arrays: int
+) -> None:
+    ended = {"size": 10_000, "statusSummary": {"FAILED": 1, "SUCCEEDED": 9_999}}
+    api.record(*(a_body(arrayProperties={"size": 10_000}) for _ in range(arrays)))
+    api.record(*(a_body(status="FAILED", arrayProperties=ended) for _ in range(arrays)))
+
+    assert api.requests("/jobs?queue=high-priority&status=FAILED&limit=100") == {"Query": 8}
+    assert api.requests("/jobs?queue=high-priority&status=RUNNABLE&limit=100") == {
+        "Query": 8,
+        "BatchGetItem": -(-arrays * 20 // 100),
+    }
+
+
+def test_what_is_heard_of_a_child_is_another_version_of_its_array(api: Api) -> None:
+    root = a_job_id()
+    api.record(a_parent(root))
+    before = api.response(f"/jobs/{root}").headers["ETag"]
+
+    api.record(a_body(jobId=f"{root}:0", status="RUNNING"))
+
+    after = api.response(f"/jobs/{root}", if_none_match=before)
+    assert after.status_code == 200
+    assert api.response(f"/jobs/{root}", if_none_match=after.headers["ETag"]).status_code == 304
 
 
 # Expiry

@@ -71,9 +71,9 @@ def test_a_list_is_a_table_on_a_terminal(api: Api) -> None:
     assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert response.body.decode() == (
         "STATUS    SINCE (UTC)       NAME                      QUEUE          JOB ID"
-        "                                WHY\n"
+        "                                CHILDREN  WHY\n"
         "FAILED    2026-05-28 20:28  align-reads               high-priority  "
-        "4c7599ae-0a82-49aa-ba5a-4727fcce14a8  OUT_OF_MEMORY\n"
+        "4c7599ae-0a82-49aa-ba5a-4727fcce14a8            OUT_OF_MEMORY\n"
         "RUNNABLE  2026-05-28 20:26  a-name-that-is-longer-t…  high-priority  b\n"
     )
 
@@ -86,6 +86,39 @@ def test_a_table_says_how_to_go_on(api: Api) -> None:
     token = response.headers["X-Next-Token"]
     assert response.body.decode().endswith(f"\n\nMore with nextToken={token}\n")
     assert api.response("/jobs?queue=none", accept="text/plain").body == b"No jobs.\n"
+
+
+def record_an_array(api: Api) -> None:
+    array = {"size": 3, "statusSummary": {"FAILED": 0, "RUNNABLE": 3}}
+    api.record(
+        a_body(jobId=ROOT, status="PENDING", arrayProperties=array),
+        *(a_body(jobId=f"{ROOT}:{n}", status="SUCCEEDED", at=NOON + n * 1_000) for n in range(2)),
+        a_body(jobId=f"{ROOT}:2", status="RUNNING"),
+    )
+
+
+def test_an_array_tells_on_a_terminal_how_its_children_fare(api: Api) -> None:
+    record_an_array(api)
+
+    table = api.response("/jobs", accept="text/plain").body.decode()
+    page = api.response(f"/jobs/{ROOT}", accept="text/plain").body.decode()
+
+    assert table.endswith(f"{ROOT}  2/3\n")
+    assert "\nchildren  3: 1 RUNNING, 2 SUCCEEDED as of 2026-05-28 20:26:41 UTC\n" in page
+
+
+def test_an_array_tells_in_a_spreadsheet_how_its_children_fare(api: Api) -> None:
+    record_an_array(api)
+
+    response = api.response("/jobs", accept="text/csv")
+
+    [row] = csv.DictReader(io.StringIO(response.body.decode()))
+    told = {name: row[name] for name in ("arraySize", "statusSummary", "statusSummaryAsOf")}
+    assert told == {
+        "arraySize": "3",
+        "statusSummary": "1 RUNNING, 2 SUCCEEDED",
+        "statusSummaryAsOf": "2026-05-28T20:26:41.000Z",
+    }
 
 
 def test_a_job_is_a_page_on_a_terminal(api: Api) -> None:

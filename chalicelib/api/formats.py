@@ -14,6 +14,7 @@ import msgspec
 
 from chalicelib.api.representation import (
     Amounts,
+    ArrayBody,
     AttemptBody,
     CostBody,
     JobBody,
@@ -27,6 +28,7 @@ from chalicelib.api.representation import (
     QueueSummary,
     UseBody,
 )
+from chalicelib.array_summary import ENDED
 from chalicelib.durations import Durations
 from chalicelib.human_time import duration
 from chalicelib.queue_table import COUNTED
@@ -74,7 +76,7 @@ def _by_preference(accept: str) -> list[str]:
 
 
 def _table(page: JobPage) -> str:
-    heads = ("STATUS", "SINCE (UTC)", "NAME", "QUEUE", "JOB ID", "WHY")
+    heads = ("STATUS", "SINCE (UTC)", "NAME", "QUEUE", "JOB ID", "CHILDREN", "WHY")
     lines = _aligned(heads, map(_row, page.jobs))
     if not page.jobs:
         lines = ["No jobs on this page." if page.next_token else "No jobs."]
@@ -96,8 +98,17 @@ def _row(job: JobSummary) -> tuple[str, ...]:
         _cut(_clean(job.job_name), _WIDEST_NAME),
         _cut(_clean(job.job_queue), _WIDEST_QUEUE),
         _clean(job.job_id),
+        _ended_of_all(job.array),
         job.failure.cause if job.failure else "",
     )
+
+
+def _ended_of_all(array: ArrayBody | None) -> str:
+    """How many of an array's children have ended."""
+    if array is None or array.size is None:
+        return ""
+    counts = array.status_summary or {}
+    return f"{sum(counts.get(status, 0) for status in ENDED)}/{array.size}"
 
 
 _COLUMNS: dict[str, Callable[[JobSummary], str | float | None]] = {
@@ -122,6 +133,9 @@ _COLUMNS: dict[str, Callable[[JobSummary], str | float | None]] = {
     "cause": lambda job: job.failure.cause if job.failure else None,
     "statusReason": lambda job: job.status_reason,
     "jobDefinition": lambda job: job.job_definition,
+    "arraySize": lambda job: job.array.size if job.array else None,
+    "statusSummary": lambda job: _counts(job.array) if job.array else None,
+    "statusSummaryAsOf": lambda job: job.array.status_summary_as_of if job.array else None,
 }
 
 
@@ -329,8 +343,15 @@ def _cost(cost: CostBody) -> str:
 def _children(job: JobBody) -> str | None:
     if job.array is None or job.array.size is None:
         return None
-    counts = ", ".join(f"{n} {status}" for status, n in (job.array.status_summary or {}).items())
-    return f"{job.array.size}: {counts}" if counts else str(job.array.size)
+    counts, as_of = _counts(job.array), job.array.status_summary_as_of
+    if counts is None or as_of is None:
+        return str(job.array.size)
+    return f"{job.array.size}: {counts} as of {_moment(as_of)} UTC"
+
+
+def _counts(array: ArrayBody) -> str | None:
+    told = array.status_summary or {}
+    return ", ".join(f"{n} {status}" for status, n in told.items() if n) or None
 
 
 def _history(job: JobBody) -> Iterator[str]:

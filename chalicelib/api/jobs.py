@@ -29,6 +29,8 @@ from chalicelib.api.representation import (
     log_line,
     log_streams,
 )
+from chalicelib.array_summary import Summary
+from chalicelib.array_table import ArrayTable
 from chalicelib.job import Job, JobId
 from chalicelib.job_log import JobLog, LogOutOfReach, NoLog
 from chalicelib.job_table import LISTED_STATUSES, JobTable, Page, Place
@@ -44,23 +46,24 @@ class NoSuchJob(LookupError):
 
 
 class Versioned(NamedTuple):
-    """An answer, and what names the state of the record that it shows: of a running job the
-    durations go on, but it is the same until something is heard of it."""
+    """An answer, and what names the state that it shows: of a running job the durations go on, but
+    it is the same until something is heard of it, or of an array's children."""
 
     body: JobBody
     version: str
 
 
 class _Known(NamedTuple):
-    """All that is known of one job; only service jobs are preempted."""
+    """All that is known of one job: preemptions of a service job, of an array how its children
+    fare."""
 
     job: Job
     preemptions: list[Preemption]
+    children: Summary | None
 
     @property
     def version(self) -> str:
-        told = self if self.preemptions else self.job
-        return sha256(msgspec.json.encode(told)).hexdigest()[:20]
+        return sha256(msgspec.json.encode(self)).hexdigest()[:20]
 
 
 class Jobs:
@@ -69,6 +72,7 @@ class Jobs:
     def __init__(
         self,
         table: JobTable,
+        arrays: ArrayTable,
         log: JobLog,
         wait_places: WaitPlaces,
         prices: Prices,
@@ -77,6 +81,7 @@ class Jobs:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._table = table
+        self._arrays = arrays
         self._log = log
         self._wait_places = wait_places
         self._prices = prices
@@ -149,7 +154,8 @@ class Jobs:
         return job
 
     def _known(self, job: Job) -> _Known:
-        return _Known(job, self._table.preemptions(job.job_id) if job.is_service else [])
+        preemptions = self._table.preemptions(job.job_id) if job.is_service else []
+        return _Known(job, preemptions, self._arrays.summaries([job]).get(job.job_id))
 
     def _awaited(self, of_job: _Known, seconds: int, known: Collection[str]) -> _Known:
         """The job when it has changed, or when the time is up."""
@@ -172,9 +178,11 @@ class Jobs:
             raise BadParameter("nextToken: is not one of this query's") from error
 
     def _told(self, page: Page, asked: PageQuery) -> JobPage:
-        now = self._now()
+        now, summaries = self._now(), self._arrays.summaries(page.jobs)
         return JobPage(
-            jobs=[job_summary(job, self._prices, now) for job in page.jobs],
+            jobs=[
+                job_summary(job, summaries.get(job.job_id), self._prices, now) for job in page.jobs
+            ],
             next_token=page.last and page_token(page.last, asked.identity, self._page_key()),
         )
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from chalicelib.array_summary import Summary
 from chalicelib.durations import Durations, durations
 from chalicelib.failure import Cause, Failure, attempt_cause, explain
 from chalicelib.histogram import Histogram
@@ -54,10 +55,13 @@ class PreemptionBody(_Body, frozen=True):
 
 
 class ArrayBody(_Body, frozen=True):
+    """`status_summary` counts an array's children as far as they were heard of by then."""
+
     size: int | None
     index: int | None
     parent_job_id: str | None
     status_summary: dict[str, int] | None
+    status_summary_as_of: str | None
 
 
 class EnvironmentVariable(_Body, frozen=True):
@@ -225,19 +229,20 @@ class LogsBody(_Body, frozen=True):
     lines: list[LogLineBody]
 
 
-def job_summary(job: Job, prices: Prices, now: int) -> JobSummary:
-    return JobSummary(**_summary_fields(job, prices, now))
+def job_summary(job: Job, children: Summary | None, prices: Prices, now: int) -> JobSummary:
+    return JobSummary(**_summary_fields(job, children, prices, now))
 
 
 def job_body(
     job: Job,
     preemptions: Sequence[Preemption],
+    children: Summary | None,
     description: Description,
     prices: Prices,
     now: int,
 ) -> JobBody:
     return JobBody(
-        **_summary_fields(job, prices, now),
+        **_summary_fields(job, children, prices, now),
         history=[
             HistoryEntry(seen.status, seen.attempt, _time(seen.at), seen.source.name.lower())
             for seen in history(job, preemptions)
@@ -316,7 +321,7 @@ def _percentiles(durations: Histogram) -> Percentiles | None:
     return Percentiles(*known) if known else None
 
 
-def _summary_fields(job: Job, prices: Prices, now: int) -> dict[str, Any]:
+def _summary_fields(job: Job, children: Summary | None, prices: Prices, now: int) -> dict[str, Any]:
     details, used = job.details, job_use(job, now)
     return {
         "job_id": job.job_id,
@@ -333,7 +338,7 @@ def _summary_fields(job: Job, prices: Prices, now: int) -> dict[str, Any]:
         "stopped_at": _known_time(details.stopped_at),
         "durations": durations(job, now),
         "failure": _failure(job),
-        "array": _array(job),
+        "array": _array(job, children),
         "use": _use(used) if used else None,
         "cost": _cost(used, prices.of(job.queue)) if used else None,
         "links": Links(console=console_link(job), logs=logs_link(job)),
@@ -419,12 +424,14 @@ def log_line(line: LogLine) -> LogLineBody:
     return LogLineBody(_time(line.at), line.message)
 
 
-def _array(job: Job) -> ArrayBody | None:
+def _array(job: Job, children: Summary | None) -> ArrayBody | None:
     facts = job.details.array
     if facts is None:
         return None
     parent = None if job.is_root else JobId.parse(job.job_id).root
-    return ArrayBody(facts.size, facts.index, parent, facts.status_summary or None)
+    counts = dict(children.counts) if children else {}
+    as_of = _time(children.as_of) if children and counts else None
+    return ArrayBody(facts.size, facts.index, parent, counts or None, as_of)
 
 
 def _time(milliseconds: int) -> str:

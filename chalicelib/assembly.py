@@ -211,7 +211,7 @@ def jobs() -> "Jobs":
 def queues() -> "Queues":
     from chalicelib.api.queues import Queues
 
-    return Queues(_job_table(), _queue_table(), prices)
+    return Queues(_job_table(), _queue_table(), _queue_ledger(), prices)
 
 
 def description() -> dict[str, Any]:

@@ -9,8 +9,10 @@ import pytest
 from chalicelib.api.access import Scope
 from chalicelib.api.formats import TEXT, written
 from chalicelib.api.queues import Queues
+from chalicelib.blockage import Blocked
 from chalicelib.counting import Counting
 from chalicelib.prices import Prices
+from chalicelib.queue_state import QueueState
 from chalicelib.queue_table import QueueTable
 from tests.api import Api
 from tests.builders import NOON, a_body, a_job_id
@@ -30,7 +32,7 @@ def counted(stand: Stand, prices: Prices = PRICES) -> Queues:
     """The API's answers after a sweep at noon."""
     table = QueueTable(stand.dynamodb, stand.resources.jobs_table)
     Counting(stand.table, table, lambda tally: None, clock=lambda: NOON / 1000).run(lambda: 100)
-    return Queues(stand.table, table, prices, clock=lambda: NOON / 1000)
+    return Queues(stand.table, table, stand.queues, prices, clock=lambda: NOON / 1000)
 
 
 def ended(status: str, *, ran: int, age: int = 0, **fields: Any) -> str:
@@ -118,6 +120,25 @@ def test_a_queue_that_was_not_counted_yet_says_so(api: Api) -> None:
     }
 
 
+def test_a_blocked_queue_says_why(stand: Stand) -> None:
+    reason = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - too large"
+    blocked = Blocked(
+        since=NOON - HOUR, last_seen=NOON, job_id="4c75", job_name="align", reason=reason
+    )
+    stand.record([a_body()])
+    stand.queues.save("high-priority", QueueState(watched_since=0, blocked=blocked), 0)
+
+    [listed] = counted(stand).all({}, ALL).queues
+    alone = counted(stand).one("high-priority", {}, ALL)
+
+    assert listed.blocked == alone.blocked
+    assert listed.blocked is not None
+    assert listed.blocked.since == "2026-05-28T19:26:40.000Z"
+    assert listed.blocked.last_seen == "2026-05-28T20:26:40.000Z"
+    assert (listed.blocked.reason, listed.blocked.job_id) == (reason, "4c75")
+    assert listed.blocked.cause == "no instance type is large enough for the job"
+
+
 def test_a_token_sees_its_own_queues_and_the_others_do_not_exist(api: Api) -> None:
     api.allow("spot only", ["spot-*"])
     api.record(a_body(jobQueue=QUEUE_OF("spot-1")), a_body(jobQueue=QUEUE_OF("gpu")))
@@ -146,8 +167,8 @@ def test_the_requests_are_few_whatever_there_is(api: Api, jobs: int) -> None:
     api.record(*(ended("FAILED", ran=1, age=n % 90) for n in range(jobs)), a_body())
     api.count()
 
-    assert api.requests("/queues") == {"Query": 1, "BatchGetItem": 1}
-    assert api.requests("/queues/high-priority") == {"Query": 3, "BatchGetItem": 1}
+    assert api.requests("/queues") == {"Query": 1, "BatchGetItem": 2}
+    assert api.requests("/queues/high-priority") == {"Query": 3, "BatchGetItem": 2}
 
 
 def test_the_sweep_of_the_app_counts(api: Api) -> None:

@@ -1,14 +1,16 @@
 """The answers about queues, within the scope of the token that asks: what the sweep counted."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import unquote
 
 from chalicelib.api.access import Scope
 from chalicelib.api.parameters import Query, no_query
 from chalicelib.api.representation import QueueBody, QueueList, queue_body, queue_summary
+from chalicelib.blockage import Blocked
 from chalicelib.job_table import JobTable
 from chalicelib.prices import Prices
+from chalicelib.queue_ledger import QueueLedger
 from chalicelib.queue_table import QueueCounts, QueueTable
 from chalicelib.rollup import DAY, HOUR, Rollup
 
@@ -28,11 +30,13 @@ class Queues:
         self,
         jobs: JobTable,
         queues: QueueTable,
+        ledger: QueueLedger,
         prices: Prices,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._jobs = jobs
         self._queues = queues
+        self._ledger = ledger
         self._prices = prices
         self._clock = clock
 
@@ -40,10 +44,12 @@ class Queues:
         """By name. Raises BadParameter."""
         no_query(query)
         names = [name for name in self._jobs.queues() if scope.covers(name)][:MOST_QUEUES]
-        known = self._queues.counts(names)
+        known, blocked = self._queues.counts(names), self._blocked(names)
         return QueueList(
             [
-                queue_summary(name, known.get(name, QueueCounts()), self._prices.of(name))
+                queue_summary(
+                    name, known.get(name, QueueCounts()), self._prices.of(name), blocked.get(name)
+                )
                 for name in names
             ]
         )
@@ -65,4 +71,9 @@ class Queues:
             {at: hours.get(at, Rollup()) for at in range(hour - HOURS * HOUR, hour, HOUR)},
             {at: days.get(at, Rollup()) for at in range(day - DAYS * DAY, day, DAY)},
             self._prices.of(name),
+            self._blocked([name]).get(name),
         )
+
+    def _blocked(self, names: Sequence[str]) -> dict[str, Blocked]:
+        states = self._ledger.states(names).items()
+        return {name: state.blocked for name, state in states if state.blocked}

@@ -11,7 +11,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from chalicelib import waiting
 from chalicelib.array_summary import Summary
+from chalicelib.blockage import Blocked
 from chalicelib.durations import Durations, durations
 from chalicelib.failure import Cause, Failure, attempt_cause, explain
 from chalicelib.histogram import Histogram
@@ -187,8 +189,8 @@ class BlockedBody(_Body, frozen=True):
     last_seen: str
     reason: str | None
     cause: str | None
-    explanation: str | None
-    job_id: str | None
+    explanation: str
+    job_id: str
 
 
 class QueueSummary(_Body, frozen=True):
@@ -263,7 +265,7 @@ def job_body(
 
 
 def queue_summary(
-    queue: str, known: QueueCounts, price: Price | None, blocked: BlockedBody | None = None
+    queue: str, known: QueueCounts, price: Price | None, blocked: Blocked | None
 ) -> QueueSummary:
     return QueueSummary(**_queue_fields(queue, known, price, blocked))
 
@@ -274,7 +276,7 @@ def queue_body(
     hours: Rollups,
     days: Rollups,
     price: Price | None,
-    blocked: BlockedBody | None = None,
+    blocked: Blocked | None,
 ) -> QueueBody:
     """`hours` and `days` are all that are to be shown, in their order."""
     return QueueBody(
@@ -288,7 +290,7 @@ def queue_body(
 
 
 def _queue_fields(
-    queue: str, known: QueueCounts, price: Price | None, blocked: BlockedBody | None
+    queue: str, known: QueueCounts, price: Price | None, blocked: Blocked | None
 ) -> dict[str, Any]:
     return {
         "job_queue": queue,
@@ -296,8 +298,20 @@ def _queue_fields(
         "counts": {status.value: known.counts.get(status, 0) for status in COUNTED},
         "counts_are_at_least": known.are_at_least,
         "last_day": LastDay(**_ended(known.last_day), **_used(known.last_day, price)),
-        "blocked": blocked,
+        "blocked": _blocked(blocked) if blocked else None,
     }
+
+
+def _blocked(blocked: Blocked) -> BlockedBody:
+    hindrance = waiting.explain(JobStatus.RUNNABLE, blocked.reason)
+    return BlockedBody(
+        since=_time(blocked.since),
+        last_seen=_time(blocked.last_seen),
+        reason=blocked.reason or None,
+        cause=hindrance.cause,
+        explanation=hindrance.explanation,
+        job_id=blocked.job_id,
+    )
 
 
 def _ended(rollup: Rollup) -> dict[str, Any]:

@@ -156,7 +156,6 @@ class Recorder:
                 else:
                     told.setdefault(event.job_id, _Told()).add(message, event)
 
-        self._queues.hear(_queues(told, sightings))
         saved, conflicts = self._archive.save(
             {job_id: of_job.fold for job_id, of_job in told.items()}, time_left
         )
@@ -181,6 +180,8 @@ class Recorder:
                 reasons[message] = _UNSTORABLE
             else:
                 outcomes[message] = outcome
+        if Outcome.OUTAGE not in outcomes.values():
+            self._queues.hear(_queues(told, sightings))
         return outcomes | self._quarantine(reasons, tally)
 
     def _put(

@@ -123,6 +123,7 @@ def test_a_recorded_job_is_shown_as_the_contract_says(api: Api) -> None:
         },
         "parameters": {},
         "tags": {"team": "genomics"},
+        "waiting": None,
     }
     assert job_id in links["console"]
     assert links["logs"].endswith(
@@ -235,6 +236,18 @@ def test_a_list_is_newest_first_and_has_roots_only(api: Api) -> None:
     assert listed == ids[::-1]
 
 
+def test_a_job_that_does_not_run_yet_says_why(api: Api) -> None:
+    blocked, running = a_job_id(), a_job_id()
+    reason = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfil the request"
+    api.record(a_body(jobId=blocked, statusReason=reason), a_body(jobId=running, status="RUNNING"))
+
+    waiting = api.get(f"/jobs/{blocked}").body["waiting"]
+
+    assert waiting["cause"] == "AWS has no capacity for it"
+    assert waiting["explanation"].startswith("AWS has no free instance")
+    assert api.get(f"/jobs/{running}").body["waiting"] is None
+
+
 def test_a_summary_is_a_job_without_its_long_parts(api: Api) -> None:
     job_id = a_job_id()
     api.record(a_body(jobId=job_id, status="SUCCEEDED", stoppedAt=NOON + 5_000))
@@ -242,7 +255,8 @@ def test_a_summary_is_a_job_without_its_long_parts(api: Api) -> None:
     job = api.get(f"/jobs/{job_id}").body
     (summary,) = api.get("/jobs").body["jobs"]
 
-    for part in ("history", "attempts", "preemptions", "container", "parameters", "tags"):
+    parts = ("history", "attempts", "preemptions", "container", "parameters", "tags", "waiting")
+    for part in parts:
         del job[part]
     assert summary == job
 

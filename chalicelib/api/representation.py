@@ -128,6 +128,13 @@ class JobSummary(_Body, frozen=True):
     links: Links
 
 
+class WaitingBody(_Body, frozen=True):
+    """Why it does not run yet. `cause` is null where Batch says none that is known."""
+
+    cause: str | None
+    explanation: str
+
+
 class JobBody(JobSummary, frozen=True):
     history: list[HistoryEntry]
     attempts: list[AttemptBody]
@@ -135,6 +142,7 @@ class JobBody(JobSummary, frozen=True):
     container: ContainerBody
     parameters: dict[str, str]
     tags: dict[str, str]
+    waiting: WaitingBody | None
 
 
 class JobPage(_Body, frozen=True):
@@ -261,6 +269,7 @@ def job_body(
         ),
         parameters=description.parameters,
         tags=description.tags,
+        waiting=_waiting(job),
     )
 
 
@@ -402,6 +411,23 @@ def _cost(used: JobUse, price: Price | None) -> CostBody | None:
 
 _DECIMALS = 6
 """A vCPU for a few seconds has to show."""
+
+
+def _waiting(job: Job) -> WaitingBody | None:
+    if job.status not in _BEFORE_RUNNING:
+        return None
+    return WaitingBody(*waiting.explain(job.status, job.details.status_reason))
+
+
+_BEFORE_RUNNING = frozenset(
+    {
+        JobStatus.SUBMITTED,
+        JobStatus.PENDING,
+        JobStatus.RUNNABLE,
+        JobStatus.SCHEDULED,
+        JobStatus.STARTING,
+    }
+)
 
 
 def _attempts(job: Job) -> list[AttemptBody]:

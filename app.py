@@ -60,6 +60,16 @@ private = partial(app.route, authorizer=authorize)
 answer = partial(http.answer, app, assembly.access)
 
 
+@public("/")
+def show_page() -> Response:
+    return http.page(app, assembly.dashboard())
+
+
+@public("/assets/{version}/{name}")
+def get_asset(version: str, name: str) -> Response:
+    return http.asset(assembly.dashboard(), version, name)
+
+
 @public("/health")
 def health() -> Response:
     return http.health(assembly.health())

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from chalicelib.api.access import Access
     from chalicelib.api.health import Health
     from chalicelib.api.jobs import Jobs
+    from chalicelib.api.page import Dashboard
     from chalicelib.api.queues import Queues
     from chalicelib.counting import Counting
     from chalicelib.notifier import Notifier
@@ -219,6 +220,13 @@ def description() -> dict[str, Any]:
     from chalicelib.api import openapi
 
     return openapi.document()
+
+
+@cache
+def dashboard() -> "Dashboard":
+    from chalicelib.api.page import Dashboard
+
+    return Dashboard()
 
 
 @cache

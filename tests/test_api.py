@@ -196,14 +196,15 @@ def test_a_removed_token_stops_working(api: Api) -> None:
     assert api.get("/jobs", token="leaver").status == 403
 
 
-def test_every_route_but_health_wants_a_token(api: Api) -> None:
+def test_every_route_but_health_and_the_page_wants_a_token(api: Api) -> None:
     routes = {
         path: entry.authorizer
         for path, methods in api.app.routes.items()
         for entry in methods.values()
     }
 
-    assert [path for path, authorizer in routes.items() if authorizer is None] == ["/health"]
+    public = {path for path, authorizer in routes.items() if authorizer is None}
+    assert public == {"/health", "/", "/assets/{version}/{name}"}
 
 
 def test_a_job_that_the_client_has_is_a_304_until_something_is_heard_of_it(api: Api) -> None:

@@ -13,6 +13,7 @@ from chalicelib.api import formats
 from chalicelib.api.access import Access, Scope
 from chalicelib.api.health import Health
 from chalicelib.api.jobs import NoSuchJob, Versioned
+from chalicelib.api.page import Asset, Dashboard, NoSuchAsset
 from chalicelib.api.parameters import BadParameter
 from chalicelib.api.queues import NoSuchQueue
 from chalicelib.api.representation import JobPage
@@ -30,7 +31,10 @@ _HEADERS: dict[str, str | list[str]] = {
     "Strict-Transport-Security": "max-age=31536000",
     "X-Content-Type-Options": "nosniff",
 }
-
+_PAGE_POLICY = (
+    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
 
 _ETAG = re.compile(r'"([0-9a-f]{20})"')
 _LONGEST_URI, _LONGEST_HEADER = 6_000, 4_000
@@ -127,6 +131,42 @@ def health(checked: Health) -> Response:
     body = checked.now()
     ok = body.status == "ok"
     return _json(body, HTTPStatus.OK if ok else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def page(app: Chalice, dashboard: Dashboard) -> Response:
+    """The page, at an address that ends with a slash: its references are relative to that, so that
+    they hold under a stage (`/prod/`), a mapped domain and `chalice local` alike.
+
+    The context's path is the one that the browser asked for; the request's own lacks the stage.
+    """
+    request = _request(app)
+    address = str(request.context.get("path") or "/")
+    if not address.endswith("/"):
+        with_slash = f"./{address.rpartition('/')[2]}/"
+        return Response("", {**_HEADERS, "Location": with_slash}, HTTPStatus.FOUND)
+    response = file(dashboard.page(), "no-cache")
+    response.headers["ETag"] = f'W/"{dashboard.version}"'
+    if dashboard.version in _versions(request.headers):
+        return Response("", response.headers, HTTPStatus.NOT_MODIFIED)
+    return response
+
+
+def asset(dashboard: Dashboard, version: str, name: str) -> Response:
+    try:
+        found = dashboard.asset(version, name)
+    except NoSuchAsset as error:
+        return _refusal(HTTPStatus.NOT_FOUND, "NotFoundError", str(error))
+    return file(found, "public, max-age=31536000, immutable")
+
+
+def file(asset: Asset, cache_control: str) -> Response:
+    headers = {
+        **_HEADERS,
+        "Content-Type": asset.kind,
+        "Cache-Control": cache_control,
+        "Content-Security-Policy": _PAGE_POLICY,
+    }
+    return Response(asset.text, headers, HTTPStatus.OK)
 
 
 def _request(app: Chalice) -> Request:

@@ -1,0 +1,59 @@
+// Small drawings of numbers. Each has its numbers in words as well.
+
+import { drawing, element } from "./elements.js";
+import { number } from "./status.js";
+import { duration } from "./time.js";
+
+const HOUR = 3_600_000;
+const HOURS = 24;
+const HEIGHT = 60;
+const HOUR_OF_DAY = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+
+// What ended in each of the last 24 hours; hours that nothing is said of count as none.
+export function hoursChart(hours, end = Date.now()) {
+  const known = new Map(hours.map((hour) => [Math.floor(new Date(hour.hour) / HOUR), hour]));
+  const last = Math.floor(end / HOUR);
+  const shown = Array.from({ length: HOURS }, (_, n) => {
+    const { succeeded = 0, failed = 0 } = known.get(last - HOURS + 1 + n) ?? {};
+    return { at: new Date((last - HOURS + 1 + n) * HOUR), succeeded, failed };
+  });
+  const most = Math.max(1, ...shown.map(({ succeeded, failed }) => succeeded + failed));
+  const total = (name) => number(shown.reduce((sum, hour) => sum + hour[name], 0));
+  const label = `Jobs that ended, by the hour: ${total("succeeded")} succeeded, ${total("failed")} failed`;
+  return element("figure", { class: "chart" },
+    drawing("svg", { viewBox: `0 0 ${HOURS * 10} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
+      shown.map((hour, n) => bar(hour, n * 10, HEIGHT / most))),
+    element("div", { class: "axis" },
+      element("span", {}, HOUR_OF_DAY.format(shown[0].at)),
+      element("span", {}, `at most ${number(most)} an hour`),
+      element("span", {}, "now")));
+}
+
+function bar({ at, succeeded, failed }, x, scale) {
+  const [good, bad] = [succeeded * scale, failed * scale];
+  const title = `${HOUR_OF_DAY.format(at)}: ${succeeded} succeeded, ${failed} failed`;
+  return drawing("g", {}, drawing("title", {}, title),
+    drawing("rect", { class: "ground", x, y: 0, width: 10, height: HEIGHT }),
+    drawing("rect", { class: "succeeded", x: x + 1, y: HEIGHT - good, width: 8, height: good }),
+    drawing("rect", { class: "failed", x: x + 1, y: HEIGHT - good - bad, width: 8, height: bad }));
+}
+
+const SPANS = [["queuedSeconds", "waiting", "queued"], ["startingSeconds", "starting", "starting"], ["runningSeconds", "running", "running"]];
+
+// How a job's time went.
+export function spansChart(durations) {
+  const spans = SPANS.map(([name, tone, words]) => ({ seconds: durations[name], tone, words }))
+    .filter(({ seconds }) => seconds != null);
+  const all = spans.reduce((sum, { seconds }) => sum + seconds, 0);
+  if (!all) return null;
+  let x = 0;
+  return element("figure", { class: "spans" },
+    drawing("svg", { viewBox: "0 0 1000 10", preserveAspectRatio: "none", "aria-hidden": "true" },
+      spans.map(({ seconds, tone }) => {
+        const width = (seconds / all) * 1000;
+        x += width;
+        return drawing("rect", { class: tone, x: x - width, y: 0, width: Math.max(width - 3, 1), height: 10 });
+      })),
+    element("figcaption", {}, spans.map(({ seconds, tone, words }) =>
+      element("span", { class: tone }, element("i", {}), element("b", {}, duration(seconds)), ` ${words}`))));
+}

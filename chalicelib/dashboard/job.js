@@ -1,0 +1,197 @@
+// One job: what happened and why comes first. A job that has not ended is followed until it has.
+
+import { get, getVersion, Refused } from "./api.js";
+import { spansChart } from "./chart.js";
+import { button, element, facts, link, linkOut, section, table } from "./elements.js";
+import { hashOf, jobList, jobName, parentOf } from "./job_list.js";
+import { log } from "./log.js";
+import { problem } from "./problem.js";
+import { queueWords } from "./queue.js";
+import { badge, causeWords, hasEnded, number, STATUSES, tone } from "./status.js";
+import { ago, duration, elapsed, moment } from "./time.js";
+
+const WAIT_SECONDS = 20;
+const PAUSE_SECONDS = 5;
+
+export async function job(page, query, id) {
+  const { body, etag } = await getVersion(["jobs", id], {}, page.signal);
+  const lasting = {
+    log: log(page, id),
+    children: parentOf(id) ? null : children(page, id),
+    queue: element("div", { class: "queue-words" }),
+    following: element("span", { class: "soft" }),
+  };
+  show(page, body, lasting);
+  if (body.waiting) tellOfQueue(page, body, lasting.queue);
+  if (!hasEnded(body.status)) await follow(page, body, etag, lasting);
+}
+
+async function follow(page, job, etag, lasting) {
+  lasting.following.textContent = "follows along";
+  while (!hasEnded(job.status)) {
+    await lookedAt(page.signal);
+    try {
+      const news = await getVersion(["jobs", job.jobId], { wait: WAIT_SECONDS }, page.signal, etag);
+      lasting.following.textContent = "follows along";
+      etag = news.etag;
+      if (!news.body) continue;
+      if (news.body.status !== job.status) page.announce(`The job is now ${news.body.status}`);
+      job = news.body;
+      show(page, job, lasting);
+    } catch (error) {
+      if (page.signal.aborted || error instanceof Refused) throw error;
+      lasting.following.textContent = "not up to date: the API does not answer, trying again";
+      await pause(error.retrySeconds || PAUSE_SECONDS);
+    }
+  }
+  lasting.following.textContent = "";
+}
+
+// A page in the background must not hold one of the few places for those who wait.
+async function lookedAt(signal) {
+  while (document.hidden && !signal.aborted)
+    await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true, signal }));
+}
+
+const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+function show(page, job, lasting) {
+  const parent = parentOf(job.jobId);
+  page.show(`${jobName(job)} ${job.status}`,
+    element("nav", { class: "path", "aria-label": "Where this job is" },
+      link("#/jobs", "Jobs"), link(`#/queues/${encodeURIComponent(job.jobQueue)}`, job.jobQueue),
+      parent && link(hashOf(parent), "its parent")),
+    element("div", { class: "title" },
+      element("h1", {}, jobName(job)), badge(job.status),
+      element("span", { class: "soft" }, ago(job.since)), lasting.following),
+    element("p", { class: "id" }, element("code", {}, job.jobId),
+      button("Copy", () => copy(page, job.jobId), { id: "copy", "aria-label": "Copy the job's id" }),
+      linkOut(job.links.console, "AWS Batch"), linkOut(job.links.logs, "CloudWatch log")),
+    why(job, lasting.queue),
+    spansChart(job.durations),
+    summary(job), lasting.children,
+    element("div", { class: "two" },
+      section("History", history(job)),
+      section("Attempts", attempts(job, lasting.log))),
+    section("Log", lasting.log.element),
+    element("div", { class: "two" },
+      section("Container", container(job)),
+      named("Parameters", job.parameters), named("Tags", job.tags)));
+}
+
+async function copy(page, text) {
+  await navigator.clipboard.writeText(text);
+  page.announce("Copied");
+}
+
+// Why
+
+function why(job, queue) {
+  const { heading, text, quoted } = reason(job);
+  return element("section", { class: `why ${tone(job.status)}`, "aria-label": "What happened" },
+    element("h2", {}, heading),
+    text && element("p", {}, text),
+    quoted && !text?.includes(quoted) && element("p", { class: "quoted" }, "AWS Batch says: ", element("q", {}, quoted)),
+    job.waiting && queue);
+}
+
+function reason(job) {
+  const quoted = job.statusReason;
+  const ran = duration(job.durations.runningSeconds);
+  if (job.failure) {
+    const exitCode = job.attempts.at(-1)?.exitCode;
+    return { heading: causeWords(job.failure.cause, exitCode), text: job.failure.explanation, quoted };
+  }
+  if (job.waiting) {
+    const { cause, explanation } = job.waiting;
+    return { heading: [`${job.status} for `, elapsed(job.since), cause && `: ${cause}`], text: explanation, quoted };
+  }
+  if (job.status === "RUNNING") return { heading: ["Running for ", elapsed(job.startedAt ?? job.since)] };
+  if (job.status === "SUCCEEDED") return { heading: ran ? `Succeeded, having run for ${ran}` : "Succeeded" };
+  if (job.status === "UNKNOWN") return { heading: "Nobody knows how it ended", text: job.statusReason };
+  return { heading: `In status ${job.status}`, quoted };
+}
+
+async function tellOfQueue(page, job, place) {
+  const found = await get(["queues", job.jobQueue], {}, page.signal).catch(() => null);
+  if (found) place.replaceChildren(...queueWords(found, job.jobId));
+}
+
+// What is known
+
+function history(job) {
+  const seen = job.history;
+  return element("ol", { class: "history" }, seen.map(({ status, attempt, at, source }, n) => {
+    const next = seen[n + 1]?.at;
+    const lasted = next ? duration((new Date(next) - new Date(at)) / 1000) : !hasEnded(job.status) && elapsed(at);
+    const details = [lasted, attempt && `attempt ${attempt}`, source === "repair" && "found by a repair"];
+    return element("li", { class: tone(status) }, badge(status), moment(at),
+      element("span", { class: "soft" }, details.filter(Boolean).flatMap((detail) => [detail, ", "]).slice(0, -1)));
+  }));
+}
+
+function attempts(job, log) {
+  if (!job.attempts.length) return element("p", { class: "none" }, "None has ended yet.");
+  const rows = job.attempts.map((attempt) => [
+    attempt.attempt,
+    attempt.exitCode ?? "none",
+    [attempt.cause ? causeWords(attempt.cause) : attempt.stoppedAt ? "Succeeded" : "Running",
+      element("small", {}, attempt.reason ?? attempt.statusReason ?? "")],
+    attempt.startedAt && attempt.stoppedAt
+      ? duration((new Date(attempt.stoppedAt) - new Date(attempt.startedAt)) / 1000) : elapsed(attempt.startedAt) ?? "",
+    attempt.logStreamName
+      ? button("Log", () => log.show(attempt.attempt), { id: `log-${attempt.attempt}`, "aria-label": `Log of attempt ${attempt.attempt}` })
+      : element("span", { class: "soft" }, "no log"),
+  ]);
+  return table("Attempts", ["No.", "Exit code", ["Outcome", "outcome"], ["Ran", "soft"], "Log"], rows);
+}
+
+function container(job) {
+  const { image, command, vcpus, memory, gpus, environment } = job.container;
+  return facts([
+    ["Image", image && element("code", {}, image)],
+    ["Command", command.length > 0 && element("code", {}, command.join(" "))],
+    ["vCPUs", number(vcpus)],
+    ["Memory", memory && `${number(memory)} MiB`],
+    ["GPUs", number(gpus)],
+    ["Environment", environment.length > 0 && element("code", {}, environment.map(({ name }) => name).join(" "))],
+    ["Definition", job.jobDefinition && element("code", {}, job.jobDefinition.split("/").at(-1))],
+    ["Created", moment(job.createdAt)],
+    ["Started", moment(job.startedAt)],
+    ["Stopped", moment(job.stoppedAt)],
+  ]);
+}
+
+const named = (heading, values) =>
+  Object.keys(values).length > 0 && section(heading, facts(Object.entries(values)));
+
+// Children of an array, or nodes of a multi-node job; only an array says how many it has. They stay
+// as they are while the job is followed.
+
+function children(page, id) {
+  const place = element("div", {});
+  const shown = element("div", {});
+  const list = (status) =>
+    jobList(page, ["jobs", id, "children"], { status }, { none: "No child is in this status.", children: true });
+  const chosen = element("select", { id: "child-status", onchange: () => shown.replaceChildren(list(chosen.value)) },
+    element("option", { value: "" }, "all"), STATUSES.map((status) => element("option", {}, status)));
+
+  async function fill() {
+    try {
+      const { jobs } = await get(["jobs", id, "children"], { limit: 1 }, page.signal);
+      if (!jobs.length) return;
+      shown.append(list());
+      place.append(section("Children", element("label", { class: "inline" }, "Status ", chosen), shown));
+    } catch (error) {
+      if (error instanceof Refused) page.failed(error);
+      else if (!page.signal.aborted) place.replaceChildren(problem(error, fill));
+    }
+  }
+
+  fill();
+  return place;
+}
+
+const summary = ({ array }) => array?.statusSummary &&
+  element("p", { class: "summary" }, Object.entries(array.statusSummary).map(([status, count]) =>
+    [badge(status), element("b", {}, number(count))]));

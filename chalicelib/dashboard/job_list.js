@@ -1,0 +1,80 @@
+// A list of jobs that fetches its pages itself: of all jobs, of the newest, of an array's children.
+
+import { get, Refused } from "./api.js";
+import { button, element, link, table } from "./elements.js";
+import { problem } from "./problem.js";
+import { badge, causeWords, plural } from "./status.js";
+import { ago, duration } from "./time.js";
+
+// A page may be empty and not the last: so many are passed over before the person is asked.
+const MOST_EMPTY = 10;
+
+const COLUMNS = ["Status", "Job", "Queue", ["Since", "soft"], ["Took", "soft"], ["Why", "why"]];
+const OF_CHILDREN = COLUMNS.filter((column) => column !== "Queue");
+
+export const hashOf = (id) => `#/jobs/${encodeURIComponent(id)}`;
+export const parentOf = (id) => /^(.+)[:#]\d+$/.exec(id)?.[1] ?? null;
+
+export function jobName(job) {
+  const [, child] = /([:#]\d+)$/.exec(job.jobId) ?? [];
+  return child ? `${job.jobName} ${child}` : job.jobName;
+}
+
+// `none` is what to show when there are none; `only` so many, without a button for more.
+export function jobList(page, path, query, { none, only, children = false }) {
+  const list = table("Jobs", children ? OF_CHILDREN : COLUMNS, []);
+  const after = element("div", { class: "after" });
+  let count = 0;
+
+  async function fetchMore(nextToken) {
+    after.replaceChildren(element("p", { class: "loading" }, "Loading …"));
+    try {
+      const found = await nextJobs(page, path, { limit: only, ...query, nextToken });
+      if (page.signal.aborted) return;
+      count += found.jobs.length;
+      list.tBodies[0].append(...rowsOf(found.jobs, children));
+      after.replaceChildren(...end(found.nextToken));
+      page.announce(count ? `${plural(count, "job")} listed` : "No jobs");
+    } catch (error) {
+      if (error instanceof Refused) page.failed(error);
+      else if (!page.signal.aborted) after.replaceChildren(problem(error, () => fetchMore(nextToken)));
+    }
+  }
+
+  function end(nextToken) {
+    if (nextToken && !only) return [button("More", () => fetchMore(nextToken), { id: "more" })];
+    if (count === 0) return [element("p", { class: "none" }, none)];
+    return [];
+  }
+
+  fetchMore();
+  return element("div", { class: "list" }, list, after);
+}
+
+async function nextJobs(page, path, query) {
+  let found = { jobs: [], nextToken: query.nextToken };
+  for (let tries = 0; tries < MOST_EMPTY; tries++) {
+    found = await get(path, { ...query, nextToken: found.nextToken }, page.signal);
+    if (found.jobs.length || !found.nextToken) break;
+  }
+  return found;
+}
+
+function rowsOf(jobs, children) {
+  const rows = jobs.map((job) => [
+    badge(job.status),
+    [link(hashOf(job.jobId), jobName(job)), job.array?.size && element("small", {}, ` array of ${job.array.size}`)],
+    ...(children ? [] : [link(`#/queues/${encodeURIComponent(job.jobQueue)}`, job.jobQueue)]),
+    ago(job.since),
+    duration(job.durations.runningSeconds) ?? "",
+    why(job),
+  ]);
+  return [...table("", children ? OF_CHILDREN : COLUMNS, rows).tBodies[0].rows];
+}
+
+function why(job) {
+  if (job.failure)
+    return element("span", { class: "failed", title: job.failure.explanation }, causeWords(job.failure.cause));
+  if (job.status === "SUCCEEDED" || !job.statusReason) return "";
+  return element("span", { title: job.statusReason }, job.statusReason);
+}

@@ -1,0 +1,86 @@
+// One queue: how many jobs are where, whether something blocks it, and how the last day went.
+
+import { get } from "./api.js";
+import { hoursChart } from "./chart.js";
+import { element, facts, link, section, table } from "./elements.js";
+import { hashOf, jobList } from "./job_list.js";
+import { hashFor } from "./jobs.js";
+import { badge, causeWords, number, plural } from "./status.js";
+import { ago, duration, elapsed } from "./time.js";
+
+export async function queue(page, query, name) {
+  const found = await get(["queues", name], {}, page.signal);
+  const { lastDay } = found;
+  page.show(name,
+    element("nav", { class: "path", "aria-label": "Where this queue is" }, link("#/", "Queues")),
+    element("div", { class: "title" }, element("h1", {}, name), asOf(found)),
+    found.blocked && blocked(found),
+    element("ul", { class: "tiles" }, Object.entries(found.counts).map(([status, count]) =>
+      element("li", {}, link(hashFor({ queue: name, status }),
+        element("b", {}, atLeast(found, count)), badge(status))))),
+    element("div", { class: "two" },
+      section("The last 24 hours", hoursChart(found.hours ?? []), day(name, lastDay)),
+      section("Times", times(lastDay), causes(name, lastDay.causes))),
+    section("Newest failures",
+      jobList(page, ["jobs"], { queue: name, status: "FAILED" }, { only: 5, none: "None." })),
+    found.days?.length > 0 && section("Days", days(found.days)));
+}
+
+export const asOf = ({ asOf }) =>
+  element("span", { class: "soft" }, asOf ? ["counted ", ago(asOf)] : "not counted yet");
+
+export const atLeast = ({ countsAreAtLeast }, count) => `${number(count)}${countsAreAtLeast && count ? "+" : ""}`;
+
+// Why jobs of the queue may wait, for the page of one that does.
+export function queueWords(found, jobId) {
+  if (found.blocked) return [blocked(found, jobId)];
+  const { counts, lastDay } = found;
+  const wait = lastDay?.waitSeconds;
+  return [element("p", { class: "soft" },
+    link(`#/queues/${encodeURIComponent(found.jobQueue)}`, found.jobQueue),
+    ` has ${plural(counts.RUNNABLE, "job")} RUNNABLE and ${number(counts.RUNNING)} RUNNING. `,
+    wait && `Of those that ran in the last 24 hours, half had waited for less than ${duration(wait.p50)}, 90 % for less than ${duration(wait.p90)}.`)];
+}
+
+function blocked({ jobQueue, blocked }, jobId) {
+  const { since, cause, explanation, reason } = blocked;
+  const head = blocked.jobId === jobId ? "this job" : link(hashOf(blocked.jobId), "the job at its head");
+  return element("div", { class: "why failed" },
+    element("h2", {}, `${jobQueue} is blocked${cause ? `: ${cause}` : ""}`),
+    element("p", {}, explanation),
+    element("p", { class: "soft" }, "For ", elapsed(since), ", by ", blocked.jobId ? head : "the job at its head", ". AWS Batch says: ",
+      element("q", {}, reason)));
+}
+
+const day = (name, { succeeded, failed, use, cost }) => facts([
+  ["Succeeded", link(hashFor({ queue: name, status: "SUCCEEDED", since: "-24h" }), number(succeeded))],
+  ["Failed", link(hashFor({ queue: name, status: "FAILED", since: "-24h" }), number(failed))],
+  ["Used", used(use)],
+  ["Of it for nothing", use?.wasted && used(use.wasted)],
+  ["Cost", money(cost)],
+]);
+
+function causes(name, counted) {
+  const most = Object.entries(counted).sort(([, a], [, b]) => b - a);
+  return most.length > 0 && facts(most.map(([cause, count]) => [causeWords(cause), number(count)]));
+}
+
+function times({ waitSeconds, runSeconds }) {
+  if (!waitSeconds && !runSeconds) return element("p", { class: "none" }, "Nothing ran in the last 24 hours.");
+  const row = (what, seconds) => [what, ...["p50", "p90", "p99"].map((p) => duration(seconds?.[p]) ?? "")];
+  return table("Wait and run times", ["", "Half", "90 %", "99 %"],
+    [row("waited less than", waitSeconds), row("ran less than", runSeconds)]);
+}
+
+const days = (all) => table("Days", ["Day", "Succeeded", "Failed", "Used", "Cost"],
+  all.map(({ day, succeeded, failed, use, cost }) =>
+    [day.slice(0, 10), number(succeeded), number(failed), used(use) ?? "", money(cost) ?? ""]));
+
+function used(use) {
+  if (!use) return null;
+  const amounts = [[use.vcpuHours, "vCPU h"], [use.gbHours, "GB h"], [use.gpuHours, "GPU h"]];
+  return amounts.filter(([amount]) => amount).map(([amount, unit]) => `${number(amount)} ${unit}`).join(", ") || "nothing";
+}
+
+const money = (cost) =>
+  cost && `${number(cost.estimate)} ${cost.currency}${cost.wasted ? `, of it ${number(cost.wasted)} for nothing` : ""}`;

@@ -1,0 +1,43 @@
+// How a status, a cause and a number look. A status is always its word and a sign, never colour alone.
+
+import { drawing, element } from "./elements.js";
+
+export const WAITING = ["SUBMITTED", "PENDING", "RUNNABLE"];
+export const STARTING = ["SCHEDULED", "STARTING"];
+export const STATUSES = [...WAITING, ...STARTING, "RUNNING", "SUCCEEDED", "FAILED", "UNKNOWN"];
+export const hasEnded = (status) => ["SUCCEEDED", "FAILED", "UNKNOWN"].includes(status);
+
+const RING = "M8 2.5a5.5 5.5 0 1 0 0 11a5.5 5.5 0 1 0 0-11z";
+const SIGNS = {
+  waiting: RING,
+  starting: `${RING}M8 4.8V8h2.6`,
+  running: `${RING}M6.8 5.8v4.4l3.6-2.2z`,
+  succeeded: `${RING}M5.6 8.2l1.7 1.7l3.2-3.6`,
+  failed: `${RING}M6 6l4 4M10 6l-4 4`,
+  unknown: `${RING}M6.5 6.6a1.5 1.5 0 1 1 1.5 1.8v.6M8 11v.2`,
+};
+
+export function tone(status) {
+  if (WAITING.includes(status)) return "waiting";
+  if (STARTING.includes(status)) return "starting";
+  return { RUNNING: "running", SUCCEEDED: "succeeded", FAILED: "failed" }[status] ?? "unknown";
+}
+
+export const badge = (status) =>
+  element("span", { class: `badge ${tone(status)}` }, sign(tone(status)), status);
+
+const sign = (kind) =>
+  drawing("svg", { viewBox: "0 0 16 16", width: 13, height: 13, "aria-hidden": "true" },
+    drawing("path", { d: SIGNS[kind] }));
+
+// "Out of memory"; with an exit code, that says more than its cause.
+export function causeWords(cause, exitCode) {
+  if (cause === "EXIT_CODE" && exitCode != null) return `Exit code ${exitCode}`;
+  if (cause === "UNKNOWN") return "No cause is known";
+  const words = cause.replaceAll("_", " ").toLowerCase();
+  return words[0].toUpperCase() + words.slice(1);
+}
+
+const NUMBER = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+export const number = (value) => (value == null ? null : NUMBER.format(value));
+export const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;

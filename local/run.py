@@ -187,6 +187,7 @@ def welcome(api: str, aws: str, webex_url: str, token: str, state_dir: Path) -> 
     curl = f"curl -s -H 'Authorization: Bearer {token}'"
     return f"""
 API        {api}
+dashboard  {api}/
 Webex      {webex_url}
 local AWS  {aws}
 token      {token}

@@ -126,7 +126,7 @@ class Browser:
 
 class Page:
     """What a person sees and does. `errors` are what the browser complained of, `hosts` those that
-    it asked, `refused` the statuses of refused requests, `dialogs` what popped up."""
+    it asked, `dialogs` what popped up."""
 
     def __init__(
         self, browser: Browser, session: str, *, dark: bool, width: int, height: int
@@ -218,7 +218,7 @@ class Page:
 
     @property
     def errors(self) -> list[str]:
-        """Answers with a refusal aside, which are in `refused`: browsers log those as well."""
+        """Refused requests aside: browsers log those as well."""
         return [
             str(event["params"])
             for event in self._seen()
@@ -245,15 +245,6 @@ class Page:
     @property
     def hosts(self) -> set[str]:
         return {urlsplit(url).netloc for url in self.requests}
-
-    @property
-    def refused(self) -> set[int]:
-        answers = [
-            e["params"]["response"]
-            for e in self._seen()
-            if e["method"] == "Network.responseReceived"
-        ]
-        return {answer["status"] for answer in answers if answer["status"] >= 400}
 
     def _seen(self) -> list[Message]:
         self.run("0")

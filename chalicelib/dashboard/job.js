@@ -76,7 +76,7 @@ function show(page, job, lasting) {
     section("Log", lasting.log.element),
     element("div", { class: "two" },
       section("Container", container(job)),
-      named("Parameters", job.parameters), named("Tags", job.tags)));
+      element("div", {}, named("Parameters", job.parameters), named("Tags", job.tags))));
 }
 
 async function copy(page, text) {

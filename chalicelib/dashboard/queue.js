@@ -20,13 +20,13 @@ export async function queue(page, query, name) {
         element("b", {}, atLeast(found, count)), badge(status))))),
     element("div", { class: "two" },
       section("The last 24 hours", hoursChart(found.hours ?? []), day(name, lastDay)),
-      section("Times", times(lastDay), causes(name, lastDay.causes))),
+      section("Times", times(lastDay), causes(lastDay.causes))),
     section("Newest failures",
       jobList(page, ["jobs"], { queue: name, status: "FAILED" }, { only: 5, none: "None." })),
     found.days?.length > 0 && section("Days", days(found.days)));
 }
 
-export const asOf = ({ asOf }) =>
+const asOf = ({ asOf }) =>
   element("span", { class: "soft" }, asOf ? ["counted ", ago(asOf)] : "not counted yet");
 
 export const atLeast = ({ countsAreAtLeast }, count) => `${number(count)}${countsAreAtLeast && count ? "+" : ""}`;
@@ -48,7 +48,7 @@ function blocked({ jobQueue, blocked }, jobId) {
   return element("div", { class: "why failed" },
     element("h2", {}, `${jobQueue} is blocked${cause ? `: ${cause}` : ""}`),
     element("p", {}, explanation),
-    element("p", { class: "soft" }, "For ", elapsed(since), ", by ", blocked.jobId ? head : "the job at its head", ". AWS Batch says: ",
+    element("p", { class: "quoted" }, "For ", elapsed(since), ", by ", blocked.jobId ? head : "the job at its head", ". AWS Batch says: ",
       element("q", {}, reason)));
 }
 
@@ -60,19 +60,20 @@ const day = (name, { succeeded, failed, use, cost }) => facts([
   ["Cost", money(cost)],
 ]);
 
-function causes(name, counted) {
+function causes(counted) {
   const most = Object.entries(counted).sort(([, a], [, b]) => b - a);
-  return most.length > 0 && facts(most.map(([cause, count]) => [causeWords(cause), number(count)]));
+  return most.length > 0 && [element("h2", { class: "next" }, "Why jobs failed"),
+    facts(most.map(([cause, count]) => [causeWords(cause), number(count)]))];
 }
 
 function times({ waitSeconds, runSeconds }) {
   if (!waitSeconds && !runSeconds) return element("p", { class: "none" }, "Nothing ran in the last 24 hours.");
   const row = (what, seconds) => [what, ...["p50", "p90", "p99"].map((p) => duration(seconds?.[p]) ?? "")];
-  return table("Wait and run times", ["", "Half", "90 %", "99 %"],
-    [row("waited less than", waitSeconds), row("ran less than", runSeconds)]);
+  return table("Wait and run times", ["Of the jobs that ran", ["Half", "number"], ["90 %", "number"], ["99 %", "number"]],
+    [row("Waited less than", waitSeconds), row("Ran less than", runSeconds)]);
 }
 
-const days = (all) => table("Days", ["Day", "Succeeded", "Failed", "Used", "Cost"],
+const days = (all) => table("Days", ["Day", ["Succeeded", "number"], ["Failed", "number"], "Used", "Cost"],
   all.map(({ day, succeeded, failed, use, cost }) =>
     [day.slice(0, 10), number(succeeded), number(failed), used(use) ?? "", money(cost) ?? ""]));
 
@@ -83,4 +84,4 @@ function used(use) {
 }
 
 const money = (cost) =>
-  cost && `${number(cost.estimate)} ${cost.currency}${cost.wasted ? `, of it ${number(cost.wasted)} for nothing` : ""}`;
+  cost && `${number(cost.estimate)} ${cost.currency}${cost.wasted ? `, ${number(cost.wasted)} of it for nothing` : ""}`;

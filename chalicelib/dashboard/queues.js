@@ -5,13 +5,13 @@ import { button, element, link, section, table } from "./elements.js";
 import { jobList } from "./job_list.js";
 import { hashFor } from "./jobs.js";
 import { problem } from "./problem.js";
-import { asOf, atLeast } from "./queue.js";
+import { atLeast } from "./queue.js";
 import { number, STARTING, WAITING } from "./status.js";
-import { duration, elapsed } from "./time.js";
+import { ago, duration, elapsed } from "./time.js";
 
 const NEWEST = 10;
 const COLUMNS = ["Queue", ["Waiting", "number"], ["Starting", "number"], ["Running", "number"],
-  ["Succeeded, 24 h", "number"], ["Failed, 24 h", "number"], ["Half waited less than", "soft"], ["Counted", "soft"]];
+  ["Succeeded*", "number"], ["Failed*", "number"], ["Half waited*", "number"], ["As of", "soft"]];
 
 export function queues(page) {
   const place = element("div", { class: "block" }, element("p", { class: "loading" }, "Loading …"));
@@ -27,9 +27,9 @@ export function queues(page) {
 async function fill(page, place) {
   try {
     const found = await get(["queues"], {}, page.signal);
-    place.replaceChildren(found.queues.length
-      ? table("Queues", COLUMNS, found.queues.map(row))
-      : element("p", { class: "none" }, "No queue was heard of yet. A queue appears with the first event of one of its jobs."));
+    place.replaceChildren(...found.queues.length
+      ? [table("Queues", COLUMNS, found.queues.map(row)), element("p", { class: "note" }, "* in the last 24 hours; half of the jobs that ran waited for less")]
+      : [element("p", { class: "none" }, "No queue was heard of yet. A queue appears with the first event of one of its jobs.")]);
   } catch (error) {
     if (page.signal.aborted || error instanceof Refused) throw error;
     place.replaceChildren(problem(error, () => fill(page, place)));
@@ -50,6 +50,6 @@ function row(found) {
     counted(WAITING), counted(STARTING), counted(["RUNNING"]),
     ended("SUCCEEDED", lastDay.succeeded), ended("FAILED", lastDay.failed, "failed"),
     duration(lastDay.waitSeconds?.p50) ?? "",
-    asOf(found),
+    ago(found.asOf) ?? "not counted yet",
   ];
 }

@@ -28,7 +28,7 @@ from chalicelib.queue_ledger import QueueLedger
 from chalicelib.recorder import Recorder, Tally
 from chalicelib.redaction import Redaction
 from chalicelib.suspects import Suspects
-from local.aws import LocalAws, Resources
+from local.aws import ROOT_KEY, LocalAws, Resources
 from tests.builders import ACCOUNT, SOURCE, a_message
 
 SILENT = Rules(())
@@ -181,5 +181,5 @@ class Stand:
 def _session() -> Any:
     """One for all: most of the time that a client takes to make goes into its session's models."""
     return boto3.Session(
-        aws_access_key_id="local", aws_secret_access_key="local", region_name="us-east-1"
+        aws_access_key_id=ROOT_KEY, aws_secret_access_key=ROOT_KEY, region_name="us-east-1"
     )

@@ -2,28 +2,25 @@
 
 The local AWS enforces policies when asked to. For a call that AWS splits into PartiQL actions, or
 covers by the action for a single message, it asks for the call itself: the local stage has these
-by exception, and production must not.
+by exception, and production must not. Reading a log it asks for the group, where AWS asks for the
+stream.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from botocore.exceptions import ClientError
 
 from infra.functions import Function
 from infra.stages import CHALICE, policies, rendered
-from local.aws import RESOURCES, LocalAws, Resources
+from local.aws import LocalAws, Resources
 from local.batch import BatchServer
-from local.package import package
 from local.ports import free_port
-from local.stacks import create_app, kept_token
 from tests.builders import a_detail, a_job_id
+from tests.guarded import Guarded
 
 CONFIG = json.loads((CHALICE / "config.json").read_text())
 FUNCTIONS = sorted(CONFIG["lambda_functions"])
@@ -103,7 +100,7 @@ def test_production_names_each_action_and_resource(function: str) -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_local_stage_is_productions_but_for_two_exceptions(function: str) -> None:
+def test_the_local_stage_is_productions_but_for_exceptions_by_name(function: str) -> None:
     as_in_production = json.loads(dict(policies("local"))[f"policy-local-{function}.json"])
     local = policy("local", function)
 
@@ -112,6 +109,8 @@ def test_the_local_stage_is_productions_but_for_two_exceptions(function: str) ->
     }
 
     expected = EXCEPTIONS if function.startswith("on_") else {}
+    if function == "api_handler":
+        expected = {"LocalAwsAsksForTheGroupAndNotForItsStream": ["logs:GetLogEvents"]}
     if function == "sweep":
         expected = EXCEPTIONS | {"LocalAwsAsksForTheBatchCall": ["sqs:SendMessageBatch"]}
     assert exceptions == expected
@@ -142,58 +141,17 @@ def test_the_local_stage_is_configured_like_production() -> None:
 # Run
 
 
-class Guarded:
-    """Both stacks in a local AWS that enforces policies, the events queue's among them.
-
-    It speaks plain HTTP, so the queues' demand for TLS is left out.
-    """
-
-    def __init__(self, aws: LocalAws, folder: Path, batch: BatchServer) -> None:
-        self.aws = aws
-        self.batch = batch
-        self.resources = aws.create_resources(without_tls(RESOURCES.read_text()))
-        environment = {"AWS_ENDPOINT_URL_BATCH": batch.url}
-        create_app(aws, package("local", aws.environment_for(os.environ)), environment)
-        [api] = aws.client("apigateway").get_rest_apis()["items"]
-        self._url = f"{aws.endpoint}/restapis/{api['id']}/api/_user_request_"
-        self._token = kept_token(aws, self.resources.secret_id, folder / "token")
-
-    def put(self, *details: dict[str, Any]) -> None:
-        entry = {"Source": "batchwatch.simulated", "DetailType": "Batch Job State Change"}
-        entries = [{**entry, "Detail": json.dumps(detail)} for detail in details]
-        self.aws.client("events").put_events(Entries=entries)
-
-    def get(self, path: str) -> requests.Response:
-        headers = {"Authorization": f"Bearer {self._token}"}
-        return requests.get(self._url + path, headers=headers, timeout=30)
-
-    def sweep(self) -> Any:
-        function = Function(self.aws.client("lambda"), "sweep", self.resources.jobs_table)
-        return function.call(BACKFILL)
-
-    def dead_letters(self) -> int:
-        url = self.aws.queue_url(self.resources.dead_letter_queue)
-        answer = self.aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
-
-
-def without_tls(template: str) -> str:
-    resources = json.loads(template)["Resources"]
-    for name, resource in list(resources.items()):
-        if resource["Type"] == "AWS::SQS::QueuePolicy":
-            document = resource["Properties"]["PolicyDocument"]
-            kept = [one for one in document["Statement"] if one["Sid"] != "OnlyOverTls"]
-            document["Statement"] = kept
-            if not kept:
-                del resources[name]
-    return json.dumps({**json.loads(template), "Resources": resources})
+@pytest.fixture(scope="module")
+def batch() -> Iterator[BatchServer]:
+    with BatchServer() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+def guarded(tmp_path_factory: pytest.TempPathFactory, batch: BatchServer) -> Iterator[Guarded]:
     folder = tmp_path_factory.mktemp("guarded")
-    with LocalAws(free_port(), folder, keep=False, auth=True) as aws, BatchServer() as batch:
-        yield Guarded(aws, folder, batch)
+    with LocalAws(free_port(), folder, keep=False, auth=True) as aws:
+        yield Guarded(aws, folder, {"AWS_ENDPOINT_URL_BATCH": batch.url})
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 30) -> bool:
@@ -221,17 +179,18 @@ def test_the_policies_suffice_to_record_to_put_aside_and_to_answer(guarded: Guar
     assert guarded.get("/health").json() == {"status": "ok"}
 
 
-def test_the_policies_suffice_to_sweep(guarded: Guarded) -> None:
+def test_the_policies_suffice_to_sweep(guarded: Guarded, batch: BatchServer) -> None:
     heard_of, unheard_of = a_job_id(), a_job_id()
     guarded.put(a_detail(jobId=heard_of, status="RUNNABLE"))
     assert eventually(lambda: guarded.get(f"/jobs/{heard_of}").status_code == 200)
     ended = {"status": "FAILED", "createdAt": AN_HOUR_AGO, "stoppedAt": AN_HOUR_AGO + 60_000}
-    guarded.batch.put(a_detail(jobId=one, **ended) for one in (heard_of, unheard_of))
+    batch.put(a_detail(jobId=one, **ended) for one in (heard_of, unheard_of))
 
-    told = guarded.sweep()
+    told = Function(guarded.aws.client("lambda"), "sweep", guarded.resources.jobs_table).call(
+        BACKFILL
+    )
 
     assert told["repair"]["discovered"] == told["repair"]["repaired"] == 1
-
     for job_id in (heard_of, unheard_of):
         assert guarded.get(f"/jobs/{job_id}").json()["status"] == "FAILED"
 

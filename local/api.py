@@ -16,7 +16,10 @@ from local.package import CHALICE
 from local.ports import LOOPBACK
 from local.process import LocalError, Process, wait_for
 
-STATUSES = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
+STATUSES = (
+    *("SUBMITTED", "PENDING", "RUNNABLE", "SCHEDULED", "STARTING", "RUNNING"),
+    *("SUCCEEDED", "FAILED"),
+)
 PAGE = 100
 
 

@@ -78,9 +78,11 @@ class Count:
 
 def by_time(jobs: Sequence[Job], length: int) -> dict[int, Rollup]:
     begins = {job.since // length * length for job in jobs}
-    return {
+    found = {
         at: rollup_of(job for job in jobs if job.since // length * length == at) for at in begins
     }
+    # Of a child that never ran there is nothing to tell.
+    return {at: rollup for at, rollup in found.items() if rollup != Rollup()}
 
 
 @pytest.fixture

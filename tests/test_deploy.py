@@ -155,7 +155,7 @@ def test_the_resources_are_made_then_left_alone_then_changed(
     assert "nothing to change" in second
     pattern = json.loads(events.describe_rule(Name="batchwatch-prod-batch-events")["EventPattern"])
     assert pattern["source"] == ["my.batch"]
-    assert pattern["detail"] == {"jobQueue": [f"{PREFIX}:job-queue/high"]}
+    assert pattern["$or"][0]["detail"] == {"jobQueue": [f"{PREFIX}:job-queue/high"]}
     [stack] = cloudformation.describe_stacks(StackName="batchwatch-prod-resources")["Stacks"]
     assert stack["EnableTerminationProtection"] is True
 

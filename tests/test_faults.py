@@ -152,7 +152,7 @@ def under_another_id(body: str) -> str:
     return body.replace('"id": "', '"id": "again-', 1)
 
 
-LARGE = Scene.of(jobs=60, messages=40, suspects=1)
+LARGE = Scene.of(jobs=60, messages=50, suspects=1)
 """So many records change that they take two calls."""
 SMALL = Scene.of(jobs=6, messages=9, suspects=2)
 ARRAY = Scene(
@@ -580,6 +580,8 @@ def test_four_consumers_make_of_any_disorder_what_the_order_makes(
     truth = folded(in_order)
     assert {job_id: found.job for job_id, found in stored.items()} == truth
     assert stands[0].blocks() == blocks_of(truth.values())
+    kept = [one for job_id in work.truth for one in stands[0].table.preemptions(job_id)]
+    assert len(kept) == len(work.preemptions)
     assert all(found.version <= told[job_id] for job_id, found in stored.items())
     assert (stands[0].dead_letters(), pollers[0].waiting()) == ([], 0)
 
@@ -597,7 +599,8 @@ def folded(bodies: Iterable[str]) -> dict[str, Job]:
     jobs: dict[str, Job] = {}
     for body in bodies:
         seen = reader.read(body)
-        assert isinstance(seen, Observation)
+        if not isinstance(seen, Observation):
+            continue
         known = jobs.get(seen.job_id)
         jobs[seen.job_id] = known.observe(seen) if known else Job.first_seen(seen)
     return jobs

@@ -13,6 +13,7 @@ from chalicelib.errors import MalformedEvent, MessagesLeft
 from chalicelib.event import EventReader
 from chalicelib.failure import explain
 from chalicelib.preemption import Preemption, Step
+from chalicelib.prices import Prices
 from chalicelib.redaction import Redaction
 from local.aws import LocalAws
 from tests.api import Api
@@ -73,7 +74,9 @@ def a_life(job_id: str) -> list[str]:
 def answer(stand: Stand, job_id: str) -> Any:
     """What the API says of the job, its id aside."""
     job = stand.job(job_id)
-    body = job_body(job, stand.table.preemptions(job_id), stand.table.describe(job), NOON)
+    body = job_body(
+        job, stand.table.preemptions(job_id), None, stand.table.describe(job), Prices(), NOON
+    )
     return {name: getattr(body, name) for name in body.__struct_fields__ if name != "job_id"}
 
 

@@ -54,6 +54,6 @@ def test_a_step_that_fails_keeps_no_other_from_its_turn_and_fails_the_sweep() ->
 
 
 def test_one_step_can_be_asked_for_and_has_all_of_the_time() -> None:
-    sweep = Sweep({"a": Step(KeyError("a")), "b": Step(), "c": Step()})
+    sweep = Sweep({"a": Step(KeyError("a")), "b": Step(), "c": Step()}, lambda: None)
 
     assert sweep.run(lambda: 80, only="b") == {"b": {"seconds": 80, "since": None}}

@@ -115,8 +115,12 @@ class BatchApi:
         self._dice = dice
 
     @property
+    def calls_left(self) -> int:
+        return self._allowed - self.calls
+
+    @property
     def is_spent(self) -> bool:
-        return self.calls >= self._allowed or self._time_left() <= 0
+        return self.calls_left <= 0 or self._time_left() <= 0
 
     def describe(self, job_ids: Sequence[str]) -> dict[str, JobDetail | None]:
         """Up to a hundred jobs as they are, by id, without those that Batch does not know; None

@@ -22,11 +22,11 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import Any, NamedTuple
 
 from chalicelib import job_detail
@@ -60,6 +60,8 @@ _SHARE_OF_REPAIR = 2 / 3
 """Of a run's calls; the rest is for discovery, however many jobs have fallen silent."""
 _SERVICE_JOBS_AT_ONCE = 10
 """Asked about before it is stored how far the run is: more may be lost with the allowance."""
+_DISCOVERY_NEEDS = 2
+"""Calls: one lists a page, one asks about what was never heard of."""
 _TRY_AGAIN = {Outcome.CONFLICT, Outcome.BUSY, Outcome.OUTAGE}
 
 
@@ -200,24 +202,32 @@ class _Run:
     def follow_leads(self) -> None:
         """Asks about a hundred at a time, or ten service jobs, and about nobody twice."""
         some: list[Lead] = []
-        asked: set[str] = set()
-        new: Counter[bool] = Counter()
         try:
-            for lead in self._leads():
-                is_new = lead.job_id is not None and lead.job_id not in asked
-                some.append(lead if is_new else Lead(None, lead.then))
-                if lead.job_id is not None:
-                    asked.add(lead.job_id)
-                new[lead.is_service] += is_new
-                if new[False] == DESCRIBED or new[True] == _SERVICE_JOBS_AT_ONCE:
-                    self._deal_with(some)
-                    some = []
-                    new.clear()
-            self._deal_with(some)
-            self._ledger.take_in_hand([])
-        except (BatchStopped, LedgerUnavailable):
+            try:
+                self._follow(self._leads(), some)
+            except BatchStopped:
+                self.tally.left = True
+                self._settle(takewhile(lambda lead: lead.job_id is None, some))
+        except LedgerUnavailable:
             self.tally.left = True
         self._mark_lost()
+
+    def _follow(self, leads: Iterable[Lead], some: list[Lead]) -> None:
+        """`some` are those that are not dealt with yet."""
+        asked: set[str] = set()
+        new: Counter[bool] = Counter()
+        for lead in leads:
+            is_new = lead.job_id is not None and lead.job_id not in asked
+            some.append(lead if is_new else Lead(None, lead.then))
+            if lead.job_id is not None:
+                asked.add(lead.job_id)
+            new[lead.is_service] += is_new
+            if new[False] == DESCRIBED or new[True] == _SERVICE_JOBS_AT_ONCE:
+                self._deal_with(some)
+                some.clear()
+                new.clear()
+        self._deal_with(some)
+        self._ledger.take_in_hand([])
 
     def _leads(self) -> Iterator[Lead]:
         in_hand = sorted(self._unannounced)
@@ -228,8 +238,7 @@ class _Run:
             job = known.job(job_id)
             yield Lead(job_id, is_service=job is not None and job.is_service)
         yield from self._silent()
-        for queue in self._progress:
-            yield from self._unheard(queue)
+        yield from self._discovered()
         for queue in self._progress:
             yield from self._missing_members(queue)
 
@@ -237,7 +246,8 @@ class _Run:
 
     def _silent(self) -> Iterator[Lead]:
         """The longest silent first, whatever their queue and status."""
-        most = max(1, int(self._parts.rules.calls * _SHARE_OF_REPAIR)) * DESCRIBED
+        calls = self._parts.rules.calls
+        most = max(1, min(int(calls * _SHARE_OF_REPAIR), calls - _DISCOVERY_NEEDS)) * DESCRIBED
         found: list[tuple[Waiting, Lead]] = []
         ends: list[Lead] = []
         for place, age in self._places():
@@ -277,7 +287,18 @@ class _Run:
 
     # Discovery
 
-    def _unheard(self, queue: str) -> Iterator[Lead]:
+    def _discovered(self) -> Iterator[Lead]:
+        """Through all queues, the one first whose walk began the longest ago. A queue may take
+        half of the calls that are left, so that a long walk starves no other; one is kept to ask
+        about what was found."""
+        begun = {queue: of.walk.top if of.walk else 0 for queue, of in self._progress.items()}
+        for behind, queue in zip(
+            reversed(range(len(begun))), sorted(begun, key=begun.__getitem__), strict=True
+        ):
+            kept = self._api.calls_left // 2 if behind else 1
+            yield from self._unheard(queue, max(1, kept))
+
+    def _unheard(self, queue: str, kept: int) -> Iterator[Lead]:
         """Down from the newest job that events had time to tell of to where the last walk began;
         the first walk goes back as far as Batch remembers."""
         walk = self._progress[queue].walk or Walk(floor=self._now - BATCH_KEEPS_MS)
@@ -288,11 +309,15 @@ class _Run:
         before = walk.at
         is_service = queue in self._service_queues
         while before > walk.floor:
+            if self._api.calls_left <= kept:
+                self.tally.left = True
+                return
             try:
                 page, is_service = self._listed(queue, before, token, is_service=is_service)
             except BatchRefused as error:
                 # A queue that is gone must not keep the others from being walked.
                 _log.warning("queue_not_listed", extra={"queue": queue, "reason": str(error)})
+                yield Lead(None, partial(self._put_behind, queue, walk))
                 return
             listed = [one for one in page.jobs if one.created_at >= walk.floor]
             yield from self._unheard_of(queue, listed, is_service=is_service)
@@ -331,6 +356,11 @@ class _Run:
         walk.at = at
         if at is None:
             walk.floor = walk.top
+        self._moved.add(queue)
+
+    def _put_behind(self, queue: str, walk: Walk) -> None:
+        """The next run walks it anew, when the other queues had their turn."""
+        walk.top, walk.at = self._now, None
         self._moved.add(queue)
 
     def _missing_members(self, queue: str) -> Iterator[Lead]:
@@ -373,6 +403,9 @@ class _Run:
             self._record(answers)
             self._look_for([job_id for job_id in job_ids if job_id not in answers])
             self._unannounced -= set(job_ids)
+        self._settle(leads)
+
+    def _settle(self, leads: Iterable[Lead]) -> None:
         for lead in leads:
             lead.then()
         for queue in self._moved:

@@ -1,0 +1,98 @@
+"""However little a run of the sweep may do, the next goes on where it stopped and skips nothing."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local.aws import LocalAws, Resources
+from local.batch import BatchServer
+from tests.builders import NOON, QUEUE_ARN, a_body, a_detail
+from tests.watch import HOUR, Watch
+
+DAY = 24 * HOUR
+QUEUE = "high-priority"
+
+
+@pytest.fixture
+def batch() -> Iterator[BatchServer]:
+    with BatchServer(clock=lambda: NOON / 1000) as server:
+        yield server
+
+
+@pytest.fixture
+def watch(aws: LocalAws, resources: Resources, batch: BatchServer) -> Watch:
+    return Watch(aws, resources, batch)
+
+
+def ended(**fields: Any) -> dict[str, Any]:
+    times = {"createdAt": NOON - 3 * HOUR, "stoppedAt": NOON - 2 * HOUR}
+    return a_detail(**{"status": "SUCCEEDED", **times, **fields})
+
+
+def arn(queue: str) -> str:
+    return QUEUE_ARN.replace(QUEUE, queue)
+
+
+def sweep_until_done(watch: Watch, **options: Any) -> int:
+    """How many runs it took."""
+    for run in range(1, 31):
+        if not watch.sweep(**options).left:
+            return run
+    raise AssertionError("there is still something left after 30 runs")
+
+
+def missing(watch: Watch, details: list[dict[str, Any]]) -> list[str]:
+    return [one["jobId"] for one in details if watch.stand.table.get(one["jobId"]) is None]
+
+
+def test_a_walk_past_many_known_jobs_goes_on_where_the_last_run_stopped(watch: Watch) -> None:
+    known = [ended(createdAt=NOON - 3 * HOUR - number) for number in range(600)]
+    oldest = ended(createdAt=NOON - 5 * HOUR)
+    for start in range(0, len(known), 300):
+        some = known[start : start + 300]
+        watch.stand.record([a_body(**detail, at=NOON - 2 * HOUR) for detail in some])
+    watch.batch.put([*known, oldest])
+
+    sweep_until_done(watch, calls=3)
+
+    assert missing(watch, [oldest]) == []
+
+
+def test_a_walk_that_throttling_cuts_short_goes_on_where_it_stopped(watch: Watch) -> None:
+    known = [ended(createdAt=NOON - 3 * HOUR - number) for number in range(300)]
+    watch.stand.record([a_body(**detail, at=NOON - 2 * HOUR) for detail in known])
+    watch.batch.put(known)
+
+    def throttle_after_two() -> None:
+        watch.batch.throttle(math.inf if watch.batch.calls["ListJobs"] == 2 else 0)
+
+    throttled = watch.sweep(on_request=throttle_after_two)
+    watch.batch.throttle(0)
+    watch.batch.calls.clear()
+    watch.sweep()
+
+    assert throttled.left
+    assert watch.batch.calls == {"ListJobs": 2}
+
+
+def test_more_queues_than_calls_all_have_their_turn(watch: Watch) -> None:
+    queues = [f"queue-{number}" for number in range(8)]
+    jobs = [ended(jobQueue=arn(queue)) for queue in queues]
+    watch.batch.put(jobs)
+
+    sweep_until_done(watch, calls=3, queues=queues)
+
+    assert missing(watch, jobs) == []
+
+
+def test_a_long_walk_starves_no_other_queue(watch: Watch) -> None:
+    long = [ended(jobQueue=arn("a"), createdAt=NOON - HOUR - number) for number in range(2_000)]
+    short = ended(jobQueue=arn("b"))
+    watch.batch.put([*long, short])
+
+    tally = watch.sweep(calls=12, queues=["a", "b"])
+
+    assert tally.left
+    assert missing(watch, [short]) == []

@@ -58,7 +58,8 @@ def retry_delay(code: str, attempt: int, time_left: float, dice: float) -> float
 
 
 class ListedJob(msgspec.Struct, rename="camel"):
-    """What ListJobs or ListServiceJobs tells of a job: enough to know whether it was heard of."""
+    """What ListJobs or ListServiceJobs tells of a job: enough to know whether it was heard of.
+    AWS's model does not promise `created_at`; 0 without one."""
 
     job_id: str
     created_at: int = 0
@@ -145,13 +146,13 @@ class BatchApi:
         self, queue: str, before: int, token: str | None, *, service: bool
     ) -> ListedPage:
         """A queue's jobs, or its service jobs, in any status, that were created before a time
-        (epoch milliseconds); neither children nor nodes."""
+        (epoch milliseconds), perhaps also those of that very time; neither children nor nodes."""
         filters = [{"name": "BEFORE_CREATED_AT", "values": [str(before)]}]
         further = {"nextToken": token} if token else {}
         call = self._client.list_service_jobs if service else self._client.list_jobs
         answer = self._call(call, jobQueue=queue, filters=filters, **further)
         jobs = msgspec.convert(answer["jobSummaryList"], list[ListedJob])
-        if any(job.created_at >= before for job in jobs):
+        if any(job.created_at > before for job in jobs):
             # AWS's documentation of the filter can be read both ways. Better stop than skip jobs.
             raise BatchRefused("Batch answers BEFORE_CREATED_AT with jobs created after it")
         return ListedPage(jobs, answer.get("nextToken"))

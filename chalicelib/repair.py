@@ -319,13 +319,15 @@ class _Run:
                 _log.warning("queue_not_listed", extra={"queue": queue, "reason": str(error)})
                 yield Lead(None, partial(self._put_behind, queue, walk))
                 return
-            listed = [one for one in page.jobs if one.created_at >= walk.floor]
+            dates = [one.created_at for one in page.jobs if one.created_at]
+            listed = [one for one in page.jobs if (one.created_at or walk.floor) >= walk.floor]
             yield from self._unheard_of(queue, listed, is_service=is_service)
             token = page.token
             if token is None or len(listed) < len(page.jobs):
                 break
-            # There may be more of this very moment: a walk that is cut off sees them once more.
-            yield Lead(None, partial(self._walked, queue, walk, listed[-1].created_at + 1))
+            if dates:
+                # There may be more of this very moment: a walk that is cut off sees them once more.
+                yield Lead(None, partial(self._walked, queue, walk, dates[-1] + 1))
         yield Lead(None, partial(self._walked, queue, walk, None))
 
     def _listed(

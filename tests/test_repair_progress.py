@@ -1,7 +1,7 @@
 """However little a run of the sweep may do, the next goes on where it stopped and skips nothing."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -24,6 +24,21 @@ def batch() -> Iterator[BatchServer]:
 @pytest.fixture
 def watch(aws: LocalAws, resources: Resources, batch: BatchServer) -> Watch:
     return Watch(aws, resources, batch)
+
+
+Edit = Callable[[str, Any], None]
+"""Gets the operation and its answer, to change it."""
+
+
+class EditedBatch(BatchServer):
+    def __init__(self, edit: Edit) -> None:
+        super().__init__(clock=lambda: NOON / 1000)
+        self._edit = edit
+
+    def answer(self, path: str, request: Any) -> tuple[int, Any]:
+        status, answer = super().answer(path, request)
+        self._edit(path.removeprefix("/v1/"), answer)
+        return status, answer
 
 
 def ended(**fields: Any) -> dict[str, Any]:
@@ -96,3 +111,42 @@ def test_a_long_walk_starves_no_other_queue(watch: Watch) -> None:
 
     assert tally.left
     assert missing(watch, [short]) == []
+
+
+def test_an_empty_page_that_is_not_the_last_ends_no_walk(
+    aws: LocalAws, resources: Resources
+) -> None:
+    jobs = [ended(createdAt=NOON - 3 * HOUR - number) for number in range(101)]
+    pages = 0
+
+    def without_the_first_jobs(operation: str, answer: Any) -> None:
+        nonlocal pages
+        if operation == "listjobs":
+            pages += 1
+            if pages == 1:
+                answer["jobSummaryList"] = []
+
+    with EditedBatch(without_the_first_jobs) as batch:
+        watch = Watch(aws, resources, batch)
+        batch.put(jobs)
+        watch.sweep(queues=[QUEUE])
+
+    assert missing(watch, jobs[100:]) == []
+
+
+def test_a_listed_job_without_a_date_is_found_and_ends_no_walk(
+    aws: LocalAws, resources: Resources
+) -> None:
+    jobs = [ended(createdAt=NOON - 3 * HOUR - number) for number in range(3)]
+
+    def undate_the_first(operation: str, answer: Any) -> None:
+        for summary in answer.get("jobSummaryList", []):
+            if summary["jobId"] == jobs[0]["jobId"]:
+                del summary["createdAt"]
+
+    with EditedBatch(undate_the_first) as batch:
+        watch = Watch(aws, resources, batch)
+        batch.put(jobs)
+        watch.sweep(queues=[QUEUE])
+
+    assert missing(watch, jobs) == []

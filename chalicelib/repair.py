@@ -43,7 +43,7 @@ from chalicelib.dynamodb import Outcome, chunks
 from chalicelib.errors import MalformedEvent
 from chalicelib.job import Job, JobStatus, Observation, Source
 from chalicelib.job_detail import JobDetail
-from chalicelib.job_table import Change, JobTable, Place, StoredJob, Waiting, Window
+from chalicelib.job_table import Change, JobTable, Loaded, Place, StoredJob, Waiting, Window
 from chalicelib.redaction import Redaction
 from chalicelib.repair_ledger import LedgerUnavailable, Progress, RepairLedger, Round, Walk
 
@@ -348,7 +348,7 @@ class _Run:
         self, queue: str, listed: Sequence[ListedJob], *, is_service: bool
     ) -> Iterator[Lead]:
         self._ledger.add_families(queue, [one for one in listed if one.has_members])
-        loaded = self._table.load([one.job_id for one in listed], consistent=False)
+        loaded = self._load([one.job_id for one in listed])
         known = loaded.jobs.keys() | loaded.unread.keys()
         return (
             Lead(one.job_id, is_service=is_service) for one in listed if one.job_id not in known
@@ -368,7 +368,7 @@ class _Run:
     def _missing_members(self, queue: str) -> Iterator[Lead]:
         """A family is counted once, when its parent has ended and no event is on its way."""
         for some in chunks(list(self._ledger.families(queue)), DESCRIBED):
-            parents = self._table.load([parent.job_id for parent in some], consistent=False)
+            parents = self._load([parent.job_id for parent in some])
             for parent in some:
                 job = parents.job(parent.job_id)
                 if self._has_ended(parent, job):
@@ -383,7 +383,7 @@ class _Run:
         tries = job.details.generation if job else 0
         restarted = {
             node
-            for node, stored in self._table.load(nodes, consistent=False).jobs.items()
+            for node, stored in self._load(nodes).jobs.items()
             if stored.job.details.generation < tries
         }
         return [one for one in parent.members if one not in heard_of or one in restarted]
@@ -392,6 +392,14 @@ class _Run:
         if job is None:
             return parent.created_at < self._now - BATCH_KEEPS_MS
         return job.is_over and job.since < self._told_until
+
+    def _load(self, job_ids: Sequence[str], *, consistent: bool = False) -> Loaded:
+        """Whom the table does not tell of now is nobody that it does not know. Raises
+        LedgerUnavailable."""
+        loaded = self._table.load(job_ids, consistent=consistent)
+        if _TRY_AGAIN & set(loaded.unread.values()):
+            raise LedgerUnavailable
+        return loaded
 
     # Asking
 
@@ -455,7 +463,7 @@ class _Run:
 
     def _look_for(self, job_ids: Sequence[str]) -> None:
         """Tells those that Batch may have forgotten from those that it should know."""
-        for job_id, stored in self._table.load(job_ids, consistent=True).jobs.items():
+        for job_id, stored in self._load(job_ids, consistent=True).jobs.items():
             if not stored.job.is_over:
                 (self._lost if self._may_be_lost(stored) else self.tally.strangers).append(job_id)
 

@@ -9,6 +9,7 @@ import pytest
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.builders import NOON, QUEUE_ARN, a_body, a_detail
+from tests.faulty_aws import FaultyAws, on, partly
 from tests.watch import HOUR, Watch
 
 DAY = 24 * HOUR
@@ -149,4 +150,17 @@ def test_a_listed_job_without_a_date_is_found_and_ends_no_walk(
         batch.put(jobs)
         watch.sweep(queues=[QUEUE])
 
+    assert missing(watch, jobs) == []
+
+
+def test_a_job_that_the_table_does_not_tell_of_now_is_not_taken_for_known(watch: Watch) -> None:
+    jobs = [ended(), ended()]
+    watch.batch.put(jobs)
+
+    with FaultyAws(watch.stand.aws.endpoint) as faulty:
+        faulty.follow(on("BatchGetItem", partly(), nth=1))
+        tally = watch.sweep(queues=[QUEUE], endpoint=faulty.endpoint)
+    watch.sweep(queues=[QUEUE])
+
+    assert tally.left
     assert missing(watch, jobs) == []

@@ -65,10 +65,11 @@ class Watch:
         calls: int = 100,
         queues: Sequence[str] = (),
         on_request: Callable[[], None] | None = None,
+        endpoint: str | None = None,
     ) -> RepairTally:
         """One run of repair, of its own. `on_request` is called before each of its requests, and
-        after each answer."""
-        stand, batch, notices = self._function(on_request)
+        after each answer; `endpoint` may be a proxy before the local AWS."""
+        stand, batch, notices = self._function(on_request, endpoint)
         resources = self._resources
         parts = Parts(
             batch=batch,
@@ -110,9 +111,11 @@ class Watch:
         )
         return QueueWatch(parts, lambda tally: None).run(lambda: 100)
 
-    def _function(self, on_request: Callable[[], None] | None) -> tuple[Stand, Any, MessageQueue]:
+    def _function(
+        self, on_request: Callable[[], None] | None, endpoint: str | None = None
+    ) -> tuple[Stand, Any, MessageQueue]:
         """The clients of one function, Batch's among them, and its notices queue."""
-        stand, batch = Stand(self._aws, self._resources), self._client()
+        stand, batch = Stand(self._aws, self._resources, endpoint=endpoint), self._client()
         if on_request:
             for client in (stand.dynamodb, stand.sqs, batch):
                 client.meta.events.register("before-send", lambda **_: on_request())

@@ -255,6 +255,7 @@ class _Run:
             if turn.at is None and self._now - turn.began >= age:
                 turn.began, turn.at = self._now, ""
                 turn.before = self._now if self._is_thorough else self._now - age
+                self._moved.add(place.queue)
             if turn.at is None:
                 continue
             rows, more = self._table.longest(place, before=turn.before, after=turn.at, limit=most)
@@ -303,7 +304,7 @@ class _Run:
         the first walk goes back as far as Batch remembers."""
         walk = self._progress[queue].walk or Walk(floor=self._now - BATCH_KEEPS_MS)
         if walk.at is None:
-            walk.top = walk.at = self._told_until
+            walk.top, walk.at = self._now - EVENTS_TAKE_MS, self._told_until
         self._progress[queue].walk = walk
         token = None
         before = walk.at

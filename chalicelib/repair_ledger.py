@@ -33,8 +33,8 @@ class Round(msgspec.Struct):
 
 
 class Walk(msgspec.Struct):
-    """From `top` down to `floor` through a queue's jobs by their creation. `at` is how far it is;
-    None: it has ended, and all that was created before `floor` was seen."""
+    """Down to `floor` through a queue's jobs by their creation. `at` is how far it is; None: it has
+    ended, and all that was created before `floor` was seen. `top` is the `floor` of the next."""
 
     floor: int
     top: int = 0

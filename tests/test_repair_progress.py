@@ -8,7 +8,7 @@ import pytest
 
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
-from tests.builders import NOON, QUEUE_ARN, a_body, a_detail
+from tests.builders import NOON, QUEUE_ARN, a_body, a_detail, a_job_id
 from tests.faulty_aws import FaultyAws, on, partly
 from tests.watch import HOUR, Watch
 
@@ -164,3 +164,35 @@ def test_a_job_that_the_table_does_not_tell_of_now_is_not_taken_for_known(watch:
 
     assert tally.left
     assert missing(watch, jobs) == []
+
+
+def test_a_job_that_batch_lists_late_is_found_though_a_walk_began_at_this_moment(
+    watch: Watch,
+) -> None:
+    late = a_detail(status="RUNNING", createdAt=NOON - 1000)
+
+    watch.sweep(since=NOON - DAY, queues=[QUEUE])
+    watch.batch.put([late])
+    watch.now += HOUR
+    watch.sweep(queues=[QUEUE])
+
+    assert missing(watch, [late]) == []
+
+
+def test_a_run_that_begins_anew_and_is_cut_short_waits_for_no_event_later_either(
+    watch: Watch,
+) -> None:
+    places = [(a_job_id(), arn(queue)) for queue in ("a", "b") for _ in range(250)]
+    times = {"createdAt": NOON - 30 * DAY, "stoppedAt": NOON - 1000}
+    watch.stand.record(
+        [
+            a_body(jobId=one, jobQueue=queue, status="RUNNING", at=NOON - 60_000)
+            for one, queue in places
+        ]
+    )
+    watch.batch.put(ended(jobId=one, jobQueue=queue, **times) for one, queue in places)
+
+    watch.sweep(since=NOON - HOUR, calls=4)
+    sweep_until_done(watch, calls=4)
+
+    assert sum(tally.repaired for tally in watch.tallies) == 500

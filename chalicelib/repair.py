@@ -413,6 +413,8 @@ class _Run:
             self.tally.known += len(answers)
             self._record(answers)
             self._look_for([job_id for job_id in job_ids if job_id not in answers])
+            if self.tally.known:
+                self._mark_lost()
             self._unannounced -= set(job_ids)
         self._settle(leads)
 
@@ -475,13 +477,13 @@ class _Run:
         if self._lost and self._is_the_right_batch():
             folds = dict.fromkeys(self._lost, self._lose)
             self._archive.save(folds, self._time_left, consistent=True)
+            self._lost.clear()
 
     def _is_the_right_batch(self) -> bool:
         """A Batch that knows nobody must know those that ended lately, or it is the wrong one."""
         if self.tally.known or self.tally.strangers:
             return bool(self.tally.known)
-        lost = self._table.load(self._lost, consistent=False).jobs.values()
-        places = [Place(stored.job.queue, end) for stored in lost for end in _ENDS]
+        places = [Place(queue, end) for queue in self._progress for end in _ENDS]
         lately = Window(since=self._now - BATCH_KEEPS_MS + _DAY_MS)
         ended = self._table.newest(places, limit=10, window=lately).jobs
         witnesses = [job.job_id for job in ended if not job.is_service]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.builders import NOON, QUEUE_ARN, a_body, a_detail, a_job_id
 from tests.faulty_aws import FaultyAws, on, partly
-from tests.watch import HOUR, Watch
+from tests.watch import HOUR, Killed, Watch
 
 DAY = 24 * HOUR
 QUEUE = "high-priority"
@@ -196,3 +197,52 @@ def test_a_run_that_begins_anew_and_is_cut_short_waits_for_no_event_later_either
     sweep_until_done(watch, calls=4)
 
     assert sum(tally.repaired for tally in watch.tallies) == 500
+
+
+def test_a_sweep_that_is_cut_off_near_its_end_leaves_no_lost_job_to_the_next_round(
+    running_aws: LocalAws, batch: BatchServer
+) -> None:
+    lost, known = a_job_id(), a_detail(status="RUNNING", createdAt=NOON - 2 * HOUR)
+    batch.put([known])
+
+    def fresh() -> Watch:
+        running_aws.reset()
+        watch = Watch(running_aws, running_aws.create_resources(), batch)
+        running = a_body(jobId=lost, status="RUNNING", at=NOON - 9 * DAY)
+        watch.stand.record([running, a_body(**known, at=NOON - 2 * HOUR)])
+        return watch
+
+    def sweep_dying_at(watch: Watch, nth: int) -> int:
+        requests = 0
+
+        def count() -> None:
+            nonlocal requests
+            requests += 1
+            if requests == nth:
+                raise Killed
+
+        with suppress(Killed):
+            watch.sweep(on_request=count)
+        return requests
+
+    length = sweep_dying_at(fresh(), -1)
+
+    for nth in range(length - 8, length, 2):
+        watch = fresh()
+        sweep_dying_at(watch, nth)
+        watch.sweep()
+        assert watch.stand.job(lost).status == "UNKNOWN", nth - length
+
+
+def test_jobs_that_ended_lately_in_any_queue_show_that_batch_is_the_wrong_one(
+    watch: Watch,
+) -> None:
+    old, witness = a_job_id(), ended(jobQueue=arn("other"))
+    running = a_body(jobId=old, status="RUNNING", at=NOON - 9 * DAY)
+    watch.stand.record([running, a_body(**witness, at=NOON - 2 * HOUR)])
+    watch.batch.knows_nothing = True
+
+    tally = watch.sweep()
+
+    assert watch.stand.job(old).status == "RUNNING"
+    assert tally.strangers == [witness["jobId"]]

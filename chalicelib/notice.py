@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from chalicelib.job import Details, Job, JobId, JobStatus, Observation, is_terminal
+from chalicelib.job import Job, JobId, JobStatus, Observation, is_terminal
 from chalicelib.notice_rules import QUEUE_BLOCKED, RECOVERED, SILENT, STUCK, Rules
 
 CHILD_FAILED: Final = "CHILD_FAILED"
@@ -88,7 +88,7 @@ def notices_for(seen: Observation, rules: Rules) -> tuple[Notice, ...]:
             job_id=job_id.root,
             kind=CHILD_FAILED if job_id.separator else said.status,
             generation=0 if is_terminal(said.status) else said.generation,
-            at=_happened(said),
+            at=_happened(seen),
             queue=queue,
             child=job_id.index if job_id.separator else None,
         )
@@ -136,7 +136,9 @@ def is_old_news(notice: Notice, now: int, max_age_seconds: float) -> bool:
     return now - notice.at > max_age_seconds * 1000
 
 
-def _happened(said: Details) -> int:
-    """A repair, or a bare detail that is sent again, is dated by when it was said; the end itself
-    has a date of its own."""
-    return said.stopped_at if is_terminal(said.status) and said.stopped_at else said.time
+def _happened(seen: Observation) -> int:
+    """A bare detail that is sent again is dated by when it was said; the end itself has a date of
+    its own."""
+    said = seen.details
+    ended = said.stopped_at if is_terminal(said.status) else None
+    return ended or seen.transition.at

@@ -289,6 +289,17 @@ def test_waits_longer_and_longer_for_what_passes_and_not_at_all_for_what_does_no
     assert retry_delay("AccessDeniedException", 1, 99, 1) is None
 
 
+def test_what_is_found_late_is_told_as_of_when_it_happened(
+    aws: LocalAws, resources: Resources, batch: BatchServer
+) -> None:
+    watch = Watch(aws, resources, batch, Rules.parse('[[rule]]\non = ["RUNNING"]', "room"))
+    batch.put([a_detail(status="RUNNING", createdAt=NOON - 3 * DAY, startedAt=NOON - 2 * DAY)])
+
+    watch.sweep(queues=["high-priority"])
+
+    assert [json.loads(notice)["at"] for notice in watch.notices()] == [NOON - 2 * DAY]
+
+
 # Those that Batch does not know
 
 

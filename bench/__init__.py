@@ -4,6 +4,8 @@
     timing.py      CPU seconds of rivals in turn, so that a noisy machine slows all of them alike
     reading.py     events read, jobs folded, records written down: no AWS
     recording.py   the recorder on a local AWS: CPU, requests, write units
+    filling.py     a table with very many jobs
+    listing.py     the API's answers with few jobs and with very many
     cold_start.py  what a new function imports
     report.py      the table
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import cold_start, reading, recording
+from bench import cold_start, listing, reading, recording
 from bench.report import Row, table
 from local.aws import LocalAws
 from local.ports import free_port
@@ -28,9 +28,12 @@ class Sizes:
     lives: int = 20
     requested: int = 100
     """Messages of each kind whose requests are counted."""
+    few: int = 1_000
+    many: int = 200_000
+    """Jobs in the tables that the API answers from."""
 
 
-_QUICK = Sizes(rounds=1, jobs=20, records=25, sized=400, lives=1, requested=10)
+_QUICK = Sizes(rounds=1, jobs=20, records=25, sized=400, lives=1, requested=10, few=50, many=400)
 
 
 def main() -> int:
@@ -63,6 +66,7 @@ def _rows(aws: LocalAws, sizes: Sizes) -> list[Row]:
         "counting requests": lambda: recording.request_rows(aws, sizes.requested),
         "counting write units": lambda: recording.write_unit_rows(aws, sizes.lives, sizes.sized),
         "weighing items": lambda: reading.size_rows(sizes.sized),
+        "answering": lambda: listing.rows(aws, sizes.few, sizes.many, sizes.rounds),
         "importing": lambda: cold_start.rows(environment, sizes.rounds),
     }
     rows: list[Row] = []

@@ -209,7 +209,7 @@ def _by_part(units: Counter[str], lives: int) -> str:
 
 def _write_units(stand: Stand, batches: Sequence[Sequence[str]]) -> Counter[str]:
     """Of all these, in units; the name of a job queue is written once ever and not counted."""
-    twin = _twin(stand)
+    twin = twin_of(stand)
     units: Counter[str] = Counter()
     put: list[dict[str, Any]] = []
     for batch in batches:
@@ -232,7 +232,8 @@ def _units_of_putting(stand: Stand, table: str, item: dict[str, Any]) -> dict[st
     return {what: billed["Table"]["CapacityUnits"], **by_index}
 
 
-def _twin(stand: Stand) -> str:
+def twin_of(stand: Stand) -> str:
+    """The name of an empty table with the same keys and indexes."""
     name = f"{stand.resources.jobs_table}-twin"
     described: Any = stand.dynamodb.describe_table(TableName=stand.resources.jobs_table)["Table"]
     kept = ("IndexName", "KeySchema", "Projection")

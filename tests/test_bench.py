@@ -23,6 +23,10 @@ ROWS = [
     "bytes of a job item, 90th percentile",
     "bytes of a job item, largest",
     "job items above one write unit",
+    "CPU to answer /jobs/{jobId}, 400 jobs",
+    "… requests to DynamoDB",
+    "CPU to answer /jobs?queue=…&status=FAILED, 400 jobs",
+    "… requests to DynamoDB",
     "import of app.py, with all it needs",
     "… of which our own modules",
 ]

@@ -1,7 +1,6 @@
 """The API gives the same answers through `chalice local` and through the deployed REST API, whose
 functions may do no more than their policies say."""
 
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from local.aws import LocalAws
 from local.ports import free_port
 from tests.builders import NOON, a_body, an_attempt
 from tests.guarded import Guarded
+from tests.logs import write
 from tests.stand import Stand
 
 QUEUE = "arn:aws:batch:us-east-1:000000000000:job-queue/{}".format
@@ -50,14 +50,7 @@ def gateway(request: pytest.FixtureRequest) -> str:
 
 def fill(deployed: Guarded) -> None:
     """All jobs have ended, so that what is asked twice is answered alike."""
-    logs = deployed.aws.client("logs")
-    logs.create_log_group(logGroupName="/aws/batch/job")
-    logs.create_log_stream(logGroupName="/aws/batch/job", logStreamName=LOG_STREAM)
-    logs.put_log_events(
-        logGroupName="/aws/batch/job",
-        logStreamName=LOG_STREAM,
-        logEvents=[{"timestamp": int(time.time()) * 1000, "message": "a line"}],
-    )
+    write(deployed.aws, LOG_STREAM, ["a line"])
     ended: dict[str, Any] = {
         "status": "FAILED",
         "stoppedAt": NOON + 9_000,

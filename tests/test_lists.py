@@ -5,6 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
+from bench.filling import fill, job_id
+from local.aws import LocalAws, Resources
 from tests.api import Api
 from tests.builders import NOON, a_body, a_job_id
 
@@ -238,3 +240,26 @@ def test_a_routes_requests_are_few_whatever_there_is(
     requests = api.requests(path.format(root=root))
 
     assert requests == expected
+
+
+def test_no_route_makes_more_requests_in_a_larger_table(
+    api: Api, aws: LocalAws, resources: Resources
+) -> None:
+    paths = [
+        "/openapi.json",
+        f"/jobs/{job_id(7)}",
+        f"/jobs/{job_id(7)}/children",
+        "/jobs",
+        "/jobs?limit=100",
+        "/jobs?queue=high-priority&status=FAILED",
+        "/jobs?since=2026-05-28&until=2026-05-29&status=RUNNING,FAILED",
+        "/jobs?name=align-1",
+        "/jobs?name=align&status=FAILED",
+    ]
+    fill(aws.dynamodb, resources.jobs_table, range(200))
+    few = {path: api.requests(path) for path in paths}
+
+    fill(aws.dynamodb, resources.jobs_table, range(200, 4_000))
+
+    assert {path: api.requests(path) for path in paths} == few
+    assert {"Scan"}.isdisjoint(operation for counted in few.values() for operation in counted)

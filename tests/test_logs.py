@@ -1,7 +1,6 @@
 """The end of a job's log, from the local AWS's CloudWatch Logs."""
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,21 +8,7 @@ import pytest
 from local.aws import LocalAws
 from tests.api import Api
 from tests.builders import NOON, a_body, a_job_id, an_attempt
-
-GROUP = "/aws/batch/job"
-
-
-def write(aws: LocalAws, stream: str, messages: Sequence[str], group: str = GROUP) -> int:
-    """Returns when the first line was written, in epoch milliseconds."""
-    logs = aws.client("logs")
-    groups = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
-    if group not in [one["logGroupName"] for one in groups]:
-        logs.create_log_group(logGroupName=group)
-    logs.create_log_stream(logGroupName=group, logStreamName=stream)
-    start = int(time.time()) * 1000 - 60_000
-    events = [{"timestamp": start + n, "message": text} for n, text in enumerate(messages)]
-    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
-    return start
+from tests.logs import GROUP, write
 
 
 def record_a_job(api: Api, *streams: str, **fields: Any) -> str:

@@ -1,0 +1,56 @@
+"""A table with many jobs in it, as fast as the local AWS takes them: no events, no recorder, but
+the very items that they would have made."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+
+from bench.workload import START, chunks
+from chalicelib.dynamodb import WRITES
+from chalicelib.job import Details, Job, Transition
+from chalicelib.job_table import job_attributes, job_key
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+QUEUE = "high-priority"
+STATUSES = ("RUNNABLE", "RUNNING", "SUCCEEDED", "FAILED")
+_WRITERS = 8
+
+
+def fill(client: "DynamoDBClient", table: str, numbers: range) -> None:
+    """One job for each number, a second after the one before, and their job queue."""
+    items: Iterator[dict[str, Any]] = map(_item, _jobs(numbers))
+    queue = {"pk": {"S": "QUEUES"}, "sk": {"S": QUEUE}}
+    client.put_item(TableName=table, Item=queue)
+
+    def write(some: Sequence[dict[str, Any]]) -> None:
+        puts: Any = [{"PutRequest": {"Item": item}} for item in some]
+        answer = client.batch_write_item(RequestItems={table: puts})
+        assert not answer["UnprocessedItems"]
+
+    with ThreadPoolExecutor(_WRITERS) as threads:
+        list(threads.map(write, chunks(list(items), WRITES)))
+
+
+def job_id(number: int) -> str:
+    return f"00000000-0000-4000-9000-{number:012}"
+
+
+def _jobs(numbers: range) -> Iterator[Job]:
+    for number, status in zip(numbers, cycle(STATUSES), strict=False):
+        at = START + number * 1000
+        details = Details(
+            status=status,
+            generation=0,
+            time=at,
+            job_name=f"align-{number % 100}",
+            job_queue=f"arn:aws:batch:us-east-1:000000000000:job-queue/{QUEUE}",
+            created_at=at,
+        )
+        yield Job(job_id(number), details, (Transition(status, 0, at),))
+
+
+def _item(job: Job) -> dict[str, Any]:
+    return {**job_key(job.job_id), **job_attributes(job), "version": {"N": "1"}}

@@ -16,6 +16,7 @@ from chalicelib.api.jobs import Jobs
 from chalicelib.array_table import ArrayTable
 from chalicelib.job_log import JobLog
 from chalicelib.job_table import JobTable
+from chalicelib.prices import Prices
 from chalicelib.redaction import Redaction
 from chalicelib.wait_places import WaitPlaces
 from local.aws import LocalAws
@@ -61,6 +62,7 @@ def _api(aws: LocalAws, table: str) -> Jobs:
         ArrayTable(aws.dynamodb, table),
         JobLog(aws.client("logs"), (), Redaction()),
         WaitPlaces(aws.dynamodb, table),
+        Prices(),
         lambda: b"key",
     )
 

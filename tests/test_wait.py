@@ -5,6 +5,11 @@ from contextlib import ExitStack
 
 import pytest
 
+from chalicelib.api.access import Scope
+from chalicelib.api.jobs import Jobs
+from chalicelib.job_log import JobLog
+from chalicelib.job_table import Change
+from chalicelib.redaction import Redaction
 from chalicelib.wait_places import LEASE_SECONDS, PLACES, AllPlacesTaken, WaitPlaces
 from tests.api import Api
 from tests.builders import NOON, a_body, a_job_id
@@ -22,6 +27,30 @@ def test_waiting_ends_when_the_status_changes(api: Api, stand: Stand) -> None:
     meanwhile.join()
 
     assert (status, job["status"]) == (200, "SUCCEEDED")
+
+
+def test_waiting_ends_when_the_job_is_unknown(stand: Stand) -> None:
+    job_id = a_job_id()
+    stand.record([a_body(jobId=job_id, status="RUNNING")])
+    pauses: list[float] = []
+
+    def lose(seconds: float) -> None:
+        pauses.append(seconds)
+        stored = stand.table.load([job_id], consistent=True).jobs[job_id]
+        stand.table.save([Change(stored.job.lost(), stored, None)])
+
+    jobs = Jobs(
+        stand.table,
+        JobLog(stand.aws.client("logs"), (), Redaction()),
+        WaitPlaces(stand.dynamodb, stand.resources.jobs_table),
+        lambda: b"key",
+        clock=lambda: NOON / 1000 + sum(pauses),
+        sleep=lose,
+    )
+    answer = jobs.one(job_id, {"wait": ["25"]}, Scope(("*",)))
+
+    assert answer.body.status == "UNKNOWN"
+    assert len(pauses) == 1
 
 
 def test_waiting_ends_when_the_time_is_up(api: Api, stand: Stand) -> None:

@@ -31,7 +31,7 @@ from chalicelib.api.representation import (
 )
 from chalicelib.array_summary import Summary
 from chalicelib.array_table import ArrayTable
-from chalicelib.job import Job, JobId
+from chalicelib.job import Job, JobId, Transition
 from chalicelib.job_log import JobLog, LogOutOfReach, NoLog
 from chalicelib.job_table import LISTED_STATUSES, JobTable, Page, Place
 from chalicelib.preemption import Preemption
@@ -159,12 +159,14 @@ class Jobs:
 
     def _awaited(self, of_job: _Known, seconds: int, known: Collection[str]) -> _Known:
         """The job when it has changed, or when the time is up."""
-        end, latest, status = self._clock() + seconds, of_job, of_job.job.history[-1]
+        end, latest = self._clock() + seconds, of_job
         with self._wait_places.taken():
             while (left := end - self._clock()) > 0:
                 self._sleep(min(left, _POLL_SECONDS))
                 latest = self._known(self._table.get(of_job.job.job_id) or latest.job)
-                is_same = latest.version in known if known else latest.job.history[-1] == status
+                is_same = (
+                    latest.version in known if known else _status(latest.job) == _status(of_job.job)
+                )
                 if not is_same:
                     break
         return latest
@@ -188,6 +190,11 @@ class Jobs:
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _status(job: Job) -> tuple[str, Transition]:
+    """A retry comes back to a status that the job has had, and UNKNOWN is no transition."""
+    return job.status, job.history[-1]
 
 
 def _log_of(job: Job, wanted: int | None) -> tuple[int, str, str]:

@@ -80,6 +80,14 @@ def test_a_name_is_a_prefix_and_orders_by_name_newest_first(api: Api) -> None:
     ]
 
 
+def test_a_name_is_no_longer_than_a_key_can_be(api: Api) -> None:
+    widest = quote("\U0010fffe")
+
+    assert api.get(f"/jobs?queue=gpu&name={widest * 200}").body == {"jobs": [], "nextToken": None}
+    status, refusal = api.get(f"/jobs?queue=gpu&name={widest * 201}")
+    assert (status, refusal["Message"]) == (400, "name: longer than 200 characters")
+
+
 def test_a_name_goes_with_every_other_filter(api: Api) -> None:
     for queue in ("gpu", "spot"):
         for n, status in enumerate(("RUNNING", "FAILED", "HIBERNATING")):

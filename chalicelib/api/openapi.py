@@ -11,6 +11,7 @@ from chalicelib.api import formats
 from chalicelib.api.health import HealthBody
 from chalicelib.api.http import ErrorBody
 from chalicelib.api.parameters import (
+    LONGEST_NAME,
     MOST_ATTEMPTS,
     MOST_JOBS,
     MOST_LINES,
@@ -88,7 +89,10 @@ PARAMETERS: dict[str, Json] = {
         "description": "One or more, repeated or as a comma list, in any case",
         "schema": {"type": "array", "items": {"enum": list(LISTED_STATUSES)}, "minItems": 1},
     },
-    "name": {"description": "How the job's name begins", "schema": _TEXT},
+    "name": {
+        "description": "How the job's name begins",
+        "schema": _TEXT | {"maxLength": LONGEST_NAME},
+    },
     "since": {"description": "The status was entered then or later", "schema": _TIME},
     "until": {"description": "The status was entered before", "schema": _TIME},
     "limit": {"description": "Most jobs on a page", "schema": _number(MOST_JOBS, USUAL_JOBS)},

@@ -16,6 +16,8 @@ MOST_LINES, USUAL_LINES = 1_000, 100
 MOST_ATTEMPTS = 1_000
 MOST_WAIT = 25
 """Seconds: API Gateway ends a request after 29."""
+LONGEST_NAME = 200
+"""Characters, as many as the record keeps. DynamoDB refuses keys of more than 1,024 bytes."""
 _LONGEST_VALUE = 2_000
 
 Query = Mapping[str, Sequence[str]]
@@ -56,7 +58,7 @@ def jobs_query(query: Query, now: int) -> PageQuery:
     window = Window(
         _moment(query, "since", now, ANY_TIME.since), _moment(query, "until", now, ANY_TIME.until)
     )
-    wanted = Filter(_queue(query), _statuses(query), _one(query, "name"), window)
+    wanted = Filter(_queue(query), _statuses(query), _name(query), window)
     times = _one(query, "since"), _one(query, "until")
     return _page_query(query, wanted, "jobs", wanted.queue, wanted.name, *times)
 
@@ -122,6 +124,13 @@ def _queue(query: Query) -> str | None:
     name = _one(query, "queue")
     if name is not None and not re.fullmatch("[A-Za-z0-9_.-]{1,128}", name):
         raise BadParameter(f"queue: {name[:50]!r} is not the name of a job queue")
+    return name
+
+
+def _name(query: Query) -> str | None:
+    name = _one(query, "name")
+    if name is not None and len(name) > LONGEST_NAME:
+        raise BadParameter(f"name: longer than {LONGEST_NAME} characters")
     return name
 
 

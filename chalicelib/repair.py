@@ -341,7 +341,7 @@ class _Run:
             return page, is_service
         with suppress(BatchRefused):
             page = self._api.list_before(queue, before, None, service=False)
-            if page.jobs:
+            if page.jobs or page.token:
                 return page, False
         return self._api.list_before(queue, before, None, service=True), True
 

@@ -26,6 +26,7 @@ def told(stand: Stand, job_id: str, prices: Prices = PRICES, now: int = NOON) ->
     table = stand.resources.jobs_table
     jobs = Jobs(
         stand.table,
+        stand.arrays,
         JobLog(None, (), Redaction()),
         WaitPlaces(stand.dynamodb, table),
         prices,

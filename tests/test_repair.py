@@ -15,6 +15,7 @@ from chalicelib.api.representation import job_body
 from chalicelib.batch_api import retry_delay
 from chalicelib.job import Source
 from chalicelib.notice_rules import Rules
+from chalicelib.prices import Prices
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from local.lifecycles import QUEUES, Truth, Workload, workload
@@ -124,7 +125,8 @@ def test_service_jobs_and_their_preemptions_are_shown_as_they_were_after_two_swe
 def shown(watch: Watch, truth: Truth) -> dict[str, Any]:
     """The job as the API shows it."""
     table, job = watch.stand.table, watch.stand.job(truth.job_id)
-    body = job_body(job, table.preemptions(job.job_id), table.describe(job), watch.now)
+    preemptions, described = table.preemptions(job.job_id), table.describe(job)
+    body = job_body(job, preemptions, None, described, Prices(), watch.now)
     answer: dict[str, Any] = json.loads(msgspec.json.encode(body))
     return answer
 

@@ -9,6 +9,7 @@ from chalicelib.api.access import Scope
 from chalicelib.api.jobs import Jobs
 from chalicelib.job_log import JobLog
 from chalicelib.job_table import Change
+from chalicelib.prices import Prices
 from chalicelib.redaction import Redaction
 from chalicelib.wait_places import LEASE_SECONDS, PLACES, AllPlacesTaken, WaitPlaces
 from tests.api import Api
@@ -41,8 +42,10 @@ def test_waiting_ends_when_the_job_is_unknown(stand: Stand) -> None:
 
     jobs = Jobs(
         stand.table,
+        stand.arrays,
         JobLog(stand.aws.client("logs"), (), Redaction()),
         WaitPlaces(stand.dynamodb, stand.resources.jobs_table),
+        Prices(),
         lambda: b"key",
         clock=lambda: NOON / 1000 + sum(pauses),
         sleep=lose,

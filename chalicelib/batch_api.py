@@ -10,18 +10,23 @@ import itertools
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib import job_detail
+from chalicelib.errors import MalformedEvent
+from chalicelib.job import Observation, Source
 from chalicelib.job_detail import JobDetail, ServiceJobDetail
+from chalicelib.redaction import Redaction
 
 _log = logging.getLogger("batchwatch.batch_api")
 
 DESCRIBED = 100
 """Most ids of a DescribeJobs call; DescribeServiceJob takes one."""
+_UNREADABLE = "job_unreadable"
 _TRIES = 6
 _LONGEST_SECONDS = 20.0
 _UNKNOWN_JOB = "ClientException"
@@ -178,9 +183,23 @@ class BatchApi:
         raise BatchStopped
 
 
+def observations(
+    answers: Mapping[str, JobDetail | None], now: int, redaction: Redaction
+) -> Iterator[Observation]:
+    """What Batch says of jobs `now` (epoch milliseconds), of those that can be read."""
+    for job_id, detail in answers.items():
+        try:
+            if detail is not None:
+                yield job_detail.observe(
+                    detail, time=now, source=Source.REPAIR, redaction=redaction
+                )
+        except MalformedEvent as error:
+            _log.error(_UNREADABLE, extra={"jobId": job_id, "reason": str(error)})
+
+
 def _detail(job: Any, shape: type[JobDetail]) -> JobDetail | None:
     try:
         return msgspec.convert(job, shape)
     except msgspec.ValidationError as error:
-        _log.error("job_unreadable", extra={"jobId": job["jobId"], "reason": str(error)})
+        _log.error(_UNREADABLE, extra={"jobId": job["jobId"], "reason": str(error)})
         return None

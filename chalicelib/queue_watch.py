@@ -23,14 +23,14 @@ from typing import Any, NamedTuple
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib import blockage, job_detail, silence, stuck
+from chalicelib import blockage, silence, stuck
 from chalicelib.archive import Archive, fold
-from chalicelib.batch_api import DESCRIBED, BatchApi, BatchRefused, BatchStopped
+from chalicelib.batch_api import DESCRIBED, BatchApi, BatchRefused, BatchStopped, observations
 from chalicelib.durations import durations
 from chalicelib.dynamodb import Outcome, chunks
 from chalicelib.episodes import Episodes, Seen, Told
-from chalicelib.errors import MalformedEvent, TableUnavailable
-from chalicelib.job import Description, Job, JobStatus, Observation, Source
+from chalicelib.errors import TableUnavailable
+from chalicelib.job import Description, Job, JobStatus, Observation
 from chalicelib.job_table import Change, JobTable, Place, StoredJob, Window
 from chalicelib.message_queue import MessageQueue
 from chalicelib.notice_rules import Rules
@@ -242,26 +242,14 @@ class _Run:
         )
         try:
             for some in chunks(job_ids, DESCRIBED):
-                told |= {seen.job_id: seen for seen in self._observed(api.describe(some))}
+                observed = observations(api.describe(some), self._now, parts.redaction)
+                told |= {seen.job_id: seen for seen in observed}
         except (BatchStopped, BatchRefused):
             self._tally.left = True
         self._tally.calls = api.calls
         folds = {job_id: partial(_renewed, seen) for job_id, seen in told.items()}
         parts.archive.save(folds, self._time_left)
         return told
-
-    def _observed(self, answers: Mapping[str, Any]) -> Iterator[Observation]:
-        for job_id, detail in answers.items():
-            try:
-                if detail is not None:
-                    yield job_detail.observe(
-                        detail,
-                        time=self._now,
-                        source=Source.REPAIR,
-                        redaction=self._parts.redaction,
-                    )
-            except MalformedEvent as error:
-                _log.error("job_unreadable", extra={"jobId": job_id, "reason": str(error)})
 
     # Apply
 

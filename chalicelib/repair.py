@@ -29,7 +29,6 @@ from functools import partial
 from itertools import accumulate, takewhile
 from typing import Any, NamedTuple
 
-from chalicelib import job_detail
 from chalicelib.archive import Archive, fold
 from chalicelib.batch_api import (
     DESCRIBED,
@@ -38,10 +37,10 @@ from chalicelib.batch_api import (
     BatchStopped,
     ListedJob,
     ListedPage,
+    observations,
 )
 from chalicelib.dynamodb import Outcome, chunks
-from chalicelib.errors import MalformedEvent
-from chalicelib.job import Job, JobStatus, Observation, Source
+from chalicelib.job import Job, JobStatus, Observation
 from chalicelib.job_detail import JobDetail
 from chalicelib.job_table import Change, JobTable, Loaded, Place, StoredJob, Waiting, Window
 from chalicelib.redaction import Redaction
@@ -231,9 +230,7 @@ class _Run:
 
     def _leads(self) -> Iterator[Lead]:
         in_hand = sorted(self._unannounced)
-        known = self._table.load(in_hand, consistent=False)
-        if _TRY_AGAIN & set(known.unread.values()):
-            raise LedgerUnavailable
+        known = self._load(in_hand)
         for job_id in in_hand:
             job = known.job(job_id)
             yield Lead(job_id, is_service=job is not None and job.is_service)
@@ -436,7 +433,8 @@ class _Run:
     def _record(self, answers: Mapping[str, JobDetail | None]) -> None:
         """Saves, then announces what is news, and also what may have been news to a run that was
         cut off between the two."""
-        told = {seen.job_id: _Answer(seen) for seen in self._observations(answers)}
+        observed = observations(answers, self._now, self._parts.redaction)
+        told = {seen.job_id: _Answer(seen) for seen in observed}
         folds = {job_id: answer.fold for job_id, answer in told.items()}
         saved = self._archive.save(folds, self._time_left).outcomes
         done = {job_id: told[job_id] for job_id, of in saved.items() if of is Outcome.SAVED}
@@ -448,19 +446,6 @@ class _Run:
         self.tally.notices += announced.notices
         if announced.unsent or _TRY_AGAIN & set(saved.values()):
             raise LedgerUnavailable
-
-    def _observations(self, answers: Mapping[str, JobDetail | None]) -> Iterator[Observation]:
-        for job_id, detail in answers.items():
-            try:
-                if detail is not None:
-                    yield job_detail.observe(
-                        detail,
-                        time=self._now,
-                        source=Source.REPAIR,
-                        redaction=self._parts.redaction,
-                    )
-            except MalformedEvent as error:
-                _log.error("job_unreadable", extra={"jobId": job_id, "reason": str(error)})
 
     # Those that Batch does not know
 

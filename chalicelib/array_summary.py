@@ -21,22 +21,13 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-from chalicelib.job import Job, JobId, JobStatus, transition_key
+from chalicelib.job import ACTIVE, TERMINAL, Job, JobId, JobStatus, transition_key
 
 CHILDREN = 500
 """Of one block: an item of it is one write unit. Stored keys depend on it."""
 
-_RUNNING_ON = (
-    JobStatus.SUBMITTED,
-    JobStatus.PENDING,
-    JobStatus.RUNNABLE,
-    JobStatus.SCHEDULED,
-    JobStatus.STARTING,
-    JobStatus.RUNNING,
-    "OTHER",
-)
+_RUNNING_ON = (*ACTIVE, "OTHER")
 """By rank. Stored bytes depend on it; OTHER stands for all that Batch invented since."""
-ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED)
 _FIRST_ENDED = 224
 _MOST_ATTEMPTS = 10
 """Batch runs a job no more often."""
@@ -82,7 +73,7 @@ class Summary(NamedTuple):
 
     @property
     def ended(self) -> int:
-        return sum(self.counts.get(status, 0) for status in ENDED)
+        return sum(self.counts.get(status, 0) for status in TERMINAL)
 
     @property
     def heard_of(self) -> int:

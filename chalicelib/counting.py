@@ -20,9 +20,9 @@ from itertools import groupby
 from typing import NamedTuple
 
 from chalicelib.errors import TableUnavailable
-from chalicelib.job import Job
+from chalicelib.job import ACTIVE, Job
 from chalicelib.job_table import JobTable, Place, Window
-from chalicelib.queue_table import COUNTED, QueueTable, StoredCounts, Walk
+from chalicelib.queue_table import QueueTable, StoredCounts, Walk
 from chalicelib.rollup import DAY, HOUR, Rollup, rollup_of, total
 
 MOST_COUNTED = 10_000
@@ -209,7 +209,7 @@ class _Turn:
             self._walk_band(name)
 
     def _count_waiting(self) -> None:
-        places = [Place(self._name, status) for status in COUNTED]
+        places = [Place(self._name, status) for status in ACTIVE]
         found = self._jobs.count(places, at_most=MOST_COUNTED)
         counts = self._stored.counts
         counts.as_of = self._now

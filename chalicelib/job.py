@@ -34,7 +34,16 @@ class JobStatus(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
-_TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED})
+ACTIVE = (
+    JobStatus.SUBMITTED,
+    JobStatus.PENDING,
+    JobStatus.RUNNABLE,
+    JobStatus.SCHEDULED,
+    JobStatus.STARTING,
+    JobStatus.RUNNING,
+)
+"""What a job goes through before its end, by rank. Stored bytes depend on it (`array_summary`)."""
+TERMINAL = (JobStatus.SUCCEEDED, JobStatus.FAILED)
 _BEFORE_RUNNING = frozenset({JobStatus.SUBMITTED, JobStatus.PENDING, JobStatus.RUNNABLE})
 _RANKS: dict[str, int] = {
     JobStatus.SUBMITTED: 0,
@@ -93,7 +102,7 @@ _JOB_ID = re.compile(
 
 
 def is_terminal(status: str) -> bool:
-    return status in _TERMINAL
+    return status in TERMINAL
 
 
 class Transition(msgspec.Struct, frozen=True, array_like=True):

@@ -38,6 +38,7 @@ import msgspec
 from chalicelib.dynamodb import Item, Key, Outcome, Table, key_of
 from chalicelib.errors import TableUnavailable
 from chalicelib.job import (
+    TERMINAL,
     Description,
     Details,
     Job,
@@ -541,7 +542,7 @@ class JobTable:
         """All that ended then, children and nodes too, the last first; read as it is asked for."""
         partitions = [
             Place(queue, status, members).partition(shard)
-            for status in (JobStatus.SUCCEEDED, JobStatus.FAILED)
+            for status in TERMINAL
             for members in (False, True)
             for shard in range(SHARDS)
         ]

@@ -22,7 +22,7 @@ from chalicelib.blockage import Blocked
 from chalicelib.durations import durations
 from chalicelib.failure import Cause, Failure
 from chalicelib.human_time import Moment, duration, span
-from chalicelib.job import Description, Job, JobId, JobStatus
+from chalicelib.job import Description, Job, JobId, JobStatus, is_terminal
 from chalicelib.links import console_link, logs_link
 from chalicelib.markdown import (
     LIMIT,
@@ -376,7 +376,7 @@ def _news(job: Job) -> str:
 
 
 def _verb(status: str) -> str:
-    if status in (JobStatus.SUCCEEDED, JobStatus.FAILED):
+    if is_terminal(status):
         return status.lower()
     return f"is {plain(status.lower())}"
 

@@ -16,21 +16,10 @@ import msgspec
 
 from chalicelib.dynamodb import Item, Outcome, Table
 from chalicelib.errors import TableUnavailable
-from chalicelib.job import JobStatus
 from chalicelib.rollup import DAY, HOUR, Rollup
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-COUNTED = (
-    JobStatus.SUBMITTED,
-    JobStatus.PENDING,
-    JobStatus.RUNNABLE,
-    JobStatus.SCHEDULED,
-    JobStatus.STARTING,
-    JobStatus.RUNNING,
-)
-"""The statuses of jobs that have not ended. A status that Batch invented since is not counted."""
 
 Rollups = Mapping[int, Rollup]
 """By when their hour or day begins, in epoch milliseconds."""
@@ -46,7 +35,8 @@ class Walk(msgspec.Struct):
 
 
 class QueueCounts(msgspec.Struct):
-    """`counts` by status of the jobs that had not ended `as_of` then; None: not counted yet.
+    """`counts` by status (ACTIVE) of the jobs that had not ended `as_of` then; None: not counted
+    yet. A status that Batch invented since is not counted.
     `last_day` are the current hour and the 23 before it. `walks` by name of their band."""
 
     as_of: int | None = None

@@ -30,7 +30,7 @@ from chalicelib.durations import durations
 from chalicelib.dynamodb import Outcome, chunks
 from chalicelib.episodes import Episodes, Seen, Told
 from chalicelib.errors import TableUnavailable
-from chalicelib.job import Description, Job, JobStatus, Observation
+from chalicelib.job import TERMINAL, Description, Job, JobStatus, Observation
 from chalicelib.job_table import Change, JobTable, Place, StoredJob, Window
 from chalicelib.message_queue import MessageQueue
 from chalicelib.notice_rules import Rules
@@ -50,8 +50,8 @@ _USUAL_REMEMBERED = 1_000
 _COUNTED = 100_000
 """Of one status: of more stuck jobs this many are told."""
 _CHANGES_EXAMINED = 20
-_ACTIVE = (JobStatus.RUNNABLE, JobStatus.RUNNING, JobStatus.SUCCEEDED, JobStatus.FAILED)
-_MOVED = (*(JobStatus.SCHEDULED, JobStatus.STARTING, JobStatus.RUNNING), *_ACTIVE[2:])
+_CHANGING = (JobStatus.RUNNABLE, JobStatus.RUNNING, *TERMINAL)
+_MOVED = (JobStatus.SCHEDULED, JobStatus.STARTING, JobStatus.RUNNING, *TERMINAL)
 
 
 @dataclass(kw_only=True)
@@ -224,7 +224,7 @@ class _Run:
         since = max(heard_at, state.watched_since)
         if self._now - since <= silence.EVENTS_TAKE_MS:
             return None
-        places = [Place(queue, status) for status in _ACTIVE]
+        places = [Place(queue, status) for status in _CHANGING]
         jobs = self._parts.table.newest(
             places, limit=_CHANGES_EXAMINED, window=Window(since=since)
         ).jobs

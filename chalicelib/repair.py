@@ -40,20 +40,18 @@ from chalicelib.batch_api import (
     observations,
 )
 from chalicelib.dynamodb import Outcome, chunks
-from chalicelib.job import Job, JobStatus, Observation
+from chalicelib.job import TERMINAL, Job, Observation
 from chalicelib.job_detail import JobDetail
 from chalicelib.job_table import Change, JobTable, Loaded, Place, StoredJob, Waiting, Window
 from chalicelib.redaction import Redaction
 from chalicelib.repair_ledger import LedgerUnavailable, Progress, RepairLedger, Round, Walk
+from chalicelib.silence import EVENTS_TAKE_MS
 
 _log = logging.getLogger("batchwatch.repair")
 
-BATCH_KEEPS_MS = 7 * 86_400_000
-"""Batch forgets a job this long after its end, and no sooner."""
-EVENTS_TAKE_MS = 600_000
-"""What happened less than this ago may still be told by an event that is on its way."""
 _DAY_MS = 86_400_000
-_ENDS = (JobStatus.SUCCEEDED, JobStatus.FAILED)
+BATCH_KEEPS_MS = 7 * _DAY_MS
+"""Batch forgets a job this long after its end, and no sooner."""
 _RESERVE_SECONDS = 10.0
 _SHARE_OF_REPAIR = 2 / 3
 """Of a run's calls; the rest is for discovery, however many jobs have fallen silent."""
@@ -468,7 +466,7 @@ class _Run:
         """A Batch that knows nobody must know those that ended lately, or it is the wrong one."""
         if self.tally.known or self.tally.strangers:
             return bool(self.tally.known)
-        places = [Place(queue, end) for queue in self._progress for end in _ENDS]
+        places = [Place(queue, end) for queue in self._progress for end in TERMINAL]
         lately = Window(since=self._now - BATCH_KEEPS_MS + _DAY_MS)
         ended = self._table.newest(places, limit=10, window=lately).jobs
         witnesses = [job.job_id for job in ended if not job.is_service]

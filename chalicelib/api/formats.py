@@ -28,10 +28,9 @@ from chalicelib.api.representation import (
     QueueSummary,
     UseBody,
 )
-from chalicelib.array_summary import ENDED
 from chalicelib.durations import Durations
 from chalicelib.human_time import duration
-from chalicelib.queue_table import COUNTED
+from chalicelib.job import ACTIVE, TERMINAL
 
 JSON, TEXT, CSV = "application/json", "text/plain", "text/csv"
 
@@ -108,7 +107,7 @@ def _ended_of_all(array: ArrayBody | None) -> str:
     if array is None or array.size is None:
         return ""
     counts = array.status_summary or {}
-    return f"{sum(counts.get(status, 0) for status in ENDED)}/{array.size}"
+    return f"{sum(counts.get(status, 0) for status in TERMINAL)}/{array.size}"
 
 
 _COLUMNS: dict[str, Callable[[JobSummary], str | float | None]] = {
@@ -200,7 +199,7 @@ def _queue_row(queue: QueueSummary) -> tuple[str, ...]:
 
 def _queues_csv(page: QueueList) -> str:
     day_of = {name: _of_last_day(column) for name, column in _DAY_COLUMNS.items()}
-    counts = {status.value: _count_of(status) for status in COUNTED}
+    counts = {status.value: _count_of(status) for status in ACTIVE}
     columns: dict[str, Callable[[Any], str | float | None]] = {
         "jobQueue": lambda queue: queue.job_queue,
         "asOf": lambda queue: queue.as_of,

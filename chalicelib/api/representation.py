@@ -17,12 +17,12 @@ from chalicelib.blockage import Blocked
 from chalicelib.durations import Durations, durations
 from chalicelib.failure import Cause, Failure, attempt_cause, explain
 from chalicelib.histogram import Histogram
-from chalicelib.job import Description, Job, JobId, JobStatus
+from chalicelib.job import ACTIVE, Description, Job, JobId, JobStatus
 from chalicelib.job_log import LogLine
 from chalicelib.links import console_link, logs_link
 from chalicelib.preemption import Preemption, Step, history
 from chalicelib.prices import Price, Prices
-from chalicelib.queue_table import COUNTED, QueueCounts, Rollups
+from chalicelib.queue_table import QueueCounts, Rollups
 from chalicelib.rollup import Rollup
 from chalicelib.use import JobUse, Use, job_use
 
@@ -304,7 +304,7 @@ def _queue_fields(
     return {
         "job_queue": queue,
         "as_of": _known_time(known.as_of),
-        "counts": {status.value: known.counts.get(status, 0) for status in COUNTED},
+        "counts": {status.value: known.counts.get(status, 0) for status in ACTIVE},
         "counts_are_at_least": known.are_at_least,
         "last_day": LastDay(**_ended(known.last_day), **_used(known.last_day, price)),
         "blocked": _blocked(blocked) if blocked else None,
@@ -414,20 +414,9 @@ _DECIMALS = 6
 
 
 def _waiting(job: Job) -> WaitingBody | None:
-    if job.status not in _BEFORE_RUNNING:
+    if job.status not in ACTIVE or job.status == JobStatus.RUNNING:
         return None
     return WaitingBody(*waiting.explain(job.status, job.details.status_reason))
-
-
-_BEFORE_RUNNING = frozenset(
-    {
-        JobStatus.SUBMITTED,
-        JobStatus.PENDING,
-        JobStatus.RUNNABLE,
-        JobStatus.SCHEDULED,
-        JobStatus.STARTING,
-    }
-)
 
 
 def _attempts(job: Job) -> list[AttemptBody]:

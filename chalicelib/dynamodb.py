@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
@@ -83,6 +84,12 @@ class Table:
         """Writes items whatever was there, 25 a call."""
         return self._write([(key_of(item), item) for item in items], WRITES, self._put)
 
+    def put_each(self, items: Mapping[_T, Item]) -> dict[_T, Outcome]:
+        """Puts items, and tells what became of each by what it stands for. Those of one key are
+        the same."""
+        outcomes = self.put(list({key_of(item): item for item in items.values()}.values()))
+        return {one: outcomes[key_of(item)] for one, item in items.items()}
+
     def execute(self, statements: Sequence[tuple[Key, Item]]) -> dict[Key, Outcome]:
         """Executes statements, each on its own condition and beside its item's key, 25 a call."""
         return self._write(statements, STATEMENTS, self._execute)
@@ -102,6 +109,15 @@ class Table:
         text = f'UPDATE "{self.name}" {" ".join(changes)} WHERE {holds}'
         values = [*attributes.values(), *key.values(), *condition.values()]
         return key_of(key), {"Statement": text, "Parameters": values}
+
+    def save_version(
+        self, key: Item, attributes: Item, version: int, removals: Sequence[str] = ()
+    ) -> tuple[Key, Item]:
+        """Writes over what has this version still (0: over nothing), as the next one."""
+        following = attributes | _version(version + 1)
+        if version == 0:
+            return self.insert_if_absent(key | following)
+        return self.update_if(_version(version), key, following, removals)
 
     def _write(
         self, requests: Sequence[tuple[Key, Item]], size: int, call: "_Call"
@@ -143,8 +159,17 @@ class Table:
 _Call = Callable[[Sequence[tuple[Key, Item]]], dict[Key, Outcome]]
 
 
+def _version(number: int) -> Item:
+    return {"version": {"N": str(number)}}
+
+
 def key_of(item: Mapping[str, Any]) -> Key:
     return item["pk"]["S"], item["sk"]["S"]
+
+
+def json_text(attribute: str, value: object) -> Item:
+    """An attribute that holds a value as JSON."""
+    return {attribute: {"S": msgspec.json.encode(value).decode()}}
 
 
 def chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:

@@ -219,9 +219,7 @@ class JobTable:
     def put_preemptions(self, told: Iterable[Preemption]) -> dict[Preemption, Outcome]:
         """What became of each. It is addressed by its content, so nothing is read before, and the
         job need not have been heard of."""
-        by_key = {key_of(item): (one, item) for one in told for item in [self._preemption(one)]}
-        outcomes = self._table.put([item for _, item in by_key.values()])
-        return {by_key[key][0]: outcome for key, outcome in outcomes.items()}
+        return self._table.put_each({one: self._preemption(one) for one in told})
 
     def _preemption(self, told: Preemption) -> Item:
         """It does not know when its job will end, so it expires when such a job must have ended."""
@@ -270,17 +268,11 @@ class JobTable:
                 yield {**key, "record": {"S": record}, **expiry}
 
     def _statement(self, change: Change) -> tuple[Key, Item]:
-        """Inserts a job that is new, updates one whose version is still the one that was read."""
-        key = job_key(change.job.job_id)
+        key, before = job_key(change.job.job_id), change.stored
         attributes = job_attributes(change.job) | self._expiry(change.job)
-        if change.stored is None:
-            return self._table.insert_if_absent(key | attributes | _version(1))
-        lapsed = change.stored.job.is_over and not change.job.is_over
-        return self._table.update_if(
-            _version(change.stored.version),
-            key,
-            attributes | _version(change.stored.version + 1),
-            ("expiresAt",) if lapsed else (),
+        lapsed = before is not None and before.job.is_over and not change.job.is_over
+        return self._table.save_version(
+            key, attributes, before.version if before else 0, ("expiresAt",) if lapsed else ()
         )
 
     def _expiry(self, job: Job) -> Item:
@@ -713,10 +705,6 @@ def _job(job_id: str, record: str) -> Job:
 def _stored_job(item: Mapping[str, Any]) -> StoredJob:
     job = _job(item["jobId"]["S"], item["record"]["S"])
     return StoredJob(job, int(item["version"]["N"]))
-
-
-def _version(number: int) -> Item:
-    return {"version": {"N": str(number)}}
 
 
 def _iso(milliseconds: int) -> str:

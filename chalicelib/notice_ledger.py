@@ -139,11 +139,8 @@ class NoticeLedger:
             "state": {"S": entry.state},
             "until": {"N": str(entry.until)},
             "messageId": {"S": entry.message_id},
-            "version": {"N": str(entry.version + 1)},
         } | self._expiry(now)
-        if entry.version == 0:
-            return self._table.insert_if_absent(key | attributes)
-        return self._table.update_if({"version": {"N": str(entry.version)}}, key, attributes)
+        return self._table.save_version(key, attributes, entry.version)
 
     def _expiry(self, now: int) -> Item:
         if not self._retention_seconds:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 
 from chalicelib.blockage import Sighting
-from chalicelib.dynamodb import Item, Outcome, Table, key_of
+from chalicelib.dynamodb import Item, Outcome, Table, json_text, key_of
 from chalicelib.queue_state import QueueState
 from chalicelib.silence import HEARD_EVERY_MS
 
@@ -54,17 +54,14 @@ class QueueLedger:
             for queue in dict.fromkeys(queues)
             if now - self._heard.get(queue, 0) >= HEARD_EVERY_MS
         ]
-        items = {queue: _key(queue, "HEARD") | {"at": {"N": str(now)}} for queue in due}
-        outcomes = self._table.put(list(items.values()))
-        saved = {queue for queue in due if outcomes[key_of(items[queue])] is Outcome.SAVED}
-        self._heard |= dict.fromkeys(saved, now)
+        outcomes = self._table.put_each(
+            {queue: queue_key(queue, "HEARD") | {"at": {"N": str(now)}} for queue in due}
+        )
+        self._heard |= {queue: now for queue, of in outcomes.items() if of is Outcome.SAVED}
 
     def saw(self, sightings: Collection[Sighting]) -> dict[Sighting, Outcome]:
         """Stores sightings; a repeated one changes nothing."""
-        items = {seen: _sighting_item(seen) for seen in sightings}
-        unique = {key_of(item): item for item in items.values()}
-        outcomes = self._table.put(list(unique.values()))
-        return {seen: outcomes[key_of(item)] for seen, item in items.items()}
+        return self._table.put_each({seen: _sighting_item(seen) for seen in sightings})
 
     def states(self, queues: Collection[str]) -> dict[str, QueueState]:
         """What is known of those that a sweep has seen: one read for a hundred."""
@@ -76,7 +73,7 @@ class QueueLedger:
         keys = {
             key_of(key): (queue, key)
             for queue in queues
-            for key in (_key(queue, "STATE"), _key(queue, "HEARD"))
+            for key in (queue_key(queue, "STATE"), queue_key(queue, "HEARD"))
         }
         items, unread = self._table.read(
             [key for _, key in keys.values()],
@@ -117,20 +114,12 @@ class QueueLedger:
 
     def save(self, queue: str, state: QueueState, version: int) -> Outcome:
         """Writes a state over the one that had this version; CONFLICT: another sweep did."""
-        key = _key(queue, "STATE")
-        attributes: Item = {
-            "state": {"S": msgspec.json.encode(state).decode()},
-            "version": {"N": str(version + 1)},
-        }
-        if version == 0:
-            statement = self._table.insert_if_absent(key | attributes)
-        else:
-            unchanged = {"version": {"N": str(version)}}
-            statement = self._table.update_if(unchanged, key, attributes)
+        key = queue_key(queue, "STATE")
+        statement = self._table.save_version(key, json_text("state", state), version)
         return self._table.execute([statement])[key_of(key)]
 
 
-def _key(queue: str, sort: str) -> Item:
+def queue_key(queue: str, sort: str) -> Item:
     return {"pk": {"S": f"QUEUE#{queue}"}, "sk": {"S": sort}}
 
 
@@ -138,7 +127,7 @@ def _sighting_item(seen: Sighting) -> Item:
     content = msgspec.json.encode(seen)
     sort = f"BLOCKED#{seen.at:015}#{seen.job_id}#{sha256(content).hexdigest()[:8]}"
     expiry = seen.at // 1000 + _KEPT_SECONDS
-    return _key(seen.queue, sort) | {
+    return queue_key(seen.queue, sort) | {
         "sighting": {"S": content.decode()},
         "expiresAt": {"N": str(expiry)},
     }

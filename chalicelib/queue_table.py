@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from chalicelib.dynamodb import Item, Outcome, Table
+from chalicelib.dynamodb import Item, Outcome, Table, json_text
 from chalicelib.errors import TableUnavailable
+from chalicelib.queue_ledger import queue_key
 from chalicelib.rollup import DAY, HOUR, Rollup
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class QueueTable:
 
     def load(self, queue: str) -> StoredCounts:
         answer = self._table.client.get_item(
-            TableName=self._table.name, Key=_key(queue, "COUNTS"), ConsistentRead=True
+            TableName=self._table.name, Key=queue_key(queue, "COUNTS"), ConsistentRead=True
         )
         item = answer.get("Item")
         if item is None:
@@ -70,13 +71,8 @@ class QueueTable:
     def save(self, queue: str, stored: StoredCounts) -> StoredCounts | None:
         """What is stored then; None if someone else saved it meanwhile."""
         counts, version = stored
-        key, following = _key(queue, "COUNTS"), {"version": {"N": str(version + 1)}}
-        attributes = _text("counts", counts) | following
-        statement = (
-            self._table.update_if({"version": {"N": str(version)}}, key, attributes)
-            if version
-            else self._table.insert_if_absent(key | attributes)
-        )
+        key = queue_key(queue, "COUNTS")
+        statement = self._table.save_version(key, json_text("counts", counts), version)
         [outcome] = self._table.execute([statement]).values()
         if outcome not in (Outcome.SAVED, Outcome.CONFLICT):
             raise TableUnavailable(f"the counts of {queue} were not saved: {outcome}")
@@ -85,7 +81,7 @@ class QueueTable:
     def counts(self, queues: Sequence[str]) -> dict[str, QueueCounts]:
         """Of those that were counted yet, a hundred queues a call. Raises TableUnavailable."""
         items, unread = self._table.read(
-            [_key(queue, "COUNTS") for queue in queues],
+            [queue_key(queue, "COUNTS") for queue in queues],
             attributes=("pk", "counts"),
             consistent=False,
         )
@@ -113,7 +109,7 @@ class QueueTable:
             raise TableUnavailable(f"not all hours of {queue} were written")
 
     def _rollup_item(self, queue: str, sort: str, rollup: Rollup, end: int) -> Item:
-        item = _key(queue, sort) | _text("rollup", rollup)
+        item = queue_key(queue, sort) | json_text("rollup", rollup)
         if self._retention_seconds:
             item["expiresAt"] = {"N": str(end // 1000 + self._retention_seconds)}
         return item
@@ -137,10 +133,6 @@ class QueueTable:
                 yield _begin(item["sk"]["S"]), rollup
 
 
-def _key(queue: str, sort: str) -> Item:
-    return {"pk": {"S": f"QUEUE#{queue}"}, "sk": {"S": sort}}
-
-
 def _hour_key(at: int) -> str:
     return f"HOUR#{_moment(at):%Y-%m-%dT%H}"
 
@@ -157,10 +149,6 @@ def _begin(sort: str) -> int:
     """When the hour or the day of a key begins."""
     moment = datetime.fromisoformat(sort.partition("#")[2]).replace(tzinfo=UTC)
     return round(moment.timestamp() * 1000)
-
-
-def _text(attribute: str, value: object) -> Item:
-    return {attribute: {"S": msgspec.json.encode(value).decode()}}
 
 
 def _counts(item: Mapping[str, Any]) -> QueueCounts:

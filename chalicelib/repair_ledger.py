@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from chalicelib.batch_api import ListedJob
-from chalicelib.dynamodb import Item, Outcome, Table
+from chalicelib.dynamodb import Item, Outcome, Table, json_text
 from chalicelib.job_table import Place
+from chalicelib.queue_ledger import queue_key
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -67,20 +68,20 @@ class RepairLedger:
         self._table = Table(client, table)
 
     def progress(self, queue: str) -> Progress:
-        told = self._get(_queue_key(queue), "progress")
+        told = self._get(queue_key(queue, "REPAIR"), "progress")
         return msgspec.json.decode(told, type=Progress) if told else Progress()
 
     def save(self, queue: str, progress: Progress) -> None:
         """The last to save wins: two runs at once do some work twice, and skip nothing, as each
         only tells of what it has done itself."""
-        self._put([_queue_key(queue) | _text("progress", progress)])
+        self._put([queue_key(queue, "REPAIR") | json_text("progress", progress)])
 
     def in_hand(self) -> list[str]:
         told = self._get(_IN_HAND, "jobIds")
         return msgspec.json.decode(told, type=list[str]) if told else []
 
     def take_in_hand(self, job_ids: Collection[str]) -> None:
-        self._put([_IN_HAND | _text("jobIds", list(job_ids))])
+        self._put([_IN_HAND | json_text("jobIds", list(job_ids))])
 
     def families(self, queue: str) -> Iterator[ListedJob]:
         pages = self._client.get_paginator("query").paginate(
@@ -96,7 +97,7 @@ class RepairLedger:
                 yield msgspec.json.decode(item["parent"]["S"], type=ListedJob)
 
     def add_families(self, queue: str, parents: Iterable[ListedJob]) -> None:
-        self._put([_family_key(queue, one.job_id) | _text("parent", one) for one in parents])
+        self._put([_family_key(queue, one.job_id) | json_text("parent", one) for one in parents])
 
     def remove_family(self, queue: str, root: str) -> None:
         self._client.delete_item(TableName=self._table.name, Key=_family_key(queue, root))
@@ -111,13 +112,5 @@ class RepairLedger:
             raise LedgerUnavailable
 
 
-def _queue_key(queue: str) -> Item:
-    return {"pk": {"S": f"QUEUE#{queue}"}, "sk": {"S": "REPAIR"}}
-
-
 def _family_key(queue: str, root: str) -> Item:
-    return {"pk": {"S": f"QUEUE#{queue}"}, "sk": {"S": f"FAMILY#{root}"}}
-
-
-def _text(attribute: str, value: object) -> Item:
-    return {attribute: {"S": msgspec.json.encode(value).decode()}}
+    return queue_key(queue, f"FAMILY#{root}")

@@ -57,6 +57,23 @@ class Ending(Protocol):
     def stopped_at(self) -> int | None: ...
 
 
+class Said(Protocol):
+    """What is said of a job that is FAILED; see `explain`."""
+
+    @property
+    def status_reason(self) -> str | None: ...
+    @property
+    def attempts(self) -> Sequence[Ending]: ...
+    @property
+    def exit_code(self) -> int | None: ...
+    @property
+    def reason(self) -> str | None: ...
+
+
+def failure_of(said: Said) -> Failure:
+    return explain(said.status_reason, said.attempts, exit_code=said.exit_code, reason=said.reason)
+
+
 def explain(
     status_reason: str | None,
     attempts: Sequence[Ending],

@@ -399,10 +399,7 @@ def _is_retry(job: Job) -> bool:
 
 
 def _failure(job: Job) -> Failure:
-    said = job.details
-    return failure.explain(
-        said.status_reason, said.attempts, exit_code=said.exit_code, reason=said.reason
-    )
+    return failure.failure_of(job.details)
 
 
 def _in_short(cause: Cause, exit_code: int | None) -> str:

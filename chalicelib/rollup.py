@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from chalicelib.durations import durations
-from chalicelib.failure import Cause, explain
+from chalicelib.failure import failure_of
 from chalicelib.histogram import Histogram
 from chalicelib.job import Job, JobStatus
 from chalicelib.use import JobUse, Use, job_use
@@ -61,7 +61,7 @@ def rollup_of(jobs: Iterable[Job]) -> Rollup:
         if job.is_root:
             ends[job.status] += 1
             if job.status == JobStatus.FAILED:
-                causes[_cause(job)] += 1
+                causes[failure_of(job.details).cause] += 1
         if not job.is_parent:
             took = durations(job, job.since)
             waits += _milliseconds(took.queued_seconds)
@@ -77,13 +77,6 @@ def rollup_of(jobs: Iterable[Job]) -> Rollup:
         use,
         wasted,
     )
-
-
-def _cause(job: Job) -> Cause:
-    said = job.details
-    return explain(
-        said.status_reason, said.attempts, exit_code=said.exit_code, reason=said.reason
-    ).cause
 
 
 def _milliseconds(seconds: float | None) -> list[int]:

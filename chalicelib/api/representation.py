@@ -15,7 +15,7 @@ from chalicelib import waiting
 from chalicelib.array_summary import Summary
 from chalicelib.blockage import Blocked
 from chalicelib.durations import Durations, durations
-from chalicelib.failure import Cause, Failure, attempt_cause, explain
+from chalicelib.failure import Cause, Failure, attempt_cause, failure_of
 from chalicelib.histogram import Histogram
 from chalicelib.job import ACTIVE, Description, Job, JobId, JobStatus
 from chalicelib.job_log import LogLine
@@ -378,15 +378,7 @@ def _status_reason(job: Job) -> str | None:
 
 
 def _failure(job: Job) -> Failure | None:
-    details = job.details
-    if job.status != JobStatus.FAILED:
-        return None
-    return explain(
-        details.status_reason,
-        details.attempts,
-        exit_code=details.exit_code,
-        reason=details.reason,
-    )
+    return failure_of(job.details) if job.status == JobStatus.FAILED else None
 
 
 def _use(used: JobUse) -> UseBody:

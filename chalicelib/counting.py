@@ -22,6 +22,7 @@ from typing import NamedTuple
 from chalicelib.errors import TableUnavailable
 from chalicelib.job import ACTIVE, Job
 from chalicelib.job_table import JobTable, Place, Window
+from chalicelib.message import without_reserve
 from chalicelib.queue_table import QueueTable, StoredCounts, Walk
 from chalicelib.rollup import DAY, HOUR, Rollup, rollup_of, total
 
@@ -100,8 +101,7 @@ class Counting:
         Raises TableUnavailable.
         """
         tally, now = CountingTally(), int(self._clock() * 1000)
-        reserve = min(_RESERVE_SECONDS, time_left() / 5)
-        allowance = _Allowance(tally, lambda: time_left() - reserve)
+        allowance = _Allowance(tally, without_reserve(time_left, _RESERVE_SECONDS))
         oldest = now - self._retention + HOUR if self._retention else 0
         try:
             names = self._jobs.queues()

@@ -46,10 +46,12 @@ def seconds_left(context: Any) -> Callable[[], float]:
     return lambda: context.get_remaining_time_in_millis() / 1000
 
 
-def without_reserve(time_left: Callable[[], float]) -> Callable[[], float]:
+def without_reserve(
+    time_left: Callable[[], float], seconds: float = _RESERVE_SECONDS
+) -> Callable[[], float]:
     """The seconds left for work: some are kept to settle what was done, 15 of a function's two
     minutes, or a fifth of a shorter time."""
-    reserve = min(_RESERVE_SECONDS, time_left() / 5)
+    reserve = min(seconds, time_left() / 5)
     return lambda: time_left() - reserve
 
 

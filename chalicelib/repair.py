@@ -43,6 +43,7 @@ from chalicelib.dynamodb import Outcome, chunks
 from chalicelib.job import TERMINAL, Job, Observation
 from chalicelib.job_detail import JobDetail
 from chalicelib.job_table import Change, JobTable, Loaded, Place, StoredJob, Waiting, Window
+from chalicelib.message import without_reserve
 from chalicelib.redaction import Redaction
 from chalicelib.repair_ledger import LedgerUnavailable, Progress, RepairLedger, Round, Walk
 from chalicelib.silence import EVENTS_TAKE_MS
@@ -131,8 +132,7 @@ class Repair:
         Raises BatchRefused if Batch answers nothing.
         """
         parts = self._parts
-        reserve = min(_RESERVE_SECONDS, time_left() / 5)
-        left = partial(_less, time_left, reserve)
+        left = without_reserve(time_left, _RESERVE_SECONDS)
         api = BatchApi(parts.batch, parts.rules.calls, left, sleep=parts.sleep, dice=parts.dice)
         run = _Run(parts, api, left, int(parts.clock() * 1000))
         try:
@@ -142,10 +142,6 @@ class Repair:
             run.tally.calls, run.tally.throttled = api.calls, api.throttled
             self._report(run.tally)
         return run.tally
-
-
-def _less(time_left: Callable[[], float], reserve: float) -> float:
-    return time_left() - reserve
 
 
 @dataclass

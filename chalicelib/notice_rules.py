@@ -18,6 +18,7 @@ import msgspec
 from chalicelib import toml_setting
 from chalicelib.errors import SettingsError
 from chalicelib.job import JobStatus
+from chalicelib.toml_setting import GLOBS, is_text
 
 STUCK: Final = "STUCK"
 """A job has been in one status for longer than it should, or many jobs of a queue have."""
@@ -114,7 +115,6 @@ def _repetitions(rules: Sequence[Rule]) -> list[str]:
     ]
 
 
-_GLOBS = 'a list of globs, such as ["high-*", "gpu"]'
 _TAGS = 'a table of tag names and globs, such as {project = "atlas*"}'
 _ON = 'a list of events, such as ["FAILED"]'
 _ROOM = "the id of a Webex room"
@@ -146,7 +146,7 @@ class _RuleReader:
         )
 
     def _globs(self, field: str) -> frozenset[str]:
-        return self._texts(field, self._table.get(field, ["*"]), _GLOBS)
+        return self._texts(field, self._table.get(field, ["*"]), GLOBS)
 
     def _on(self) -> frozenset[str]:
         if "on" not in self._table:
@@ -160,14 +160,14 @@ class _RuleReader:
 
     def _tags(self) -> dict[str, str]:
         tags = self._table.get("tags", {})
-        if isinstance(tags, dict) and all(_is_text(glob) for glob in tags.values()):
+        if isinstance(tags, dict) and all(is_text(glob) for glob in tags.values()):
             return tags
         self._note("tags", f"expected {_TAGS}")
         return {}
 
     def _room(self) -> str:
         room = self._table.get("room", self._default_room)
-        if _is_text(room) and len(str(room).encode()) <= _LONGEST_ROOM:
+        if is_text(room) and len(str(room).encode()) <= _LONGEST_ROOM:
             return str(room).strip()
         if room is None:
             self._note("room", f"is missing, and so is WEBEX_ROOM; expected {_ROOM} in either")
@@ -176,17 +176,13 @@ class _RuleReader:
         return ""
 
     def _texts(self, field: str, value: object, expected: str) -> frozenset[str]:
-        if isinstance(value, list) and value and all(_is_text(item) for item in value):
+        if isinstance(value, list) and value and all(is_text(item) for item in value):
             return frozenset(value)
         self._note(field, f"{'is empty; ' if value == [] else ''}expected {expected}")
         return frozenset()
 
     def _note(self, field: str, problem: str) -> None:
         self.problems.append(f"notice rule {self._number}: {field}: {problem}")
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value.strip() != ""
 
 
 def _meant(word: str, known: Sequence[str]) -> str:

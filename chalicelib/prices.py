@@ -12,6 +12,7 @@ import msgspec
 
 from chalicelib import toml_setting
 from chalicelib.errors import SettingsError
+from chalicelib.toml_setting import GLOBS, is_text
 from chalicelib.use import Use
 
 
@@ -65,21 +66,17 @@ def _is_amount(value: object) -> bool:
     return type(value) in (int, float) and 0 <= cast(float, value) <= _LARGEST
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value.strip() != ""
-
-
 def _are_globs(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_text, value))
+    return isinstance(value, list) and bool(value) and all(map(is_text, value))
 
 
 _LARGEST = 1_000_000
 _AMOUNT = (_is_amount, f"what an hour costs, 0 to {_LARGEST}, such as 0.04048")
 _FIELDS: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
-    "queues": (_are_globs, 'a list of globs, such as ["high-*", "gpu"]'),
+    "queues": (_are_globs, GLOBS),
     "vcpuHour": _AMOUNT,
     "gbHour": _AMOUNT,
     "gpuHour": _AMOUNT,
-    "currency": (_is_text, 'the name of a currency, such as "EUR"'),
+    "currency": (is_text, 'the name of a currency, such as "EUR"'),
 }
 _REQUIRED = {"queues", "vcpuHour", "gbHour"}

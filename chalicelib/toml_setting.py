@@ -23,6 +23,14 @@ def text_of(value: str, read: Callable[[str], str], what: str) -> str:
         raise SettingsError(f"{what}: {value.strip()} is not UTF-8 text") from error
 
 
+GLOBS = 'a list of globs, such as ["high-*", "gpu"]'
+"""What a field of names of job queues, or of jobs, is expected to be."""
+
+
+def is_text(value: object) -> bool:
+    return isinstance(value, str) and value.strip() != ""
+
+
 def tables_of(text: str, name: str, what: str) -> tuple[list[Any], list[str]]:
     """The `[[name]]` tables, and what else is wrong with the file."""
     try:

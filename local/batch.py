@@ -183,11 +183,9 @@ class BatchServer:
         return _page(jobs, request, LISTED_WITH_FILTERS, _service_summary)
 
     def _listed(self, request: Detail) -> list[Detail]:
-        wanted = [
-            name for name in ("jobQueue", "arrayJobId", "multiNodeJobId") if request.get(name)
-        ]
+        wanted = [name for name in _BELONGS_TO if request.get(name)]
         if len(wanted) != 1:
-            raise ClientException("exactly one of jobQueue, arrayJobId, multiNodeJobId is needed")
+            raise ClientException(f"exactly one of {', '.join(_BELONGS_TO)} is needed")
         value = request[wanted[0]]
         jobs = self._known(service=False).values()
         if wanted == ["jobQueue"]:

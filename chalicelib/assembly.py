@@ -20,7 +20,6 @@ from chalicelib.job_table import JobTable
 from chalicelib.message_queue import MessageQueue
 from chalicelib.notice_rules import Rules
 from chalicelib.prices import Prices
-from chalicelib.queue_table import QueueTable
 from chalicelib.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from chalicelib.counting import Counting
     from chalicelib.notifier import Notifier
     from chalicelib.queue_ledger import QueueLedger
+    from chalicelib.queue_table import QueueTable
     from chalicelib.queue_watch import QueueWatch
     from chalicelib.recorder import Recorder
     from chalicelib.repair import Repair
@@ -266,7 +266,9 @@ def _queue_ledger() -> "QueueLedger":
 
 
 @cache
-def _queue_table() -> QueueTable:
+def _queue_table() -> "QueueTable":
+    from chalicelib.queue_table import QueueTable
+
     return QueueTable(
         clients.dynamodb(), settings.jobs_table, retention_days=settings.retention_days
     )

@@ -10,9 +10,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from local.aws import LocalAws, Resources
+from local.batch import BatchServer
 from local.ports import free_port
 from tests.api import Api
+from tests.builders import NOON
 from tests.stand import Stand
+from tests.watch import Watch
 
 # A busy machine must fail no test: none depends on how long an example takes.
 settings.register_profile(
@@ -45,6 +48,19 @@ def resources(running_aws: LocalAws) -> Resources:
 def stand(aws: LocalAws, resources: Resources) -> Stand:
     """The recorder and its table, on the local AWS."""
     return Stand(aws, resources)
+
+
+@pytest.fixture
+def batch() -> Iterator[BatchServer]:
+    """Batch's API, at noon."""
+    with BatchServer(clock=lambda: NOON / 1000) as server:
+        yield server
+
+
+@pytest.fixture
+def watch(aws: LocalAws, resources: Resources, batch: BatchServer) -> Watch:
+    """A recorder and sweeps, on the local AWS and that Batch."""
+    return Watch(aws, resources, batch)
 
 
 @pytest.fixture

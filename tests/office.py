@@ -22,13 +22,10 @@ from chalicelib.webex import Webex
 from local.aws import LocalAws, Resources
 from local.webex import ROOM, TOKEN, WebexServer
 from tests.builders import NOON
+from tests.killed import call_around_requests
 from tests.stand import Stand
 
 ALL_ENDS = '[[rule]]\non = ["SUCCEEDED", "FAILED", "RUNNING"]'
-
-
-class Killed(BaseException):
-    """The process died here: nothing of it runs any more."""
 
 
 class Office:
@@ -52,9 +49,7 @@ class Office:
         its requests to AWS, and after each answer."""
         stand = Stand(self._aws, self._resources)
         if on_request:
-            for client in (stand.dynamodb, stand.sqs):
-                client.meta.events.register("before-send", lambda **_: on_request())
-                client.meta.events.register("after-call", lambda **_: on_request())
+            call_around_requests(on_request, stand.dynamodb, stand.sqs)
         resources = self._resources
         parts = Parts(
             jobs=stand.table,

@@ -1,7 +1,6 @@
 """The stand-in Batch API, asked by a real boto3 client and held against botocore's model."""
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,6 @@ from botocore.exceptions import ClientError, ParamValidationError
 from local.batch import KEPT_MS, BatchServer, put_jobs
 from local.lifecycles import QUEUES, Workload, workload
 from tests.builders import NOON, QUEUE_ARN, a_detail, a_service_detail
-
-
-@pytest.fixture
-def batch() -> Iterator[BatchServer]:
-    with BatchServer(clock=lambda: NOON / 1000) as server:
-        yield server
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -17,8 +16,8 @@ from chalicelib.rollup import DAY, HOUR, Rollup, rollup_of, total
 from local.aws import LocalAws, Resources
 from local.lifecycles import QUEUES, Workload, workload
 from tests.builders import NOON, a_body, a_job_id, bodies_of
+from tests.killed import killed_at
 from tests.stand import Stand
-from tests.watch import Killed
 
 QUEUE = "high-priority"
 
@@ -209,17 +208,7 @@ def test_a_run_that_dies_at_any_of_its_writes_changes_nothing_but_who_does_the_w
         running_aws.reset()
         count = Count(running_aws, running_aws.create_resources())
         count.record(bodies)
-        writes = 0
-
-        def at_write() -> None:
-            nonlocal writes
-            writes += 1
-            if writes == nth:
-                raise Killed
-
-        with suppress(Killed):
-            count.run(on_write=at_write)
-        return count, writes
+        return count, killed_at(nth, lambda on_write: count.run(on_write=on_write))
 
     whole, length = dying_at(-1)
 

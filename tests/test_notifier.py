@@ -16,7 +16,8 @@ from local.aws import LocalAws, Resources
 from local.ports import free_port
 from local.webex import ROOM, Fault, WebexServer
 from tests.builders import NOON, a_body, a_job_id, a_message, an_attempt
-from tests.office import Killed, Office
+from tests.killed import Killed
+from tests.office import Office
 
 EXITED = "Essential container in task exited"
 

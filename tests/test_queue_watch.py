@@ -2,9 +2,7 @@
 a real table and a real notices queue, with a real HTTP server as Batch."""
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,7 +12,8 @@ from chalicelib.stuck import longest_run
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.builders import NOON, a_body, a_detail, a_job_id, an_attempt, an_event
-from tests.watch import HOUR, MINUTE, Killed, Watch
+from tests.killed import killed_at
+from tests.watch import HOUR, MINUTE, Watch
 
 QUEUE = "high-priority"
 ALL = Rules.parse(
@@ -25,12 +24,6 @@ ALL = Rules.parse(
     "room",
 )
 NO_CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - none"
-
-
-@pytest.fixture
-def batch() -> Iterator[BatchServer]:
-    with BatchServer(clock=lambda: NOON / 1000) as server:
-        yield server
 
 
 @pytest.fixture
@@ -122,17 +115,7 @@ def test_two_sweeps_at_once_tell_no_more(watch: Watch) -> None:
 
 def test_cut_off_at_any_request_it_tells_nothing_twice_and_forgets_nothing(watch: Watch) -> None:
     def look_dying_at(nth: int) -> int:
-        requests = 0
-
-        def count() -> None:
-            nonlocal requests
-            requests += 1
-            if requests == nth:
-                raise Killed
-
-        with suppress(Killed):
-            watch.look(on_request=count)
-        return requests
+        return killed_at(nth, lambda on_request: watch.look(on_request=on_request))
 
     job_id = waits(watch)
     length = look_dying_at(-1)

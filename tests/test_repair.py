@@ -3,9 +3,7 @@
 import json
 import math
 import random
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -30,21 +28,10 @@ from tests.builders import (
     a_training,
     bodies_of,
 )
-from tests.watch import HOUR, Killed, Watch
+from tests.killed import killed_at
+from tests.watch import HOUR, Watch
 
 DAY = 24 * HOUR
-
-
-@pytest.fixture
-def batch() -> Iterator[BatchServer]:
-    clock = {"now": NOON / 1000}
-    with BatchServer(clock=lambda: clock["now"]) as server:
-        yield server
-
-
-@pytest.fixture
-def watch(aws: LocalAws, resources: Resources, batch: BatchServer) -> Watch:
-    return Watch(aws, resources, batch)
 
 
 def lives(jobs: int, seed: int = 11) -> Workload:
@@ -224,17 +211,7 @@ def test_a_sweep_that_is_cut_off_anywhere_changes_nothing_but_who_does_the_work(
         return watch
 
     def sweep_dying_at(watch: Watch, nth: int) -> int:
-        requests = 0
-
-        def count() -> None:
-            nonlocal requests
-            requests += 1
-            if requests == nth:
-                raise Killed
-
-        with suppress(Killed):
-            watch.sweep(on_request=count)
-        return requests
+        return killed_at(nth, lambda on_request: watch.sweep(on_request=on_request))
 
     whole = fresh()
     length = sweep_dying_at(whole, -1)

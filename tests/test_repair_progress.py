@@ -1,31 +1,18 @@
 """However little a run of the sweep may do, the next goes on where it stopped and skips nothing."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Any
-
-import pytest
 
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.builders import NOON, QUEUE_ARN, a_body, a_detail, a_job_id
 from tests.faulty_aws import FaultyAws, on, partly
-from tests.watch import HOUR, Killed, Watch
+from tests.killed import killed_at
+from tests.watch import HOUR, Watch
 
 DAY = 24 * HOUR
 QUEUE = "high-priority"
-
-
-@pytest.fixture
-def batch() -> Iterator[BatchServer]:
-    with BatchServer(clock=lambda: NOON / 1000) as server:
-        yield server
-
-
-@pytest.fixture
-def watch(aws: LocalAws, resources: Resources, batch: BatchServer) -> Watch:
-    return Watch(aws, resources, batch)
 
 
 Edit = Callable[[str, Any], None]
@@ -213,17 +200,7 @@ def test_a_sweep_that_is_cut_off_near_its_end_leaves_no_lost_job_to_the_next_rou
         return watch
 
     def sweep_dying_at(watch: Watch, nth: int) -> int:
-        requests = 0
-
-        def count() -> None:
-            nonlocal requests
-            requests += 1
-            if requests == nth:
-                raise Killed
-
-        with suppress(Killed):
-            watch.sweep(on_request=count)
-        return requests
+        return killed_at(nth, lambda on_request: watch.sweep(on_request=on_request))
 
     length = sweep_dying_at(fresh(), -1)
 

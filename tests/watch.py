@@ -19,6 +19,7 @@ from chalicelib.repair_ledger import RepairLedger
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.builders import NOON
+from tests.killed import call_around_requests
 from tests.stand import SILENT, Stand
 
 HOUR = 3_600_000
@@ -36,10 +37,6 @@ STUCK_AGES = {
     "STARTING": 30 * MINUTE,
 }
 BLOCKED_AFTER = 10 * MINUTE
-
-
-class Killed(BaseException):
-    """The function died here: nothing of it runs any more."""
 
 
 class Watch:
@@ -117,9 +114,7 @@ class Watch:
         """The clients of one function, Batch's among them, and its notices queue."""
         stand, batch = Stand(self._aws, self._resources, endpoint=endpoint), self._client()
         if on_request:
-            for client in (stand.dynamodb, stand.sqs, batch):
-                client.meta.events.register("before-send", lambda **_: on_request())
-                client.meta.events.register("after-call", lambda **_: on_request())
+            call_around_requests(on_request, stand.dynamodb, stand.sqs, batch)
         resources = self._resources
         notices = MessageQueue(
             stand.sqs, resources.notices_queue, resources.notices_dead_letter_queue

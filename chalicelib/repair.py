@@ -189,7 +189,7 @@ class _Run:
         if since is not None:
             self._is_thorough, self._told_until = True, self._now
             for queue, progress in self._progress.items():
-                progress.begin_anew(since)
+                progress.begin_anew(since, self._now)
                 self._ledger.save(queue, progress)
 
     def follow_leads(self) -> None:

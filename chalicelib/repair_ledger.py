@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.batch_api import ListedJob
 from chalicelib.dynamodb import Item, Outcome, Table, json_text
@@ -43,23 +44,29 @@ class Walk(msgspec.Struct):
 
 
 class Progress(msgspec.Struct):
-    """Of one queue; rounds by status, those of children and nodes apart."""
+    """Of one queue; rounds by status, those of children and nodes apart. `anew` is when it was
+    last begun anew (epoch milliseconds)."""
 
     rounds: dict[str, Round] = {}
     walk: Walk | None = None
+    anew: int = 0
 
     def round(self, place: Place) -> Round:
         name = f"CHILDREN#{place.status}" if place.members else place.status
         return self.rounds.setdefault(name, Round())
 
-    def begin_anew(self, since: int) -> None:
+    def begin_anew(self, since: int, now: int) -> None:
         """Rounds that are due, and a walk down to `since`."""
         self.rounds.clear()
         self.walk = Walk(floor=since)
+        self.anew = now
 
 
 class LedgerUnavailable(Exception):
-    """DynamoDB does not take it now."""
+    """DynamoDB does not take it now, or another run has begun anew meanwhile."""
+
+
+_NOBODY_BEGAN_ANEW_SINCE = "attribute_not_exists(anew) OR anew <= :anew"
 
 
 class RepairLedger:
@@ -73,8 +80,18 @@ class RepairLedger:
 
     def save(self, queue: str, progress: Progress) -> None:
         """The last to save wins: two runs at once do some work twice, and skip nothing, as each
-        only tells of what it has done itself."""
-        self._put([queue_key(queue, "REPAIR") | json_text("progress", progress)])
+        only tells of what it has done itself. But who goes on with what was does not win over who
+        begins anew."""
+        anew = {"N": str(progress.anew)}
+        try:
+            self._client.put_item(
+                TableName=self._table.name,
+                Item=queue_key(queue, "REPAIR") | json_text("progress", progress) | {"anew": anew},
+                ConditionExpression=_NOBODY_BEGAN_ANEW_SINCE,
+                ExpressionAttributeValues={":anew": anew},
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise LedgerUnavailable from error
 
     def in_hand(self) -> list[str]:
         told = self._get(_IN_HAND, "jobIds")

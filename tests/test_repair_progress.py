@@ -223,3 +223,20 @@ def test_jobs_that_ended_lately_in_any_queue_show_that_batch_is_the_wrong_one(
 
     assert watch.stand.job(old).status == "RUNNING"
     assert tally.strangers == [witness["jobId"]]
+
+
+def test_a_sweep_that_was_under_way_takes_nothing_from_one_that_begins_anew(watch: Watch) -> None:
+    watch.sweep(queues=[QUEUE])
+    old = [ended(createdAt=NOON - 6 * DAY - number) for number in range(300)]
+    watch.batch.put(old)
+    watch.batch.calls.clear()
+    watch.now += HOUR
+
+    def backfill_once_it_is_under_way() -> None:
+        if watch.batch.calls == {"ListJobs": 1}:
+            watch.sweep(since=NOON - 7 * DAY, queues=[QUEUE], calls=4)
+
+    watch.sweep(queues=[QUEUE], on_request=backfill_once_it_is_under_way)
+    sweep_until_done(watch, queues=[QUEUE], calls=4)
+
+    assert missing(watch, old) == []

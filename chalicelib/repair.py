@@ -45,7 +45,7 @@ from chalicelib.job_detail import JobDetail
 from chalicelib.job_table import Change, JobTable, Loaded, Place, StoredJob, Waiting, Window
 from chalicelib.message import without_reserve
 from chalicelib.redaction import Redaction
-from chalicelib.repair_ledger import LedgerUnavailable, Progress, RepairLedger, Round, Walk
+from chalicelib.repair_ledger import Family, LedgerUnavailable, Progress, RepairLedger, Round, Walk
 from chalicelib.silence import EVENTS_TAKE_MS
 
 _log = logging.getLogger("batchwatch.repair")
@@ -339,7 +339,7 @@ class _Run:
     def _unheard_of(
         self, queue: str, listed: Sequence[ListedJob], *, is_service: bool
     ) -> Iterator[Lead]:
-        self._ledger.add_families(queue, [one for one in listed if one.has_members])
+        self._ledger.save_families(queue, [Family(one) for one in listed if one.has_members])
         loaded = self._load([one.job_id for one in listed])
         known = loaded.jobs.keys() | loaded.unread.keys()
         return (
@@ -360,14 +360,26 @@ class _Run:
     def _missing_members(self, queue: str) -> Iterator[Lead]:
         """A family is counted once, when its parent has ended and no event is on its way."""
         for some in chunks(list(self._ledger.families(queue)), DESCRIBED):
-            parents = self._load([parent.job_id for parent in some])
-            for parent in some:
+            parents = self._load([parent.job_id for parent, _ in some])
+            for parent, asked in some:
                 job = parents.job(parent.job_id)
                 if self._has_ended(parent, job):
-                    yield from map(Lead, self._members_to_ask(parent, job))
+                    yield from self._members_from(queue, parent, asked, job)
                     yield Lead(None, partial(self._ledger.remove_family, queue, parent.job_id))
 
-    def _members_to_ask(self, parent: ListedJob, job: Job | None) -> list[str]:
+    def _members_from(
+        self, queue: str, parent: ListedJob, first: int, job: Job | None
+    ) -> Iterator[Lead]:
+        """How far it is, is stored, as those that Batch has forgotten stay unheard of."""
+        members, wanted = parent.members, self._members_to_ask(parent, job)
+        to_ask = [at for at, one in enumerate(members) if at >= first and one in wanted]
+        for number, position in enumerate(to_ask, 1):
+            yield Lead(members[position])
+            if number % DESCRIBED == 0:
+                now_asked = [Family(parent, position + 1)]
+                yield Lead(None, partial(self._ledger.save_families, queue, now_asked))
+
+    def _members_to_ask(self, parent: ListedJob, job: Job | None) -> set[str]:
         """Those never heard of, and nodes that ended, but not as often as their parent tried: a
         retry of the main node starts the others again."""
         heard_of = self._table.members(parent.job_id)
@@ -378,7 +390,7 @@ class _Run:
             for node, stored in self._load(nodes).jobs.items()
             if stored.job.details.generation < tries
         }
-        return [one for one in parent.members if one not in heard_of or one in restarted]
+        return {one for one in parent.members if one not in heard_of or one in restarted}
 
     def _has_ended(self, parent: ListedJob, job: Job | None) -> bool:
         if job is None:

@@ -9,7 +9,7 @@ Knows keys and their mapping; what a round or a walk is for, `repair` knows.
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -62,6 +62,13 @@ class Progress(msgspec.Struct):
         self.anew = now
 
 
+class Family(NamedTuple):
+    """A parent, and how many of its members need not be asked about any more, from the first on."""
+
+    parent: ListedJob
+    asked: int = 0
+
+
 class LedgerUnavailable(Exception):
     """DynamoDB does not take it now, or another run has begun anew meanwhile."""
 
@@ -100,7 +107,7 @@ class RepairLedger:
     def take_in_hand(self, job_ids: Collection[str]) -> None:
         self._put([_IN_HAND | json_text("jobIds", list(job_ids))])
 
-    def families(self, queue: str) -> Iterator[ListedJob]:
+    def families(self, queue: str) -> Iterator[Family]:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table.name,
             KeyConditionExpression="pk = :queue AND begins_with(sk, :family)",
@@ -111,10 +118,18 @@ class RepairLedger:
         )
         for page in pages:
             for item in page["Items"]:
-                yield msgspec.json.decode(item["parent"]["S"], type=ListedJob)
+                parent = msgspec.json.decode(item["parent"]["S"], type=ListedJob)
+                yield Family(parent, int(item["asked"]["N"]) if "asked" in item else 0)
 
-    def add_families(self, queue: str, parents: Iterable[ListedJob]) -> None:
-        self._put([_family_key(queue, one.job_id) | json_text("parent", one) for one in parents])
+    def save_families(self, queue: str, families: Iterable[Family]) -> None:
+        self._put(
+            [
+                _family_key(queue, parent.job_id)
+                | json_text("parent", parent)
+                | {"asked": {"N": str(asked)}}
+                for parent, asked in families
+            ]
+        )
 
     def remove_family(self, queue: str, root: str) -> None:
         self._client.delete_item(TableName=self._table.name, Key=_family_key(queue, root))

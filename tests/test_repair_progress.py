@@ -240,3 +240,14 @@ def test_a_sweep_that_was_under_way_takes_nothing_from_one_that_begins_anew(watc
     sweep_until_done(watch, queues=[QUEUE], calls=4)
 
     assert missing(watch, old) == []
+
+
+def test_children_that_batch_forgot_do_not_hold_up_those_behind_them(watch: Watch) -> None:
+    parent = ended(arrayProperties={"size": 700, "statusSummary": {}})
+    last = ended(jobId=f"{parent['jobId']}:699", arrayProperties={"index": 699})
+    watch.batch.put([parent, last])
+    watch.sweep(queues=[QUEUE])
+
+    sweep_until_done(watch, queues=[QUEUE], calls=4)
+
+    assert missing(watch, [last]) == []

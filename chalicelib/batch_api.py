@@ -29,8 +29,6 @@ DESCRIBED = 100
 _UNREADABLE = "job_unreadable"
 _TRIES = 6
 _LONGEST_SECONDS = 20.0
-_UNKNOWN_JOB = "ClientException"
-"""DescribeServiceJob's answer to an id that it does not know: there is no code of its own."""
 _THROTTLED = frozenset({"TooManyRequestsException", "ThrottlingException", "Throttling"})
 _NO_ANSWER = "NoAnswer"
 _PASSING = _THROTTLED | {"ServerException", "InternalFailure", "ServiceUnavailable", _NO_ANSWER}
@@ -48,6 +46,11 @@ class BatchRefused(Exception):
     def __init__(self, reason: str, code: str = "") -> None:
         super().__init__(reason)
         self.code = code
+
+    @property
+    def is_of_one_request(self) -> bool:
+        """Most often about a job or a queue that is gone; Batch may answer others."""
+        return self.code == "ClientException"
 
 
 def retry_delay(code: str, attempt: int, time_left: float, dice: float) -> float | None:
@@ -142,7 +145,8 @@ class BatchApi:
         try:
             answer = self._call(self._client.describe_service_job, jobId=job_id)
         except BatchRefused as error:
-            if error.code == _UNKNOWN_JOB:
+            # There is no code of its own for an id that it does not know.
+            if error.is_of_one_request:
                 return {}
             raise
         return {job_id: _detail(answer, ServiceJobDetail)}
@@ -170,7 +174,7 @@ class BatchApi:
             try:
                 return call(**request)
             except ClientError as error:
-                code = error.response.get("Error", {}).get("Code", "unknown")
+                code = _code_of(error)
                 if code not in _PASSING:
                     raise BatchRefused(f"Batch refuses: {code}", code) from error
             except BotoCoreError:
@@ -195,6 +199,13 @@ def observations(
                 )
         except MalformedEvent as error:
             _log.error(_UNREADABLE, extra={"jobId": job_id, "reason": str(error)})
+
+
+def _code_of(error: ClientError) -> str:
+    """A server's error passes, whatever it is called; a proxy's has no name."""
+    code: str = error.response.get("Error", {}).get("Code", "unknown")
+    is_servers = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
+    return _NO_ANSWER if is_servers and code not in _PASSING else code
 
 
 def _detail(job: Any, shape: type[JobDetail]) -> JobDetail | None:

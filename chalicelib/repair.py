@@ -23,7 +23,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate, takewhile
@@ -129,7 +128,7 @@ class Repair:
         """As much as the allowance and the time allow. With `since` (epoch milliseconds) it begins
         anew, and waits for no event: with all that have not ended, and all created since then.
 
-        Raises BatchRefused if Batch answers nothing.
+        Raises BatchRefused, when all else is done, if Batch does not answer what it should.
         """
         parts = self._parts
         left = without_reserve(time_left, _RESERVE_SECONDS)
@@ -179,6 +178,7 @@ class _Run:
         self._moved: set[str] = set()
         self._unannounced: set[str] = set()
         self._lost: list[str] = []
+        self._refusal: BatchRefused | None = None
 
     def prepare(self, since: int | None) -> None:
         self._heard_of = set(self._table.queues())
@@ -193,7 +193,8 @@ class _Run:
                 self._ledger.save(queue, progress)
 
     def follow_leads(self) -> None:
-        """Asks about a hundred at a time, or ten service jobs, and about nobody twice."""
+        """Asks about a hundred at a time, or ten service jobs, and about nobody twice. Raises
+        BatchRefused."""
         some: list[Lead] = []
         try:
             try:
@@ -204,6 +205,8 @@ class _Run:
         except LedgerUnavailable:
             self.tally.left = True
         self._mark_lost()
+        if self._refusal:
+            raise self._refusal
 
     def _follow(self, leads: Iterable[Lead], some: list[Lead]) -> None:
         """`some` are those that are not dealt with yet."""
@@ -309,6 +312,8 @@ class _Run:
             except BatchRefused as error:
                 # A queue that is gone must not keep the others from being walked.
                 _log.warning("queue_not_listed", extra={"queue": queue, "reason": str(error)})
+                if not error.is_of_one_request:
+                    self._refusal = error
                 yield Lead(None, partial(self._put_behind, queue, walk))
                 return
             dates = [one.created_at for one in page.jobs if one.created_at]
@@ -330,10 +335,13 @@ class _Run:
         if is_service or queue in self._heard_of or token:
             page = self._api.list_before(queue, before, token, service=is_service)
             return page, is_service
-        with suppress(BatchRefused):
+        try:
             page = self._api.list_before(queue, before, None, service=False)
             if page.jobs or page.token:
                 return page, False
+        except BatchRefused as error:
+            if not error.is_of_one_request:
+                raise
         return self._api.list_before(queue, before, None, service=True), True
 
     def _unheard_of(

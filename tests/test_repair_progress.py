@@ -4,6 +4,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from chalicelib.batch_api import BatchRefused
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.builders import NOON, QUEUE_ARN, a_body, a_detail, a_job_id
@@ -16,7 +19,7 @@ QUEUE = "high-priority"
 
 
 Edit = Callable[[str, Any], None]
-"""Gets the operation and its answer, to change it."""
+"""Gets the operation and its answer, to change it; a `status` in it is that of HTTP."""
 
 
 class EditedBatch(BatchServer):
@@ -27,7 +30,7 @@ class EditedBatch(BatchServer):
     def answer(self, path: str, request: Any) -> tuple[int, Any]:
         status, answer = super().answer(path, request)
         self._edit(path.removeprefix("/v1/"), answer)
-        return status, answer
+        return answer.pop("status", status), answer
 
 
 def ended(**fields: Any) -> dict[str, Any]:
@@ -251,3 +254,51 @@ def test_children_that_batch_forgot_do_not_hold_up_those_behind_them(watch: Watc
     sweep_until_done(watch, queues=[QUEUE], calls=4)
 
     assert missing(watch, [last]) == []
+
+
+def test_discovery_that_is_not_permitted_fails_the_sweep_when_repair_is_done(
+    aws: LocalAws, resources: Resources
+) -> None:
+    job_id = a_job_id()
+
+    def forbid_lists(operation: str, answer: Any) -> None:
+        if operation == "listjobs":
+            answer.update(status=403, __type="AccessDeniedException")
+
+    with EditedBatch(forbid_lists) as batch:
+        watch = Watch(aws, resources, batch)
+        watch.stand.record([a_body(jobId=job_id, status="RUNNING", at=NOON - 3 * HOUR)])
+        batch.put([ended(jobId=job_id)])
+        with pytest.raises(BatchRefused, match="AccessDenied"):
+            watch.sweep()
+
+    assert watch.stand.job(job_id).status == "SUCCEEDED"
+
+
+def test_a_queue_that_is_gone_fails_no_sweep(aws: LocalAws, resources: Resources) -> None:
+    def forget_the_queue(operation: str, answer: Any) -> None:
+        if operation == "listjobs":
+            answer.update(status=400, __type="ClientException")
+
+    with EditedBatch(forget_the_queue) as batch:
+        tally = Watch(aws, resources, batch).sweep(queues=["gone"])
+
+    assert (tally.calls, tally.left) == (1, False)
+
+
+def test_a_server_error_without_a_name_passes(aws: LocalAws, resources: Resources) -> None:
+    job = ended()
+    answers: list[str] = []
+
+    def fail_the_first(operation: str, answer: Any) -> None:
+        answers.append(operation)
+        if len(answers) == 1:
+            answer.update(status=502)
+
+    with EditedBatch(fail_the_first) as batch:
+        watch = Watch(aws, resources, batch)
+        batch.put([job])
+        watch.sweep(queues=[QUEUE])
+
+    assert answers == ["listjobs", "listjobs", "describejobs"]
+    assert missing(watch, [job]) == []

@@ -277,13 +277,13 @@ def test_discovery_that_is_not_permitted_fails_the_sweep_when_repair_is_done(
 
 def test_a_queue_that_is_gone_fails_no_sweep(aws: LocalAws, resources: Resources) -> None:
     def forget_the_queue(operation: str, answer: Any) -> None:
-        if operation == "listjobs":
+        if operation in {"listjobs", "listservicejobs"}:
             answer.update(status=400, __type="ClientException")
 
     with EditedBatch(forget_the_queue) as batch:
         tally = Watch(aws, resources, batch).sweep(queues=["gone"])
 
-    assert (tally.calls, tally.left) == (1, False)
+    assert (tally.calls, tally.left) == (2, False)
 
 
 def test_a_server_error_without_a_name_passes(aws: LocalAws, resources: Resources) -> None:

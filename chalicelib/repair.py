@@ -3,7 +3,7 @@
 A run gathers leads, each a job to ask about, and asks about a hundred of them a call, so that
 leads of every kind share calls; a service job takes a call of its own:
 
-    what the last run had in hand when it was cut off, for its notices may be missing
+    what other runs have in hand, for those that were cut off may have left notices untold
     repair      jobs that have not ended and were not heard of for a while, the longest silent first
     discovery   what ListJobs or ListServiceJobs shows of each queue by creation, and was never
                 heard of
@@ -21,6 +21,7 @@ Knows the order of the steps; the clock, the sleep and the dice are handed in.
 import logging
 import random
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,7 +45,15 @@ from chalicelib.job_detail import JobDetail
 from chalicelib.job_table import Change, JobTable, Loaded, Place, StoredJob, Waiting, Window
 from chalicelib.message import without_reserve
 from chalicelib.redaction import Redaction
-from chalicelib.repair_ledger import Family, LedgerUnavailable, Progress, RepairLedger, Round, Walk
+from chalicelib.repair_ledger import (
+    Family,
+    InHand,
+    LedgerUnavailable,
+    Progress,
+    RepairLedger,
+    Round,
+    Walk,
+)
 from chalicelib.silence import EVENTS_TAKE_MS
 
 _log = logging.getLogger("batchwatch.repair")
@@ -53,6 +62,8 @@ _DAY_MS = 86_400_000
 BATCH_KEEPS_MS = 7 * _DAY_MS
 """Batch forgets a job this long after its end, and no sooner."""
 _RESERVE_SECONDS = 10.0
+_LONGEST_RUN_MS = 15 * 60_000
+"""No Lambda function runs for longer."""
 _SHARE_OF_REPAIR = 2 / 3
 """Of a run's calls; the rest is for discovery, however many jobs have fallen silent."""
 _SERVICE_JOBS_AT_ONCE = 10
@@ -176,6 +187,8 @@ class _Run:
         self._service_queues: set[str] = set()
         self._progress: dict[str, Progress] = {}
         self._moved: set[str] = set()
+        self._run_id = uuid.uuid4().hex
+        self._cut_off: set[str] = set()
         self._unannounced: set[str] = set()
         self._lost: list[str] = []
         self._refusal: BatchRefused | None = None
@@ -185,7 +198,10 @@ class _Run:
         self._service_queues = self._table.service_queues()
         queues = dict.fromkeys([*sorted(self._heard_of), *self._parts.rules.queues])
         self._progress = {queue: self._ledger.progress(queue) for queue in queues}
-        self._unannounced = set(self._ledger.in_hand())
+        for run, in_hand in self._ledger.in_hand().items():
+            self._unannounced |= set(in_hand.job_ids)
+            if in_hand.began < self._now - _LONGEST_RUN_MS:
+                self._cut_off.add(run)
         if since is not None:
             self._is_thorough, self._told_until = True, self._now
             for queue, progress in self._progress.items():
@@ -223,7 +239,7 @@ class _Run:
                 some.clear()
                 new.clear()
         self._deal_with(some)
-        self._ledger.take_in_hand([])
+        self._ledger.let_go(self._run_id)
 
     def _leads(self) -> Iterator[Lead]:
         in_hand = sorted(self._unannounced)
@@ -418,8 +434,8 @@ class _Run:
     def _deal_with(self, leads: Sequence[Lead]) -> None:
         job_ids = [lead.job_id for lead in leads if lead.job_id]
         if job_ids:
-            self._ledger.take_in_hand(self._unannounced | set(job_ids))
             answers = self._ask(leads)
+            self._take_in_hand(answers)
             self.tally.asked += len(job_ids)
             self.tally.known += len(answers)
             self._record(answers)
@@ -428,6 +444,13 @@ class _Run:
                 self._mark_lost()
             self._unannounced -= set(job_ids)
         self._settle(leads)
+
+    def _take_in_hand(self, job_ids: Iterable[str]) -> None:
+        """Before anything of them is saved, and with what those had that were cut off."""
+        if all_of_them := sorted(self._unannounced.union(job_ids)):
+            self._ledger.take_in_hand(self._run_id, InHand(self._now, all_of_them))
+        while self._cut_off:
+            self._ledger.let_go(self._cut_off.pop())
 
     def _settle(self, leads: Iterable[Lead]) -> None:
         for lead in leads:

@@ -3,12 +3,12 @@
     pk             sk               what
     QUEUE#<name>   REPAIR           rounds through the jobs that wait, and the walk of discovery
                    FAMILY#<root>    an array or multi-node job whose members are yet to be counted
-    REPAIR         IN_HAND          the jobs of a chunk whose notices may not be queued yet
+    REPAIR         IN_HAND#<run>    the jobs of a run's chunk whose notices may not be queued yet
 
 Knows keys and their mapping; what a round or a walk is for, `repair` knows.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -22,7 +22,7 @@ from chalicelib.queue_ledger import queue_key
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_IN_HAND = {"pk": {"S": "REPAIR"}, "sk": {"S": "IN_HAND"}}
+_IN_HAND = "IN_HAND#"
 
 
 class Round(msgspec.Struct):
@@ -60,6 +60,13 @@ class Progress(msgspec.Struct):
         self.rounds.clear()
         self.walk = Walk(floor=since)
         self.anew = now
+
+
+class InHand(msgspec.Struct):
+    """What a run that `began` then (epoch milliseconds) takes in hand."""
+
+    began: int
+    job_ids: list[str]
 
 
 class Family(NamedTuple):
@@ -100,26 +107,25 @@ class RepairLedger:
         except (ClientError, BotoCoreError) as error:
             raise LedgerUnavailable from error
 
-    def in_hand(self) -> list[str]:
-        told = self._get(_IN_HAND, "jobIds")
-        return msgspec.json.decode(told, type=list[str]) if told else []
+    def in_hand(self) -> dict[str, InHand]:
+        """By run; of those only that have not come to their end."""
+        return {
+            item["sk"]["S"].removeprefix(_IN_HAND): msgspec.json.decode(
+                item["inHand"]["S"], type=InHand
+            )
+            for item in self._items("REPAIR", _IN_HAND)
+        }
 
-    def take_in_hand(self, job_ids: Collection[str]) -> None:
-        self._put([_IN_HAND | json_text("jobIds", list(job_ids))])
+    def take_in_hand(self, run: str, in_hand: InHand) -> None:
+        self._put([_run_key(run) | json_text("inHand", in_hand)])
+
+    def let_go(self, run: str) -> None:
+        self._client.delete_item(TableName=self._table.name, Key=_run_key(run))
 
     def families(self, queue: str) -> Iterator[Family]:
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table.name,
-            KeyConditionExpression="pk = :queue AND begins_with(sk, :family)",
-            ExpressionAttributeValues={
-                ":queue": {"S": f"QUEUE#{queue}"},
-                ":family": {"S": "FAMILY#"},
-            },
-        )
-        for page in pages:
-            for item in page["Items"]:
-                parent = msgspec.json.decode(item["parent"]["S"], type=ListedJob)
-                yield Family(parent, int(item["asked"]["N"]) if "asked" in item else 0)
+        for item in self._items(f"QUEUE#{queue}", "FAMILY#"):
+            parent = msgspec.json.decode(item["parent"]["S"], type=ListedJob)
+            yield Family(parent, int(item["asked"]["N"]) if "asked" in item else 0)
 
     def save_families(self, queue: str, families: Iterable[Family]) -> None:
         self._put(
@@ -134,6 +140,16 @@ class RepairLedger:
     def remove_family(self, queue: str, root: str) -> None:
         self._client.delete_item(TableName=self._table.name, Key=_family_key(queue, root))
 
+    def _items(self, pk: str, sk_begins: str) -> Iterator[Item]:
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table.name,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+            ExpressionAttributeValues={":pk": {"S": pk}, ":sk": {"S": sk_begins}},
+            ConsistentRead=True,
+        )
+        for page in pages:
+            yield from page["Items"]
+
     def _get(self, key: Item, attribute: str) -> str | None:
         answer = self._client.get_item(TableName=self._table.name, Key=key, ConsistentRead=True)
         return answer["Item"][attribute]["S"] if "Item" in answer else None
@@ -146,3 +162,7 @@ class RepairLedger:
 
 def _family_key(queue: str, root: str) -> Item:
     return queue_key(queue, f"FAMILY#{root}")
+
+
+def _run_key(run: str) -> Item:
+    return {"pk": {"S": "REPAIR"}, "sk": {"S": f"{_IN_HAND}{run}"}}

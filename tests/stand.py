@@ -169,7 +169,7 @@ class Stand:
             retries={"mode": "standard", "total_max_attempts": self._tries},
             max_pool_connections=16,
         )
-        client = _session().client(service, endpoint_url=self._endpoint, config=config)
+        client = aws_session().client(service, endpoint_url=self._endpoint, config=config)
         client.meta.events.register("before-send", self._count)
         return client
 
@@ -178,7 +178,7 @@ class Stand:
 
 
 @cache
-def _session() -> Any:
+def aws_session() -> Any:
     """One for all: most of the time that a client takes to make goes into its session's models."""
     return boto3.Session(
         aws_access_key_id=ROOT_KEY, aws_secret_access_key=ROOT_KEY, region_name="us-east-1"

@@ -4,7 +4,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
@@ -12,15 +11,13 @@ from botocore.exceptions import ClientError, ParamValidationError
 from local.batch import KEPT_MS, BatchServer, put_jobs
 from local.lifecycles import QUEUES, Workload, workload
 from tests.builders import NOON, QUEUE_ARN, a_detail, a_service_detail
+from tests.stand import aws_session
 
 
 @pytest.fixture
 def client(batch: BatchServer) -> Any:
-    session = boto3.Session(
-        aws_access_key_id="local", aws_secret_access_key="local", region_name="us-east-1"
-    )
     config = Config(retries={"total_max_attempts": 1, "mode": "standard"})
-    return session.client("batch", endpoint_url=batch.url, config=config)
+    return aws_session().client("batch", endpoint_url=batch.url, config=config)
 
 
 def simulated(batch: BatchServer, jobs: int = 300) -> Workload:

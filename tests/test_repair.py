@@ -3,7 +3,10 @@
 import json
 import math
 import random
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -236,6 +239,45 @@ def test_two_sweeps_at_once_do_no_harm(watch: Watch) -> None:
     watch.sweep()
 
     assert wrong(watch, work.truth) == []
+
+
+def test_a_sweep_that_dies_beside_another_leaves_no_notice_untold(
+    aws: LocalAws, resources: Resources, batch: BatchServer
+) -> None:
+    watch = Watch(aws, resources, batch, TELL_ENDS)
+
+    def ended_unheard() -> str:
+        job_id = a_job_id()
+        watch.now += 2 * HOUR
+        watch.stand.record([a_body(jobId=job_id, status="RUNNING", at=watch.now - 2 * HOUR)])
+        ended = {"status": "FAILED", "stoppedAt": watch.now - HOUR}
+        batch.put([a_detail(jobId=job_id, createdAt=NOON - HOUR, **ended)])
+        return job_id
+
+    def sweep_dying_at(nth: int) -> int:
+        return killed_at(nth, lambda on_request: watch.sweep(on_request=on_request))
+
+    ended_unheard()
+    length = sweep_dying_at(-1)
+    for nth in range(length - 24, length, 2):
+        job_id = ended_unheard()
+        beside = Countdown(length - 40, partial(sweep_dying_at, nth))
+        watch.sweep(on_request=beside)
+        watch.sweep()
+        assert (job_id, "FAILED") in told(watch), nth
+
+
+@dataclass
+class Countdown:
+    """Does something the nth time that it is called."""
+
+    left: int
+    then: Callable[[], object]
+
+    def __call__(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.then()
 
 
 def test_a_throttling_batch_slows_the_sweep_and_loses_nothing(watch: Watch) -> None:

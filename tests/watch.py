@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import boto3
 from botocore.config import Config
 
 from chalicelib import queue_watch
@@ -20,7 +19,7 @@ from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.builders import NOON
 from tests.killed import call_around_requests
-from tests.stand import SILENT, Stand
+from tests.stand import SILENT, Stand, aws_session
 
 HOUR = 3_600_000
 AGES = dict.fromkeys(
@@ -132,8 +131,5 @@ class Watch:
         return bodies
 
     def _client(self) -> Any:
-        session: Any = boto3.Session(
-            aws_access_key_id="local", aws_secret_access_key="local", region_name="us-east-1"
-        )
         config = Config(retries={"total_max_attempts": 1, "mode": "standard"})
-        return session.client("batch", endpoint_url=self.batch.url, config=config)
+        return aws_session().client("batch", endpoint_url=self.batch.url, config=config)

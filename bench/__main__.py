@@ -33,7 +33,8 @@ class Sizes:
     """Jobs in the tables that the API answers from."""
 
 
-_QUICK = Sizes(rounds=1, jobs=20, records=25, sized=400, lives=1, requested=10, few=50, many=400)
+_QUICK = Sizes(rounds=1, jobs=150, records=25, sized=400, lives=1, requested=10, few=50, many=400)
+"""Among fewer jobs there are no service jobs."""
 
 
 def main() -> int:

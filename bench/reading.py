@@ -135,17 +135,17 @@ def _typed_there_and_back(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _deserialize(value) for name, value in typed.items()}
 
 
-def _plain(job: Job) -> dict[str, Any]:
-    """The job's attributes by name, and those of its attempts and transitions."""
-    details = msgspec.structs.asdict(job.details)
-    details["attempts"] = [msgspec.structs.asdict(attempt) for attempt in job.details.attempts]
-    details["array"] = msgspec.to_builtins(job.details.array)
-    if job.details.resources:
-        amounts = msgspec.structs.asdict(job.details.resources)
-        details["resources"] = {name: Decimal(amount) for name, amount in amounts.items()}
-    history = [msgspec.structs.asdict(transition) for transition in job.history]
-    told = {name: value for name, value in details.items() if value is not None}
-    return {"jobId": job.job_id, **told, "history": history}
+def _plain(value: Any) -> Any:
+    """With the names of all attributes, as DynamoDB takes it: neither None nor floats."""
+    match value:
+        case msgspec.Struct():
+            named = msgspec.structs.asdict(value).items()
+            return {name: _plain(each) for name, each in named if each is not None}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case float():
+            return Decimal(str(value))
+    return value
 
 
 def _item_bytes(job: Job) -> int:

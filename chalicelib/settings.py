@@ -58,7 +58,7 @@ class Settings:
     sweep_minutes: int = _setting("Minutes between two sweeps, 2 to 60.", "5")
     sweep_calls: int = _setting("Most calls of Batch's API in a sweep, 3 to 1000.", "60")
     repair_after: dict[str, timedelta] = _setting(
-        "How long a job may be silent in a status before Batch is asked, a comma list.",
+        "How long a job may be silent in a status before Batch is asked, up to 6d, a comma list.",
         "SUBMITTED=15m, PENDING=1h, RUNNABLE=1h, SCHEDULED=15m, STARTING=15m, RUNNING=1h, OTHER=1h",
     )
     stuck_after: dict[str, timedelta] = _setting(
@@ -86,6 +86,9 @@ class Settings:
         settings._check("RETENTION_DAYS", 0 <= settings.retention_days <= 36_500, "0 to 36500")
         settings._check("SWEEP_MINUTES", 2 <= settings.sweep_minutes <= 60, "2 to 60")
         settings._check("SWEEP_CALLS", 3 <= settings.sweep_calls <= 1_000, "3 to 1000")
+        silent = max(settings.repair_after.values())
+        expected = "up to 6d, as Batch forgets a job 7 days after its end"
+        settings._check("REPAIR_AFTER", silent <= timedelta(days=6), expected)
         settings._check("EVENT_SOURCES", bool(settings.event_sources), "at least one source")
         return settings
 

@@ -72,6 +72,7 @@ def test_a_missing_variable_is_named(variable: str, value: str | None) -> None:
         ("BATCH_SIZE", "many"),
         ("BATCH_SIZE", "0"),
         ("BATCH_SIZE", "501"),
+        ("REPAIR_AFTER", "RUNNING=7d"),
         ("BATCH_WINDOW", "0"),
         ("RETENTION_DAYS", "-1"),
         ("REDACT_PATTERNS", "("),

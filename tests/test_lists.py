@@ -1,11 +1,13 @@
 """Lists of jobs: by time, by name, of children; what a page costs, and what it never does."""
 
 import time
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from bench.filling import fill, job_id
+from chalicelib.job_table import JobTable, Place
 from local.aws import LocalAws, Resources
 from tests.api import Api
 from tests.builders import NOON, a_body, a_job_id
@@ -271,3 +273,20 @@ def test_no_route_makes_more_requests_in_a_larger_table(
 
     assert {path: api.requests(path) for path in paths} == few
     assert {"Scan"}.isdisjoint(operation for counted in few.values() for operation in counted)
+
+
+def test_a_page_reads_no_whole_page_of_each_shard(aws: LocalAws, resources: Resources) -> None:
+    fill(aws.dynamodb, resources.jobs_table, range(2_000))
+    read: list[int] = []
+
+    def count(parsed: Any, **_: object) -> None:
+        read.append(parsed["Count"])
+
+    events = aws.dynamodb.meta.events
+    events.register("after-call.dynamodb.Query", count)
+    failed = [Place("high-priority", "FAILED")]
+    page = JobTable(aws.dynamodb, resources.jobs_table).newest(failed, limit=100)
+    events.unregister("after-call.dynamodb.Query", count)
+
+    assert [job.job_id for job in page.jobs] == [job_id(n) for n in range(1_999, 1_599, -4)]
+    assert sum(read) < 300

@@ -91,6 +91,8 @@ def explain(
     reason = (last.reason if last else None) or reason
     if last and last.exit_code is not None:
         exit_code = last.exit_code
+    if exit_code is None:
+        exit_code = _exit_code_in(of_attempt or status_reason)
 
     if cause := _told(status_reason):
         return _failure(cause, status_reason)
@@ -118,6 +120,8 @@ def attempt_cause(attempt: Ending) -> Cause | None:
         return None
     if _is_foreign(attempt.status_reason) and attempt.exit_code in _STOPPED:
         return Cause.TERMINATED
+    if attempt.exit_code is None:
+        return _exited(_exit_code_in(attempt.status_reason))[0]
     return _exited(attempt.exit_code)[0]
 
 
@@ -156,8 +160,11 @@ _AWS_WORDS: Final = re.compile(
 # Nothing that the exit code does not say as well; the last two are Kubernetes'.
 _SAYS_NOTHING: Final = re.compile(r"(?i)essential container in task exited|\A(?:error|completed)\Z")
 
-# Service jobs have no exit code: "Received status from SageMaker: Training job completed".
+# Service jobs have no exit code: "Received status from SageMaker: Training job completed", or what
+# SageMaker gives as FailureReason. That of a program that failed: "AlgorithmError: Exit Code: 139",
+# "AlgorithmError: ExecuteUserScriptError:\nExitCode 1\nErrorMessage …".
 _COMPLETED: Final = "completed"
+_PROGRAM_FAILED: Final = re.compile(r"AlgorithmError\b.*?\bexit ?code:? (\d{1,3})\b", re.I | re.S)
 
 # How a container may end that is stopped from outside: on SIGTERM (143, or like ^C, 130), in good
 # order, or on SIGKILL (137) 30 seconds later. A machine that is gone reports no exit code.
@@ -209,6 +216,11 @@ _MEANINGS: Final[Mapping[int, str]] = {
     139: "it used memory that is not its own, a bug in it or in a library",
     143: "something asked it to stop, as a host does that shuts down",
 }
+
+
+def _exit_code_in(text: str | None) -> int | None:
+    found = _PROGRAM_FAILED.search(text) if text else None
+    return int(found[1]) if found else None
 
 
 def _told(text: str | None) -> Cause | None:

@@ -225,8 +225,11 @@ _TIME_LIMIT = _Ending(
 )
 _TRAINED = _Ending(None, "Received status from SageMaker: Training job completed")
 _ALGORITHM_ERROR = _Ending(
-    "UNKNOWN", "Received status from SageMaker: AlgorithmError: ExecuteUserScriptError, exit code 1"
+    "EXIT_CODE",
+    "Received status from SageMaker: AlgorithmError: ExecuteUserScriptError:\nExitCode 1\n"
+    'ErrorMessage "ValueError: could not convert string to float"',
 )
+_INTERNAL_ERROR = _Ending("UNKNOWN", "Received status from SageMaker: InternalServerError")
 _PREEMPTED = _Ending(
     "PREEMPTED", "Cross-share preemption triggered to reclaim borrowed capacity", final=True
 )
@@ -531,8 +534,8 @@ class _Batch:
 
     def _train(self, life: _Life, now: int) -> tuple[int, _Ending]:
         """From RUNNABLE to the moment that the ending strikes."""
-        endings = (_TRAINED, _ALGORITHM_ERROR, _PREEMPTED, _CANCELLED)
-        [ending] = self.dice.choices(endings, (60, 15, 22, 3))
+        endings = (_TRAINED, _ALGORITHM_ERROR, _INTERNAL_ERROR, _PREEMPTED, _CANCELLED)
+        [ending] = self.dice.choices(endings, (60, 12, 3, 22, 3))
         now += self._pause()
         life.enter("RUNNABLE", now)
         now += self.dice.between(MINUTE, 30 * MINUTE)

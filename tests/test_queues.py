@@ -15,7 +15,7 @@ from chalicelib.prices import Prices
 from chalicelib.queue_state import QueueState
 from chalicelib.queue_table import QueueTable
 from tests.api import Api
-from tests.builders import NOON, a_body, a_job_id
+from tests.builders import NOON, a_body, a_job_id, a_service_body
 from tests.stand import Stand
 
 HOUR = 3_600_000
@@ -101,6 +101,15 @@ def test_its_hours_and_days_are_all_there_newest_last(stand: Stand) -> None:
     assert (days[-2].succeeded, days[0].day, days[0].succeeded) == (2, "2026-04-29", 1)
     assert days[-1].cost
     assert days[-1].cost.estimate == 2 * 0.1
+
+
+def test_no_cost_is_told_where_no_use_is_known(stand: Stand) -> None:
+    """A service job tells of no resources; its queue cost something all the same."""
+    stand.record([a_service_body(status="SUCCEEDED", at=NOON - HOUR, stoppedAt=NOON - HOUR)])
+
+    day = counted(stand).one("training", {}, ALL).last_day
+
+    assert (day.succeeded, day.cost) == (1, None)
 
 
 def test_a_queue_that_was_not_counted_yet_says_so(api: Api) -> None:

@@ -172,7 +172,7 @@ def test_a_service_job_is_shown_with_its_training_jobs(api: Api, trained: str) -
         (one["attempt"], one["serviceResourceId"], one["logStreamName"], one["cause"])
         for one in job["attempts"]
     ] == [
-        (1, a_training_job(1)["value"], None, "UNKNOWN"),
+        (1, a_training_job(1)["value"], None, "EXIT_CODE"),
         (2, a_training_job(2)["value"], None, None),
     ]
     assert job["durations"]["runningSeconds"] == 16

@@ -334,8 +334,9 @@ def _ended(rollup: Rollup) -> dict[str, Any]:
 
 
 def _used(rollup: Rollup, price: Price | None) -> dict[str, Any]:
+    """Where nothing tells of any use, as with service jobs, nothing tells of a cost either."""
     used = JobUse(rollup.use, rollup.wasted)
-    return {"use": _use(used), "cost": _cost(used, price)}
+    return {"use": _use(used), "cost": _cost(used, price) if used.total != Use() else None}
 
 
 def _percentiles(durations: Histogram) -> Percentiles | None:

@@ -330,7 +330,9 @@ def test_hostile_text_is_shown_and_never_obeyed(page: Page) -> None:
 def test_a_queue_shows_what_blocks_it_and_how_the_last_day_went(page: Page) -> None:
     blocked = a_queue("gpu", blocked=BLOCKED)
     hours = [{"hour": f"{rfc3339()[:13]}:00:00.000Z", "succeeded": 5, "failed": 2}]
-    days = [{"day": "2026-11-24", **blocked["lastDay"]}]
+    nothing = {**blocked["lastDay"], "succeeded": 0, "failed": 0}
+    eventful = [{"day": f"2026-11-{day}", **blocked["lastDay"]} for day in (22, 24)]
+    days = [{"day": "2026-11-21", **nothing}, *eventful]
     answers = {
         "queues": {"queues": [a_queue("spot"), blocked]},
         "queues/gpu": {**blocked, "hours": hours, "days": days},
@@ -343,10 +345,18 @@ def test_a_queue_shows_what_blocks_it_and_how_the_last_day_went(page: Page) -> N
             "gpu is blocked: AWS has no capacity for it", "Half", "31 min", "Why jobs failed"
         )
 
-    assert "401.2 USD" in page.text
+    assert "Cost (an estimate)\n401.2 USD, 12.5 of it for nothing" in page.text
+    assert page.run(DAYS) == ["2026-11-24", "2026-11-22"]
     assert page.run("document.querySelector('figure svg').ariaLabel") == (
         "Jobs that ended, by the hour: 5 succeeded, 2 failed"
     )
+
+
+@needs_browser
+def test_a_job_shows_what_it_used_and_what_that_cost(page: Page) -> None:
+    with PageServer({"jobs/4c75": a_job(), "jobs/4c75/children": NO_JOBS}) as server:
+        sign_in(page, f"{server.url}#/jobs/4c75")
+        page.wait_for_text("0.067 vCPU h, 1.2 GB h", "Cost (an estimate)", "0.0039 USD")
 
 
 @needs_browser
@@ -447,6 +457,11 @@ def test_every_text_can_be_read_and_nothing_is_wider_than_the_screen(
             assert page.run(FAINT) == [], view
             assert page.run("document.documentElement.scrollWidth") <= width, view
 
+
+DAYS = """
+[...[...document.querySelectorAll("table")].at(-1).tBodies[0].rows]
+  .map((row) => row.cells[0].innerText)
+"""
 
 FAINT = """
 (() => {
@@ -554,6 +569,8 @@ def a_job(**fields: Any) -> dict[str, Any]:
         },
         "parameters": {},
         "tags": {"project": "atlas"},
+        "use": {"vcpuHours": 0.06667, "gbHours": 1.2, "gpuHours": 0},
+        "cost": {"estimate": 0.003884, "wasted": 0, "currency": "USD"},
         "waiting": None,
         **fields,
     }

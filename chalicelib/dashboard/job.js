@@ -9,6 +9,7 @@ import { problem } from "./problem.js";
 import { queueWords } from "./queue.js";
 import { badge, causeWords, hasEnded, number, STATUSES, tone } from "./status.js";
 import { ago, duration, elapsed, moment } from "./time.js";
+import { money, used } from "./use.js";
 
 const WAIT_SECONDS = 20;
 const PAUSE_SECONDS = 5;
@@ -159,6 +160,8 @@ function container(job) {
     ["Created", moment(job.createdAt)],
     ["Started", moment(job.startedAt)],
     ["Stopped", moment(job.stoppedAt)],
+    ["Used", job.use && used(job.use)],
+    ["Cost (an estimate)", job.cost && money(job.cost)],
   ]);
 }
 

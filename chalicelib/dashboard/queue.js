@@ -7,6 +7,7 @@ import { hashOf, jobList } from "./job_list.js";
 import { hashFor } from "./jobs.js";
 import { badge, causeWords, number, plural } from "./status.js";
 import { ago, duration, elapsed } from "./time.js";
+import { money, used } from "./use.js";
 
 export async function queue(page, query, name) {
   const found = await get(["queues", name], {}, page.signal);
@@ -23,7 +24,7 @@ export async function queue(page, query, name) {
       section("Times", times(lastDay), causes(lastDay.causes))),
     section("Newest failures",
       jobList(page, ["jobs"], { queue: name, status: "FAILED" }, { only: 5, none: "None." })),
-    found.days?.length > 0 && section("Days", days(found.days)));
+    section("The last 30 days", days(found.days ?? [])));
 }
 
 const asOf = ({ asOf }) =>
@@ -55,9 +56,9 @@ function blocked({ jobQueue, blocked }, jobId) {
 const day = (name, { succeeded, failed, use, cost }) => facts([
   ["Succeeded", link(hashFor({ queue: name, status: "SUCCEEDED", since: "-24h" }), number(succeeded))],
   ["Failed", link(hashFor({ queue: name, status: "FAILED", since: "-24h" }), number(failed))],
-  ["Used", used(use)],
-  ["Of it for nothing", use?.wasted && used(use.wasted)],
-  ["Cost", money(cost)],
+  ["Used", use && used(use)],
+  ["Of it for nothing", use && used(use.wasted)],
+  ["Cost (an estimate)", cost && money(cost)],
 ]);
 
 function causes(counted) {
@@ -73,15 +74,10 @@ function times({ waitSeconds, runSeconds }) {
     [row("Waited less than", waitSeconds), row("Ran less than", runSeconds)]);
 }
 
-const days = (all) => table("Days", ["Day", ["Succeeded", "number"], ["Failed", "number"], "Used", "Cost"],
-  all.map(({ day, succeeded, failed, use, cost }) =>
-    [day.slice(0, 10), number(succeeded), number(failed), used(use) ?? "", money(cost) ?? ""]));
-
-function used(use) {
-  if (!use) return null;
-  const amounts = [[use.vcpuHours, "vCPU h"], [use.gbHours, "GB h"], [use.gpuHours, "GPU h"]];
-  return amounts.filter(([amount]) => amount).map(([amount, unit]) => `${number(amount)} ${unit}`).join(", ") || "nothing";
+function days(all) {
+  const eventful = all.filter(({ succeeded, failed }) => succeeded + failed > 0).reverse();
+  if (eventful.length === 0) return element("p", { class: "none" }, "No job ended.");
+  return table("Days", ["Day", ["Succeeded", "number"], ["Failed", "number"], "Used", "Cost (an estimate)"],
+    eventful.map(({ day, succeeded, failed, use, cost }) =>
+      [day.slice(0, 10), number(succeeded), number(failed), used(use), cost ? money(cost) : ""]));
 }
-
-const money = (cost) =>
-  cost && `${number(cost.estimate)} ${cost.currency}${cost.wasted ? `, ${number(cost.wasted)} of it for nothing` : ""}`;

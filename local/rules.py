@@ -21,7 +21,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from chalicelib import toml_setting
 from chalicelib.blockage import Blocked
 from chalicelib.errors import BatchwatchError
-from chalicelib.event import JOB_STATE_CHANGE, SERVICE_JOB_STATE_CHANGE, EventReader
+from chalicelib.event import (
+    JOB_STATE_CHANGE,
+    QUEUE_BLOCKED_EVENTS,
+    SERVICE_JOB_STATE_CHANGE,
+    EventReader,
+)
 from chalicelib.job import Job, JobId, JobStatus, Observation
 from chalicelib.notice import CHILD_FAILED, Notice, notices_for
 from chalicelib.notice_rules import QUEUE_BLOCKED, Rule, Rules
@@ -31,12 +36,10 @@ from chalicelib.settings import Settings
 from local.send import UnusableFile, read_entry
 
 NO_ROOM = "nobody, as WEBEX_ROOM is not set"
-QUEUE_BLOCKED_EVENT = "Batch Job Queue Blocked"
-_DETAIL_OF = {
-    JOB_STATE_CHANGE: JOB_STATE_CHANGE,
-    SERVICE_JOB_STATE_CHANGE: SERVICE_JOB_STATE_CHANGE,
-    QUEUE_BLOCKED_EVENT: JOB_STATE_CHANGE,
-}
+_STATE_CHANGES = (JOB_STATE_CHANGE, SERVICE_JOB_STATE_CHANGE)
+_DETAIL_OF = dict(
+    zip((*_STATE_CHANGES, *QUEUE_BLOCKED_EVENTS), (*_STATE_CHANGES, *_STATE_CHANGES), strict=True)
+)
 """The events that rules are about, and the one whose detail has the same shape."""
 
 
@@ -84,7 +87,7 @@ def read_event(file: Path, now: datetime) -> Heard:
     }
     seen = EventReader((entry["Source"],), "", Redaction()).read(json.dumps(envelope))
     assert isinstance(seen, Observation)
-    blocked = kind == QUEUE_BLOCKED_EVENT
+    blocked = kind in QUEUE_BLOCKED_EVENTS
     return Heard(QUEUE_BLOCKED if blocked else seen.details.status, seen)
 
 

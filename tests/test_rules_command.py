@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.rules import main
-from tests.builders import a_detail, an_attempt, an_event
+from tests.builders import a_detail, a_service_detail, an_attempt, an_envelope, an_event
 
 RULES = """
 [[rule]]
@@ -169,6 +169,10 @@ def test_the_message_has_the_time_zone_and_the_links_of_the_settings(rules: Comm
     ("event", "first"),
     [
         (a_failure() | {"detail-type": "Batch Job Queue Blocked"}, "⛔ **high-priority** is block"),
+        (
+            an_envelope("Batch Service Job Queue Blocked", a_service_detail(status="RUNNABLE")),
+            "⛔ **training** is blocked",
+        ),
         (
             a_failure(arrayProperties={"size": 9, "statusSummary": {"FAILED": 2}}),
             "❌ **align** fai",

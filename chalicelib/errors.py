@@ -24,7 +24,8 @@ class SecretUnavailable(BatchwatchError):
 
 
 class TableUnavailable(BatchwatchError):
-    """DynamoDB was too busy for a part of a read; the same read may succeed in a moment."""
+    """DynamoDB was too busy for a part of a read, which may succeed in a moment; or what it holds
+    is of another version."""
 
 
 class MalformedEvent(BatchwatchError):

@@ -125,15 +125,10 @@ class Count(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A row of the index by status, where `sort` is its place in the order of time."""
+    """A job in the index by status, where `sort` is its place in the order of time."""
 
     sort: str
-    job_id: str
-    record: str
-
-    @property
-    def job(self) -> Job:
-        return _job(self.job_id, self.record)
+    job: Job
 
 
 class Window(NamedTuple):
@@ -189,10 +184,9 @@ class JobTable:
         loaded = Loaded({}, {by_key[key][0]: outcome for key, outcome in left.items()})
         for item in items:
             job_id = item["jobId"]["S"]
-            try:
-                loaded.jobs[job_id] = _stored_job(item)
-            except msgspec.DecodeError:
-                _log.error("record_unreadable", extra={"jobId": job_id})
+            if job := _readable(job_id, item["record"]["S"]):
+                loaded.jobs[job_id] = StoredJob(job, int(item["version"]["N"]))
+            else:
                 loaded.unread[job_id] = Outcome.REFUSED
         return loaded
 
@@ -283,12 +277,17 @@ class JobTable:
     # Reading
 
     def get(self, job_id: str) -> Job | None:
-        """The job as it is now; None if there is none, or none any more."""
+        """The job as it is now; None if there is none, or none any more. Raises TableUnavailable
+        if its record can't be read."""
         answer = self._client.get_item(
             TableName=self._name, Key=job_key(job_id), ConsistentRead=True
         )
-        job = _stored_job(answer["Item"]).job if "Item" in answer else None
-        return None if job is None or self._has_expired(job) else job
+        if "Item" not in answer:
+            return None
+        job = _readable(job_id, answer["Item"]["record"]["S"])
+        if job is None:
+            raise TableUnavailable(f"the record of {job_id} is none that this version can read")
+        return None if self._has_expired(job) else job
 
     def describe(self, job: Job) -> Description:
         answer = self._client.get_item(TableName=self._name, Key=description_key(job))
@@ -304,10 +303,12 @@ class JobTable:
                 ":root": {"S": f"JOB#{root}"},
                 ":children": {"S": "CHILD#"},
             },
-            ProjectionExpression="jobId, #record, #version",
-            ExpressionAttributeNames={"#record": "record", "#version": "version"},
+            ProjectionExpression="jobId, #record",
+            ExpressionAttributeNames={"#record": "record"},
         )
-        return (_stored_job(item).job for page in pages for item in page["Items"])
+        return _all_readable(
+            (item["jobId"]["S"], item["record"]["S"]) for page in pages for item in page["Items"]
+        )
 
     def queues(self) -> list[str]:
         """The names of the job queues that were ever heard of."""
@@ -360,7 +361,7 @@ class JobTable:
         rows, last = _merged(_at_once(read, partitions), limit, newest_first=True)
         # Who moves while the partitions are read is in two of them: the newer row comes first.
         records = {row.job_id: row.record for row in reversed(rows)}
-        jobs = [_job(job_id, records[job_id]) for job_id in dict.fromkeys(r.job_id for r in rows)]
+        jobs = _all_readable((one, records[one]) for one in dict.fromkeys(r.job_id for r in rows))
         return Page([job for job in jobs if not self._has_expired(job)], last)
 
     def named(
@@ -427,7 +428,7 @@ class JobTable:
                 last = told[-1]["sk"]["S"]
                 break
             told.append(item)
-        jobs = [_job(item["jobId"]["S"], item["record"]["S"]) for item in told]
+        jobs = _all_readable((item["jobId"]["S"], item["record"]["S"]) for item in told)
         return Page([job for job in jobs if not self._has_expired(job)], last)
 
     def _records(self, job_ids: Collection[str]) -> dict[str, Job]:
@@ -490,7 +491,8 @@ class JobTable:
         share = _share(limit)
         read = partial(self._read_by_status, between=between, limit=share, forward=True)
         rows, last = _merged(_at_once(read, partitions), limit, newest_first=False)
-        return [Waiting(*row) for row in rows], last is not None
+        jobs = ((row.sort, _readable(row.job_id, row.record)) for row in rows)
+        return [Waiting(sort, job) for sort, job in jobs if job], last is not None
 
     def count(
         self, places: Sequence[Place], *, at_most: int, before: int = _LAST_MOMENT
@@ -552,8 +554,8 @@ class JobTable:
 
         streams = map(rows, partitions, beginnings)
         for row in heapq.merge(*streams, key=lambda row: row.sort, reverse=True):
-            job = _job(row.job_id, row.record)
-            if not self._has_expired(job):
+            job = _readable(row.job_id, row.record)
+            if job and not self._has_expired(job):
                 yield job
 
     def members(self, root: str) -> set[str]:
@@ -703,15 +705,19 @@ def _record(job: Job) -> str:
     return msgspec.json.encode(known if job.lost_above else known[:2]).decode()
 
 
-def _job(job_id: str, record: str) -> Job:
-    """Raises msgspec.DecodeError if the record is not one of ours."""
-    known = msgspec.json.decode(record, type=_Record)
+def _readable(job_id: str, record: str) -> Job | None:
+    """None if the record is not one that this version writes, which one job must pay for alone."""
+    try:
+        known = msgspec.json.decode(record, type=_Record)
+    except msgspec.DecodeError:
+        _log.error("record_unreadable", extra={"jobId": job_id})
+        return None
     return Job(job_id, known.details, known.history, known.lost_above)
 
 
-def _stored_job(item: Mapping[str, Any]) -> StoredJob:
-    job = _job(item["jobId"]["S"], item["record"]["S"])
-    return StoredJob(job, int(item["version"]["N"]))
+def _all_readable(records: Iterable[tuple[str, str]]) -> Iterator[Job]:
+    """Of records beside their job ids."""
+    return (job for job_id, record in records if (job := _readable(job_id, record)))
 
 
 def _iso(milliseconds: int) -> str:

@@ -42,7 +42,7 @@ from chalicelib.batch_api import (
 from chalicelib.dynamodb import Outcome, chunks
 from chalicelib.job import TERMINAL, Job, Observation
 from chalicelib.job_detail import JobDetail
-from chalicelib.job_table import Change, JobTable, Loaded, Place, StoredJob, Waiting, Window
+from chalicelib.job_table import Change, JobTable, Loaded, Place, StoredJob, Window
 from chalicelib.message import without_reserve
 from chalicelib.redaction import Redaction
 from chalicelib.repair_ledger import (
@@ -258,7 +258,7 @@ class _Run:
         """The longest silent first, whatever their queue and status."""
         calls = self._parts.rules.calls
         most = max(1, min(int(calls * _SHARE_OF_REPAIR), calls - _DISCOVERY_NEEDS)) * DESCRIBED
-        found: list[tuple[Waiting, Lead]] = []
+        found: list[tuple[str, Lead]] = []
         ends: list[Lead] = []
         for place, age in self._places():
             turn = self._progress[place.queue].round(place)
@@ -271,8 +271,8 @@ class _Run:
             rows, more = self._table.longest(place, before=turn.before, after=turn.at, limit=most)
             advance = partial(self._advance, place.queue, turn)
             found += [
-                (row, Lead(row.job_id, partial(advance, row.sort), row.job.is_service))
-                for row in rows
+                (sort, Lead(job.job_id, partial(advance, sort), job.is_service))
+                for sort, job in rows
             ]
             ends += [] if more else [Lead(None, partial(advance, None))]
             self.tally.left |= more

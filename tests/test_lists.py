@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from bench.filling import fill, job_id
-from chalicelib.job_table import JobTable, Place
+from chalicelib.job_table import JobTable, Place, job_key
 from local.aws import LocalAws, Resources
 from tests.api import Api
 from tests.builders import NOON, a_body, a_job_id
@@ -290,3 +290,35 @@ def test_a_page_reads_no_whole_page_of_each_shard(aws: LocalAws, resources: Reso
 
     assert [job.job_id for job in page.jobs] == [job_id(n) for n in range(1_999, 1_599, -4)]
     assert sum(read) < 300
+
+
+def test_a_record_that_can_not_be_read_hides_no_other(
+    api: Api, aws: LocalAws, resources: Resources
+) -> None:
+    """It may be of a later version that was taken back."""
+    root = a_job_id()
+    broken, child = a_job_id(), f"{root}:0"
+    api.record(
+        a_body(jobId=broken, status="FAILED"),
+        a_body(jobId=root, status="FAILED", jobName="kept"),
+        a_body(jobId=child, status="FAILED"),
+        a_body(jobId=f"{root}:1", status="FAILED"),
+    )
+    for one in (broken, child):
+        aws.dynamodb.update_item(
+            TableName=resources.jobs_table,
+            Key=job_key(one),
+            UpdateExpression="SET #record = :record",
+            ExpressionAttributeNames={"#record": "record"},
+            ExpressionAttributeValues={":record": {"S": '["of another version"]'}},
+        )
+
+    failed = Place("high-priority", "FAILED")
+    longest, _ = JobTable(aws.dynamodb, resources.jobs_table).longest(
+        failed, before=NOON + 1000, after="", limit=10
+    )
+
+    assert names(api, "status=FAILED") == ["kept"]
+    assert [job["jobId"] for job in api.get(f"/jobs/{root}/children").body["jobs"]] == [f"{root}:1"]
+    assert [waiting.job.job_id for waiting in longest] == [root]
+    assert api.get(f"/jobs/{broken}").status == 503

@@ -27,7 +27,7 @@ import time
 import zlib
 from base64 import b32encode
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
@@ -169,6 +169,8 @@ class JobTable:
         self._retention_seconds = retention_days * 86_400
         self._clock = clock
         self._written: set[Key] = set()
+        # Kept, as starting threads takes as long as what they do.
+        self._threads = ThreadPoolExecutor(_CONCURRENT_QUERIES)
 
     # Writing
 
@@ -358,7 +360,7 @@ class JobTable:
         ]
         between = first, _just_before(end)
         read = partial(self._read_by_status, between=between, limit=_share(limit))
-        rows, last = _merged(_at_once(read, partitions), limit, newest_first=True)
+        rows, last = _merged(self._at_once(read, partitions), limit, newest_first=True)
         # Who moves while the partitions are read is in two of them: the newer row comes first.
         records = {row.job_id: row.record for row in reversed(rows)}
         jobs = _all_readable((one, records[one]) for one in dict.fromkeys(r.job_id for r in rows))
@@ -384,7 +386,7 @@ class JobTable:
         ]
         between = _just_behind(after) if after else prefix, prefix + _LAST_CHARACTER
         read = partial(self._read_by_name, between=between, limit=_share(examined))
-        rows, last = _merged(_at_once(read, partitions), examined, newest_first=False)
+        rows, last = _merged(self._at_once(read, partitions), examined, newest_first=False)
         found = self._records([row.job_id for row in rows])
         told = [
             (row.sort, job)
@@ -430,6 +432,11 @@ class JobTable:
             told.append(item)
         jobs = _all_readable((item["jobId"]["S"], item["record"]["S"]) for item in told)
         return Page([job for job in jobs if not self._has_expired(job)], last)
+
+    def _at_once(self, read: Callable[[_T], _U], partitions: Iterable[_T]) -> list[_U]:
+        futures = [self._threads.submit(read, partition) for partition in partitions]
+        wait(futures)
+        return [future.result() for future in futures]
 
     def _records(self, job_ids: Collection[str]) -> dict[str, Job]:
         """Those that there are and that can be read. Raises TableUnavailable."""
@@ -490,7 +497,7 @@ class JobTable:
         between = _just_behind(after), _moment(before)
         share = _share(limit)
         read = partial(self._read_by_status, between=between, limit=share, forward=True)
-        rows, last = _merged(_at_once(read, partitions), limit, newest_first=False)
+        rows, last = _merged(self._at_once(read, partitions), limit, newest_first=False)
         jobs = ((row.sort, _readable(row.job_id, row.record)) for row in rows)
         return [Waiting(sort, job) for sort, job in jobs if job], last is not None
 
@@ -502,7 +509,7 @@ class JobTable:
         than `at_most`."""
         share = at_most // SHARDS
         partitions = [(place, shard) for place in places for shard in range(SHARDS)]
-        found = _at_once(
+        found = self._at_once(
             lambda one: self._count(one[0].partition(one[1]), share, before), partitions
         )
         counts = dict.fromkeys(places, Count(0, True))
@@ -543,7 +550,9 @@ class JobTable:
         ]
         first, end = _moment(window.since), _just_before(_moment(window.until))
         read = partial(self._read_by_status, limit=_ENDED_AT_ONCE)
-        beginnings = _at_once(lambda partition: read(partition, between=(first, end)), partitions)
+        beginnings = self._at_once(
+            lambda partition: read(partition, between=(first, end)), partitions
+        )
 
         def rows(partition: str, beginning: _Read) -> Iterator[_Row]:
             some, more = beginning
@@ -590,11 +599,6 @@ class _Row(NamedTuple):
 
 _Read = tuple[list[_Row], bool]
 """What one partition gives, and whether it has more."""
-
-
-def _at_once(read: Callable[[_T], _U], partitions: Sequence[_T]) -> list[_U]:
-    with ThreadPoolExecutor(_CONCURRENT_QUERIES) as threads:
-        return list(threads.map(read, partitions))
 
 
 def _share(limit: int) -> int:

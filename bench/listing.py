@@ -10,7 +10,7 @@ from botocore.config import Config
 
 from bench.filling import QUEUE, fill, job_id
 from bench.recording import Stand, twin_of
-from bench.replay import Replay
+from bench.replay import replay
 from bench.report import Row, times
 from bench.timing import in_turn, seconds
 from chalicelib.api import formats
@@ -36,8 +36,8 @@ _LIST: Mapping[str, list[str]] = {"queue": [QUEUE], "status": ["FAILED"]}
 def rows(aws: LocalAws, few: int, many: int, rounds: int) -> Iterator[Row]:
     stand = Stand(aws)
     tables = {few: stand.resources.jobs_table, many: twin_of(stand)}
-    with Replay(aws.endpoint) as replay:
-        dynamodb = boto3.client("dynamodb", endpoint_url=replay.endpoint, config=_PATIENT)
+    with replay(aws.endpoint) as endpoint:
+        dynamodb = boto3.client("dynamodb", endpoint_url=endpoint, config=_PATIENT)
         answers: dict[str, Callable[[], object]] = {}
         for jobs, table in tables.items():
             fill(aws.dynamodb, table, range(jobs))

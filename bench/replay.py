@@ -8,9 +8,9 @@ real HTTP.
 
 import threading
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
 
 from local.ports import LOOPBACK
 
@@ -18,29 +18,25 @@ _PASSED_ON = ("Authorization", "Content-Type", "X-Amz-Date", "X-Amz-Target")
 _MOST_SECONDS = 120
 
 
-class Replay(ThreadingHTTPServer):
-    """Takes only what DynamoDB's client asks: a POST whose answer depends on operation and body."""
+@contextmanager
+def replay(endpoint: str) -> Iterator[str]:
+    """The endpoint that answers as the one that is given has. Takes only what DynamoDB's client
+    asks: a POST whose answer depends on operation and body."""
+    with _Server(endpoint) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://{LOOPBACK}:{server.server_port}"
+        finally:
+            server.shutdown()
 
+
+class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, endpoint: str) -> None:
         super().__init__((LOOPBACK, 0), _Handler)
-        self.endpoint = f"http://{LOOPBACK}:{self.server_port}"
         self._real = endpoint
         self._answers: dict[tuple[str, bytes], bytes] = {}
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.shutdown()
-        self.server_close()
 
     def answer(self, headers: dict[str, str], body: bytes) -> bytes:
         call = headers["X-Amz-Target"], body
@@ -54,7 +50,7 @@ class Replay(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: Replay
+    server: _Server
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))

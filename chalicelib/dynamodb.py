@@ -80,6 +80,18 @@ class Table:
             unread |= {key_of(key): Outcome.BUSY for key in left}
         return items, unread
 
+    def items_under(self, pk: str, sk_begins: str) -> Iterator[Item]:
+        """All items of this `pk` whose `sk` begins so, in its order, read consistently. Raises
+        botocore's errors."""
+        pages = self.client.get_paginator("query").paginate(
+            TableName=self.name,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+            ExpressionAttributeValues={":pk": {"S": pk}, ":sk": {"S": sk_begins}},
+            ConsistentRead=True,
+        )
+        for page in pages:
+            yield from page["Items"]
+
     def put(self, items: Sequence[Item]) -> dict[Key, Outcome]:
         """Writes items whatever was there, 25 a call."""
         return self._write([(key_of(item), item) for item in items], WRITES, self._put)

@@ -91,8 +91,7 @@ def explain(
     reason = (last.reason if last else None) or reason
     if last and last.exit_code is not None:
         exit_code = last.exit_code
-    if exit_code is None:
-        exit_code = _exit_code_in(of_attempt or status_reason)
+    exit_code = _exit_code(exit_code, of_attempt or status_reason)
 
     if cause := _told(status_reason):
         return _failure(cause, status_reason)
@@ -120,9 +119,7 @@ def attempt_cause(attempt: Ending) -> Cause | None:
         return None
     if _is_foreign(attempt.status_reason) and attempt.exit_code in _STOPPED:
         return Cause.TERMINATED
-    if attempt.exit_code is None:
-        return _exited(_exit_code_in(attempt.status_reason))[0]
-    return _exited(attempt.exit_code)[0]
+    return _exited(_exit_code(attempt.exit_code, attempt.status_reason))[0]
 
 
 # Few of these texts are documented, so they are looked for anywhere and in any case. The leftmost
@@ -218,9 +215,9 @@ _MEANINGS: Final[Mapping[int, str]] = {
 }
 
 
-def _exit_code_in(text: str | None) -> int | None:
-    found = _PROGRAM_FAILED.search(text) if text else None
-    return int(found[1]) if found else None
+def _exit_code(known: int | None, words: str | None) -> int | None:
+    found = _PROGRAM_FAILED.search(words) if known is None and words else None
+    return int(found[1]) if found else known
 
 
 def _told(text: str | None) -> Cause | None:

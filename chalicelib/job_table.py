@@ -330,16 +330,8 @@ class JobTable:
 
     def preemptions(self, job_id: str) -> list[Preemption]:
         """What was told of the preemptions of a service job, in order of time."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._name,
-            KeyConditionExpression="pk = :job AND begins_with(sk, :preemption)",
-            ExpressionAttributeValues={
-                ":job": job_key(job_id)["pk"],
-                ":preemption": {"S": "PREEMPTION#"},
-            },
-            ConsistentRead=True,
-        )
-        records = (item["record"]["S"] for page in pages for item in page["Items"])
+        items = self._table.items_under(job_key(job_id)["pk"]["S"], "PREEMPTION#")
+        records = (item["record"]["S"] for item in items)
         return [msgspec.json.decode(record, type=Preemption) for record in records]
 
     def newest(

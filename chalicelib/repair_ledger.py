@@ -113,7 +113,7 @@ class RepairLedger:
             item["sk"]["S"].removeprefix(_IN_HAND): msgspec.json.decode(
                 item["inHand"]["S"], type=InHand
             )
-            for item in self._items("REPAIR", _IN_HAND)
+            for item in self._table.items_under("REPAIR", _IN_HAND)
         }
 
     def take_in_hand(self, run: str, in_hand: InHand) -> None:
@@ -123,7 +123,7 @@ class RepairLedger:
         self._client.delete_item(TableName=self._table.name, Key=_run_key(run))
 
     def families(self, queue: str) -> Iterator[Family]:
-        for item in self._items(f"QUEUE#{queue}", "FAMILY#"):
+        for item in self._table.items_under(f"QUEUE#{queue}", "FAMILY#"):
             parent = msgspec.json.decode(item["parent"]["S"], type=ListedJob)
             yield Family(parent, int(item["asked"]["N"]) if "asked" in item else 0)
 
@@ -139,16 +139,6 @@ class RepairLedger:
 
     def remove_family(self, queue: str, root: str) -> None:
         self._client.delete_item(TableName=self._table.name, Key=_family_key(queue, root))
-
-    def _items(self, pk: str, sk_begins: str) -> Iterator[Item]:
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table.name,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
-            ExpressionAttributeValues={":pk": {"S": pk}, ":sk": {"S": sk_begins}},
-            ConsistentRead=True,
-        )
-        for page in pages:
-            yield from page["Items"]
 
     def _get(self, key: Item, attribute: str) -> str | None:
         answer = self._client.get_item(TableName=self._table.name, Key=key, ConsistentRead=True)

@@ -37,9 +37,10 @@ from local.send import UnusableFile, read_entry
 
 NO_ROOM = "nobody, as WEBEX_ROOM is not set"
 _STATE_CHANGES = (JOB_STATE_CHANGE, SERVICE_JOB_STATE_CHANGE)
-_DETAIL_OF = dict(
-    zip((*_STATE_CHANGES, *QUEUE_BLOCKED_EVENTS), (*_STATE_CHANGES, *_STATE_CHANGES), strict=True)
-)
+_DETAIL_OF = {
+    **{kind: kind for kind in _STATE_CHANGES},
+    **dict(zip(QUEUE_BLOCKED_EVENTS, _STATE_CHANGES, strict=True)),
+}
 """The events that rules are about, and the one whose detail has the same shape."""
 
 

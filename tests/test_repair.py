@@ -31,7 +31,6 @@ from tests.builders import (
     a_training,
     bodies_of,
 )
-from tests.killed import killed_at
 from tests.watch import HOUR, Watch
 
 DAY = 24 * HOUR
@@ -213,18 +212,15 @@ def test_a_sweep_that_is_cut_off_anywhere_changes_nothing_but_who_does_the_work(
         watch.notices()
         return watch
 
-    def sweep_dying_at(watch: Watch, nth: int) -> int:
-        return killed_at(nth, lambda on_request: watch.sweep(on_request=on_request))
-
     whole = fresh()
-    length = sweep_dying_at(whole, -1)
+    length = whole.sweep_dying_at(-1)
     whole.sweep()
     expected = whole.stand.records(), told(whole)
     interesting = range(5, length, max(1, length // 12))
 
     for nth in interesting:
         watch = fresh()
-        sweep_dying_at(watch, nth)
+        watch.sweep_dying_at(nth)
         watch.sweep()
         watch.sweep()
         assert (watch.stand.records(), told(watch)) == expected, nth
@@ -254,14 +250,11 @@ def test_a_sweep_that_dies_beside_another_leaves_no_notice_untold(
         batch.put([a_detail(jobId=job_id, createdAt=NOON - HOUR, **ended)])
         return job_id
 
-    def sweep_dying_at(nth: int) -> int:
-        return killed_at(nth, lambda on_request: watch.sweep(on_request=on_request))
-
     ended_unheard()
-    length = sweep_dying_at(-1)
+    length = watch.sweep_dying_at(-1)
     for nth in range(length - 24, length, 2):
         job_id = ended_unheard()
-        beside = Countdown(length - 40, partial(sweep_dying_at, nth))
+        beside = Countdown(length - 40, partial(watch.sweep_dying_at, nth))
         watch.sweep(on_request=beside)
         watch.sweep()
         assert (job_id, "FAILED") in told(watch), nth

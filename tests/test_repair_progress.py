@@ -11,7 +11,6 @@ from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.builders import NOON, QUEUE_ARN, a_body, a_detail, a_job_id
 from tests.faulty_aws import FaultyAws, on, partly
-from tests.killed import killed_at
 from tests.watch import HOUR, Watch
 
 DAY = 24 * HOUR
@@ -202,14 +201,11 @@ def test_a_sweep_that_is_cut_off_near_its_end_leaves_no_lost_job_to_the_next_rou
         watch.stand.record([running, a_body(**known, at=NOON - 2 * HOUR)])
         return watch
 
-    def sweep_dying_at(watch: Watch, nth: int) -> int:
-        return killed_at(nth, lambda on_request: watch.sweep(on_request=on_request))
-
-    length = sweep_dying_at(fresh(), -1)
+    length = fresh().sweep_dying_at(-1)
 
     for nth in range(length - 8, length, 2):
         watch = fresh()
-        sweep_dying_at(watch, nth)
+        watch.sweep_dying_at(nth)
         watch.sweep()
         assert watch.stand.job(lost).status == "UNKNOWN", nth - length
 

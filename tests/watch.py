@@ -18,7 +18,7 @@ from chalicelib.repair_ledger import RepairLedger
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.builders import NOON
-from tests.killed import call_around_requests
+from tests.killed import call_around_requests, killed_at
 from tests.stand import SILENT, Stand, aws_session
 
 HOUR = 3_600_000
@@ -80,6 +80,10 @@ class Watch:
             sleep=self.slept.append,
         )
         return Repair(parts, self.tallies.append).run(lambda: 100, since)
+
+    def sweep_dying_at(self, nth: int) -> int:
+        """A sweep that dies at the nth of its requests and answers (-1: never); see `killed_at`."""
+        return killed_at(nth, lambda on_request: self.sweep(on_request=on_request))
 
     def look(
         self,

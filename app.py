@@ -13,9 +13,9 @@ from chalice.app import (
     SQSEvent,
 )
 
-from chalicelib import assembly
+from chalicelib import bootstrap as assembly
 from chalicelib.api import http
-from chalicelib.message import account_of, messages_in, seconds_left
+from chalicelib.aws.lambda_event import account_of, messages_in, seconds_left
 
 settings = assembly.settings
 app = Chalice(app_name="batchwatch", configure_logs=False)

@@ -15,13 +15,13 @@ from bench.report import Row, times
 from bench.timing import in_turn, seconds
 from chalicelib.api import formats
 from chalicelib.api.access import Scope
+from chalicelib.api.job_log import JobLog
 from chalicelib.api.jobs import Jobs
-from chalicelib.array_table import ArrayTable
-from chalicelib.job_log import JobLog
-from chalicelib.job_table import JobTable
-from chalicelib.prices import Prices
+from chalicelib.api.long_poll import WaitPlaces
+from chalicelib.jobs.array_table import ArrayTable
+from chalicelib.jobs.prices import Prices
+from chalicelib.jobs.table import JobTable
 from chalicelib.redaction import Redaction
-from chalicelib.wait_places import WaitPlaces
 from local.aws import LocalAws
 
 if TYPE_CHECKING:

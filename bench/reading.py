@@ -13,9 +13,9 @@ from msgspec import Struct
 from bench.report import Row, microseconds, times
 from bench.timing import cpu_seconds, in_turn
 from bench.workload import bodies, folded, observations, reader
-from chalicelib.job import Job
-from chalicelib.job_detail import JobDetail
-from chalicelib.job_table import job_attributes, job_key
+from chalicelib.jobs.job import Job
+from chalicelib.jobs.job_detail import JobDetail
+from chalicelib.jobs.table import job_attributes, job_key
 from chalicelib.redaction import Redaction
 
 _WRITE_UNIT = 1_024

@@ -21,16 +21,16 @@ from bench.workload import (
     observations,
     reader,
 )
-from chalicelib import clients
-from chalicelib.array_table import ArrayTable
-from chalicelib.dynamodb import Table
-from chalicelib.job import Job
-from chalicelib.job_table import Change, JobTable, StoredJob, job_attributes, job_key
-from chalicelib.message_queue import MessageQueue
-from chalicelib.notice_rules import Rules
-from chalicelib.queue_ledger import QueueLedger
-from chalicelib.recorder import Recorder, Tally
-from chalicelib.suspects import Suspects
+from chalicelib.aws import clients
+from chalicelib.aws.dynamodb import Table
+from chalicelib.aws.sqs import MessageQueue
+from chalicelib.jobs.array_table import ArrayTable
+from chalicelib.jobs.job import Job
+from chalicelib.jobs.table import Change, JobTable, StoredJob, job_attributes, job_key
+from chalicelib.notices.rules import Rules
+from chalicelib.queues.state_table import QueueLedger
+from chalicelib.recording.poison_messages import Suspects
+from chalicelib.recording.recorder import Recorder, Tally
 from local.aws import LocalAws
 
 _DEADLINE = 100.0

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import TypeVar
 
-from chalicelib.event import EventReader
-from chalicelib.job import Job, Observation
-from chalicelib.message import Message
+from chalicelib.aws.lambda_event import Message
+from chalicelib.jobs.job import Job, Observation
+from chalicelib.recording.event import EventReader
 from chalicelib.redaction import Redaction
 from local.lifecycles import ACCOUNT, envelope, workload
 

@@ -13,11 +13,11 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 if TYPE_CHECKING:
-    from chalicelib.counting import CountingTally
-    from chalicelib.notifier import NoticeTally
-    from chalicelib.queue_watch import WatchTally
-    from chalicelib.recorder import Tally
-    from chalicelib.repair import RepairTally
+    from chalicelib.recording.recorder import Tally
+    from chalicelib.sweep.count import CountingTally
+    from chalicelib.sweep.reconcile import RepairTally
+    from chalicelib.sweep.watch import WatchTally
+    from chalicelib.webex.notifier import NoticeTally
 
 logger = Logger(service="batchwatch")
 """The parent of every module's `batchwatch.…` logger: JSON lines on standard output."""

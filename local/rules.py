@@ -18,21 +18,21 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from chalicelib import toml_setting
-from chalicelib.blockage import Blocked
+from chalicelib import toml_config as toml_setting
 from chalicelib.errors import BatchwatchError
-from chalicelib.event import (
+from chalicelib.jobs.job import Job, JobId, JobStatus, Observation
+from chalicelib.notices.notice import CHILD_FAILED, Notice, notices_for
+from chalicelib.notices.rules import QUEUE_BLOCKED, Rule, Rules
+from chalicelib.queues.blocked import Blocked
+from chalicelib.recording.event import (
     JOB_STATE_CHANGE,
     QUEUE_BLOCKED_EVENTS,
     SERVICE_JOB_STATE_CHANGE,
     EventReader,
 )
-from chalicelib.job import Job, JobId, JobStatus, Observation
-from chalicelib.notice import CHILD_FAILED, Notice, notices_for
-from chalicelib.notice_rules import QUEUE_BLOCKED, Rule, Rules
-from chalicelib.notice_text import ArrayOutcome, NoticeText
 from chalicelib.redaction import Redaction
 from chalicelib.settings import Settings
+from chalicelib.webex.text import ArrayOutcome, NoticeText
 from local.send import UnusableFile, read_entry
 
 NO_ROOM = "nobody, as WEBEX_ROOM is not set"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import boto3
 import requests
 
-from chalicelib.webex import (
+from chalicelib.webex.client import (
     RateLimited,
     Refused,
     RoomGone,

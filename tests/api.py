@@ -22,7 +22,8 @@ class Api:
 
     def __init__(self, aws: LocalAws, resources: Resources) -> None:
         from app import app
-        from chalicelib import assembly, clients
+        from chalicelib import bootstrap as assembly
+        from chalicelib.aws import clients
 
         for part in (*vars(assembly).values(), *vars(clients).values()):
             if hasattr(part, "cache_clear"):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from chalicelib.message import Message
+from chalicelib.aws.lambda_event import Message
 from local.lifecycles import Workload, envelope
 
 ACCOUNT = "000000000000"

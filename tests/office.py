@@ -10,15 +10,15 @@ from contextlib import suppress
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from chalicelib.dynamodb import Table
+from chalicelib.aws.dynamodb import Table
+from chalicelib.aws.lambda_event import Message
+from chalicelib.aws.sqs import MessageQueue
 from chalicelib.errors import MessagesLeft
-from chalicelib.message import Message
-from chalicelib.message_queue import MessageQueue
-from chalicelib.notice_ledger import NoticeLedger
-from chalicelib.notice_rules import Rules
-from chalicelib.notice_text import NoticeText
-from chalicelib.notifier import NoticeTally, Notifier, Parts
-from chalicelib.webex import Webex
+from chalicelib.notices.rules import Rules
+from chalicelib.webex.client import Webex
+from chalicelib.webex.delivery_table import NoticeLedger
+from chalicelib.webex.notifier import NoticeTally, Notifier, Parts
+from chalicelib.webex.text import NoticeText
 from local.aws import LocalAws, Resources
 from local.webex import ROOM, TOKEN, WebexServer
 from tests.builders import NOON

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from chalice.app import Response
 
 from chalicelib.api import http
-from chalicelib.api.page import Dashboard
+from chalicelib.api.dashboard import Dashboard
 from local.ports import LOOPBACK
 
 STAGE = "/prod/"

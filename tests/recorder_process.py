@@ -8,8 +8,8 @@ import json
 import sys
 from pathlib import Path
 
+from chalicelib.aws.lambda_event import messages_in
 from chalicelib.errors import MessagesLeft
-from chalicelib.message import messages_in
 from local.aws import LocalAws, Resources
 from tests.stand import Stand
 

@@ -14,20 +14,20 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from chalicelib.array_summary import BlockKey
-from chalicelib.array_table import ArrayTable
-from chalicelib.dynamodb import Table
+from chalicelib.aws.dynamodb import Table
+from chalicelib.aws.lambda_event import Message
+from chalicelib.aws.sqs import MessageQueue
 from chalicelib.errors import MessagesLeft
-from chalicelib.event import EventReader
-from chalicelib.job import Job
-from chalicelib.job_table import JobTable
-from chalicelib.message import Message
-from chalicelib.message_queue import MessageQueue
-from chalicelib.notice_rules import Rules
-from chalicelib.queue_ledger import QueueLedger
-from chalicelib.recorder import Recorder, Tally
+from chalicelib.jobs.array_summary import BlockKey
+from chalicelib.jobs.array_table import ArrayTable
+from chalicelib.jobs.job import Job
+from chalicelib.jobs.table import JobTable
+from chalicelib.notices.rules import Rules
+from chalicelib.queues.state_table import QueueLedger
+from chalicelib.recording.event import EventReader
+from chalicelib.recording.poison_messages import Suspects
+from chalicelib.recording.recorder import Recorder, Tally
 from chalicelib.redaction import Redaction
-from chalicelib.suspects import Suspects
 from local.aws import ROOT_KEY, LocalAws, Resources
 from tests.builders import ACCOUNT, SOURCE, a_message
 

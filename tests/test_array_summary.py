@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.array_summary import (
+from chalicelib.jobs.array_summary import (
     CHILDREN,
     Block,
     Summary,
@@ -18,9 +18,9 @@ from chalicelib.array_summary import (
     byte_of,
     summary_of,
 )
-from chalicelib.event import EventReader
-from chalicelib.job import Job, Observation, transition_key
-from chalicelib.job_table import listed_status
+from chalicelib.jobs.job import Job, Observation, transition_key
+from chalicelib.jobs.table import listed_status
+from chalicelib.recording.event import EventReader
 from chalicelib.redaction import Redaction
 from tests.builders import ACCOUNT, NOON, SOURCE, a_body, an_attempt
 

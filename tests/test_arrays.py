@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from chalicelib.array_summary import CHILDREN, BlockKey, Summary
+from chalicelib.aws.lambda_event import Message
 from chalicelib.errors import MessagesLeft
-from chalicelib.message import Message
+from chalicelib.jobs.array_summary import CHILDREN, BlockKey, Summary
 from local.aws import LocalAws, Resources
 from tests.api import Api
 from tests.builders import NOON, a_body, a_job_id, a_message, an_attempt

@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.blockage import Blocked, Sighting, current, has_lost_its_head, moved_at
-from chalicelib.job import Details, Job, Source, Transition
+from chalicelib.jobs.job import Details, Job, Source, Transition
+from chalicelib.queues.blocked import Blocked, Sighting, current, has_lost_its_head, moved_at
 
 MINUTE = 60_000
 NOON = 1_780_000_000_000

@@ -6,12 +6,12 @@ import pytest
 
 from chalicelib.api.access import Scope
 from chalicelib.api.formats import TEXT, written
+from chalicelib.api.job_log import JobLog
 from chalicelib.api.jobs import Jobs
+from chalicelib.api.long_poll import WaitPlaces
 from chalicelib.api.representation import JobBody
-from chalicelib.job_log import JobLog
-from chalicelib.prices import Prices
+from chalicelib.jobs.prices import Prices
 from chalicelib.redaction import Redaction
-from chalicelib.wait_places import WaitPlaces
 from tests.builders import NOON, a_body, a_job_id
 from tests.stand import Stand
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib import counting
-from chalicelib.counting import Counting, CountingTally
-from chalicelib.job import Job
-from chalicelib.job_table import JobTable
-from chalicelib.queue_table import QueueTable
-from chalicelib.rollup import DAY, HOUR, Rollup, rollup_of, total
+from chalicelib.jobs.job import Job
+from chalicelib.jobs.table import JobTable
+from chalicelib.queues.rollup import DAY, HOUR, Rollup, rollup_of, total
+from chalicelib.queues.stats_table import QueueTable
+from chalicelib.sweep import count as counting
+from chalicelib.sweep.count import Counting, CountingTally
 from local.aws import LocalAws, Resources
 from local.lifecycles import QUEUES, Workload, workload
 from tests.builders import NOON, a_body, a_job_id, bodies_of

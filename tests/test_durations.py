@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.durations import Durations, durations
-from chalicelib.job import Attempt, Details, Job, Transition
+from chalicelib.jobs.durations import Durations, durations
+from chalicelib.jobs.job import Attempt, Details, Job, Transition
 from tests.builders import NOON
 
 

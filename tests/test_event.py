@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.blockage import Sighting
 from chalicelib.errors import MalformedEvent
-from chalicelib.event import EventReader, OtherEvent
-from chalicelib.job import ArrayFacts, Observation, Resources
+from chalicelib.jobs.job import ArrayFacts, Observation, Resources
+from chalicelib.queues.blocked import Sighting
+from chalicelib.recording.event import EventReader, OtherEvent
 from chalicelib.redaction import Redaction
 from tests.builders import ACCOUNT, NOON, QUEUE_ARN, SOURCE, an_attempt, an_event
 

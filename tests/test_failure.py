@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.failure import Cause, Failure, attempt_cause, explain
-from chalicelib.job import Attempt
+from chalicelib.jobs.failure import Cause, Failure, attempt_cause, explain
+from chalicelib.jobs.job import Attempt
 
 EXITED = "Essential container in task exited"
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"

@@ -22,17 +22,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.array_summary import Block, BlockKey, block_of
-from chalicelib.dynamodb import Outcome
+from chalicelib.aws.dynamodb import Outcome
+from chalicelib.aws.lambda_event import Message
+from chalicelib.aws.sqs import MessageQueue
 from chalicelib.errors import MessagesLeft
-from chalicelib.event import EventReader
-from chalicelib.job import Job, Observation
-from chalicelib.message import Message
-from chalicelib.message_queue import MessageQueue
-from chalicelib.notice_rules import Rules
-from chalicelib.recorder import FATAL_DEATHS, TRUSTED_RECEIVES, hand_back_delay
+from chalicelib.jobs.array_summary import Block, BlockKey, block_of
+from chalicelib.jobs.job import Job, Observation
+from chalicelib.notices.rules import Rules
+from chalicelib.recording.event import EventReader
+from chalicelib.recording.poison_messages import GIVEN_BACK_SECONDS
+from chalicelib.recording.recorder import FATAL_DEATHS, TRUSTED_RECEIVES, hand_back_delay
 from chalicelib.redaction import Redaction
-from chalicelib.suspects import GIVEN_BACK_SECONDS
 from local.aws import ROOT, LocalAws
 from local.lifecycles import workload
 from local.ports import LOOPBACK, free_port

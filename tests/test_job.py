@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.job import Attempt, Description, Details, Job, JobId, Observation, Source
+from chalicelib.jobs.job import Attempt, Description, Details, Job, JobId, Observation, Source
 from tests.builders import NOON, a_job_id
 
 _STATUSES = [

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chalicelib.job import Details, Job, Transition
-from chalicelib.links import console_link, logs_link
+from chalicelib.jobs.console_links import console_link, logs_link
+from chalicelib.jobs.job import Details, Job, Transition
 from tests.builders import NOON
 
 

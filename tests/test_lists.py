@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from bench.filling import fill, job_id
-from chalicelib.job_table import JobTable, Place, job_key
+from chalicelib.jobs.table import JobTable, Place, job_key
 from local.aws import LocalAws, Resources
 from tests.api import Api
 from tests.builders import NOON, a_body, a_job_id

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chalicelib.markdown import LIMIT, Item, fitted, link, listed, plain, strong
+from chalicelib.webex.markdown import LIMIT, Item, fitted, link, listed, plain, strong
 from tests.hostile import HOSTILE, texts
 from tests.rendering import UNSEEN, lures, rendered
 

@@ -7,9 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from chalicelib.event import EventReader
-from chalicelib.job import Job, Observation
-from chalicelib.notice import (
+from chalicelib.jobs.job import Job, Observation
+from chalicelib.notices.notice import (
     CHILD_FAILED,
     Notice,
     distinct,
@@ -18,7 +17,8 @@ from chalicelib.notice import (
     notices_for,
     notices_of_queue,
 )
-from chalicelib.notice_rules import EVENTS, Rules
+from chalicelib.notices.rules import EVENTS, Rules
+from chalicelib.recording.event import EventReader
 from chalicelib.redaction import Redaction
 from local.lifecycles import workload
 from tests.builders import ACCOUNT, NOON, SOURCE, an_attempt, an_event, bodies_of

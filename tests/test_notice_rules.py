@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.errors import SettingsError
-from chalicelib.notice_rules import EVENTS, Rules, RulesError
+from chalicelib.notices.rules import EVENTS, Rules, RulesError
 
 DEFAULT = (Path(__file__).parent.parent / "chalicelib" / "notices.toml").read_text()
 

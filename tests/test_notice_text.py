@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from chalicelib.blockage import Blocked
-from chalicelib.failure import Cause
-from chalicelib.job import ArrayFacts, Attempt, Description, Details, Job, Transition
-from chalicelib.markdown import LIMIT
-from chalicelib.notice import CHILD_FAILED, Notice, notices_of_queue
-from chalicelib.notice_text import _CAUSES, ArrayOutcome, NoticeText, Told, ranges, why
-from chalicelib.queue_state import QueueState
-from chalicelib.silence import Silence
-from chalicelib.stuck import Crowd, Longest
+from chalicelib.jobs.failure import Cause
+from chalicelib.jobs.job import ArrayFacts, Attempt, Description, Details, Job, Transition
+from chalicelib.notices.notice import CHILD_FAILED, Notice, notices_of_queue
+from chalicelib.queues.blocked import Blocked
+from chalicelib.queues.missing_events import Silence
+from chalicelib.queues.state import QueueState
+from chalicelib.queues.stuck import Crowd, Longest
+from chalicelib.webex.markdown import LIMIT
+from chalicelib.webex.text import _CAUSES, ArrayOutcome, NoticeText, Told, ranges, why
 from tests.hostile import HOSTILE, texts
 from tests.rendering import UNSEEN, Rendered, lures, rendered
 

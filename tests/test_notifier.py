@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from chalicelib.message import Message
-from chalicelib.notifier import CROWD, lost_delay, send_delay
-from chalicelib.webex import Unavailable
+from chalicelib.aws.lambda_event import Message
+from chalicelib.webex.client import Unavailable
+from chalicelib.webex.notifier import CROWD, lost_delay, send_delay
 from local.aws import LocalAws, Resources
 from local.ports import free_port
 from local.webex import ROOM, Fault, WebexServer

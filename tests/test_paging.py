@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.job_table import SHARDS, JobTable, Page, Place
+from chalicelib.jobs.table import SHARDS, JobTable, Page, Place
 from tests.builders import NOON, a_body, a_job_id
 from tests.stand import Stand
 

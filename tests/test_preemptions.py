@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from chalicelib.api.representation import job_body
 from chalicelib.errors import MalformedEvent, MessagesLeft
-from chalicelib.event import EventReader
-from chalicelib.failure import explain
-from chalicelib.preemption import Preemption, Step
-from chalicelib.prices import Prices
+from chalicelib.jobs.failure import explain
+from chalicelib.jobs.preemption import Preemption, Step
+from chalicelib.jobs.prices import Prices
+from chalicelib.recording.event import EventReader
 from chalicelib.redaction import Redaction
 from local.aws import LocalAws
 from tests.api import Api

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.notice_rules import Rules
-from chalicelib.stuck import longest_run
+from chalicelib.notices.rules import Rules
+from chalicelib.queues.stuck import longest_run
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.builders import NOON, a_body, a_detail, a_job_id, an_attempt, an_event

@@ -9,11 +9,11 @@ import pytest
 from chalicelib.api.access import Scope
 from chalicelib.api.formats import TEXT, written
 from chalicelib.api.queues import Queues
-from chalicelib.blockage import Blocked
-from chalicelib.counting import Counting
-from chalicelib.prices import Prices
-from chalicelib.queue_state import QueueState
-from chalicelib.queue_table import QueueTable
+from chalicelib.jobs.prices import Prices
+from chalicelib.queues.blocked import Blocked
+from chalicelib.queues.state import QueueState
+from chalicelib.queues.stats_table import QueueTable
+from chalicelib.sweep.count import Counting
 from tests.api import Api
 from tests.builders import NOON, a_body, a_job_id, a_service_body
 from tests.stand import Stand

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from chalicelib.archive import retry_delay
-from chalicelib.dynamodb import Outcome
+from chalicelib.aws.dynamodb import Outcome
 from chalicelib.errors import MessagesLeft
-from chalicelib.job_table import Place
-from chalicelib.recorder import hand_back_delay
+from chalicelib.jobs.table import Place
+from chalicelib.recording.ingest import retry_delay
+from chalicelib.recording.recorder import hand_back_delay
 from local.aws import LocalAws, Resources
 from local.lifecycles import workload
 from tests.builders import NOON, a_body, a_job_id, a_message, an_attempt, an_event, bodies_of

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.message import Message, messages_in
-from chalicelib.message_queue import MessageQueue
+from chalicelib.aws.lambda_event import Message, messages_in
+from chalicelib.aws.sqs import MessageQueue
 from infra.errors import Refused
 from infra.functions import Function
 from infra.redrive import Tally, redrive, to_function, to_queue

@@ -13,10 +13,10 @@ import msgspec
 import pytest
 
 from chalicelib.api.representation import job_body
-from chalicelib.batch_api import retry_delay
-from chalicelib.job import Source
-from chalicelib.notice_rules import Rules
-from chalicelib.prices import Prices
+from chalicelib.jobs.job import Source
+from chalicelib.jobs.prices import Prices
+from chalicelib.notices.rules import Rules
+from chalicelib.sweep.batch_api import retry_delay
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from local.lifecycles import QUEUES, Truth, Workload, workload

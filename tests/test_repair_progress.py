@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.batch_api import BatchRefused
+from chalicelib.sweep.batch_api import BatchRefused
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.builders import NOON, QUEUE_ARN, a_body, a_detail, a_job_id

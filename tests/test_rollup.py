@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.workload import bodies, folded, observations
-from chalicelib.durations import durations
-from chalicelib.histogram import ACCURACY, Histogram
-from chalicelib.job import Job
-from chalicelib.rollup import Rollup, rollup_of, total
+from chalicelib.jobs.durations import durations
+from chalicelib.jobs.job import Job
+from chalicelib.queues.histogram import ACCURACY, Histogram
+from chalicelib.queues.rollup import Rollup, rollup_of, total
 
 MONTHS = 90 * 86_400_000
 Durations = st.lists(st.integers(0, MONTHS), min_size=1)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.event import EventReader
-from chalicelib.job import Observation, ServiceFacts
+from chalicelib.jobs.job import Observation, ServiceFacts
+from chalicelib.recording.event import EventReader
 from chalicelib.redaction import Redaction
 from local.aws import LocalAws, Resources
 from local.ports import free_port

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from chalicelib.sweep import Sweep
+from chalicelib.sweep.sweep import Sweep
 
 
 @dataclass

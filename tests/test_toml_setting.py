@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.errors import SettingsError
-from chalicelib.toml_setting import text_of
+from chalicelib.toml_config import text_of
 
 
 def read(path: str) -> str:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import SettingsError
-from chalicelib.job import ArrayFacts, Attempt, Details, Job, Resources, Transition
-from chalicelib.prices import Prices
-from chalicelib.use import JobUse, Use, job_use
+from chalicelib.jobs.job import ArrayFacts, Attempt, Details, Job, Resources, Transition
+from chalicelib.jobs.prices import Prices
+from chalicelib.jobs.usage import JobUse, Use, job_use
 from tests.builders import NOON
 
 HOUR = 3_600_000

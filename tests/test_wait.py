@@ -6,12 +6,12 @@ from contextlib import ExitStack
 import pytest
 
 from chalicelib.api.access import Scope
+from chalicelib.api.job_log import JobLog
 from chalicelib.api.jobs import Jobs
-from chalicelib.job_log import JobLog
-from chalicelib.job_table import Change
-from chalicelib.prices import Prices
+from chalicelib.api.long_poll import LEASE_SECONDS, PLACES, AllPlacesTaken, WaitPlaces
+from chalicelib.jobs.prices import Prices
+from chalicelib.jobs.table import Change
 from chalicelib.redaction import Redaction
-from chalicelib.wait_places import LEASE_SECONDS, PLACES, AllPlacesTaken, WaitPlaces
 from tests.api import Api
 from tests.builders import NOON, a_body, a_job_id
 from tests.stand import Stand

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chalicelib.job import JobStatus
-from chalicelib.waiting import explain
+from chalicelib.jobs.job import JobStatus
+from chalicelib.jobs.pending_reason import explain
 
 CODES = [
     ("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", "no capacity", "instance types"),

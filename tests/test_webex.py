@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.webex import (
+from chalicelib.webex.client import (
     BYTES_LIMIT,
     RateLimited,
     Refused,

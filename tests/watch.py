@@ -7,14 +7,14 @@ from typing import Any
 
 from botocore.config import Config
 
-from chalicelib import queue_watch
-from chalicelib.archive import Archive
-from chalicelib.message_queue import MessageQueue
-from chalicelib.notice_rules import Rules
-from chalicelib.queue_watch import QueueWatch, WatchLimits, WatchTally
+from chalicelib.aws.sqs import MessageQueue
+from chalicelib.notices.rules import Rules
+from chalicelib.recording.ingest import Archive
 from chalicelib.redaction import Redaction
-from chalicelib.repair import Parts, Repair, RepairRules, RepairTally
-from chalicelib.repair_ledger import RepairLedger
+from chalicelib.sweep import watch as queue_watch
+from chalicelib.sweep.checkpoints import RepairLedger
+from chalicelib.sweep.reconcile import Parts, Repair, RepairRules, RepairTally
+from chalicelib.sweep.watch import QueueWatch, WatchLimits, WatchTally
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.builders import NOON

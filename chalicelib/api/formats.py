@@ -28,9 +28,9 @@ from chalicelib.api.representation import (
     QueueSummary,
     UseBody,
 )
-from chalicelib.durations import Durations
 from chalicelib.human_time import duration
-from chalicelib.job import ACTIVE, TERMINAL
+from chalicelib.jobs.durations import Durations
+from chalicelib.jobs.job import ACTIVE, TERMINAL
 
 JSON, TEXT, CSV = "application/json", "text/plain", "text/csv"
 

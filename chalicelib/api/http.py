@@ -11,15 +11,15 @@ from msgspec import Struct
 
 from chalicelib.api import formats
 from chalicelib.api.access import Access, Scope
+from chalicelib.api.dashboard import Asset, Dashboard, NoSuchAsset
 from chalicelib.api.health import Health
+from chalicelib.api.job_log import LogOutOfReach, NoLog
 from chalicelib.api.jobs import NoSuchJob, Versioned
-from chalicelib.api.page import Asset, Dashboard, NoSuchAsset
+from chalicelib.api.long_poll import AllPlacesTaken
 from chalicelib.api.parameters import BadParameter
 from chalicelib.api.queues import NoSuchQueue
 from chalicelib.api.representation import JobPage
 from chalicelib.errors import SecretUnavailable, TableUnavailable
-from chalicelib.job_log import LogOutOfReach, NoLog
-from chalicelib.wait_places import AllPlacesTaken
 
 _log = logging.getLogger("batchwatch.http")
 

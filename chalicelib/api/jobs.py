@@ -9,7 +9,9 @@ from urllib.parse import unquote
 import msgspec
 
 from chalicelib.api.access import Scope
-from chalicelib.api.pages import BadPageToken, page_token, place_of
+from chalicelib.api.job_log import JobLog, LogOutOfReach, NoLog
+from chalicelib.api.long_poll import WaitPlaces
+from chalicelib.api.page_token import BadPageToken, page_token, place_of
 from chalicelib.api.parameters import (
     BadParameter,
     Filter,
@@ -29,14 +31,12 @@ from chalicelib.api.representation import (
     log_line,
     log_streams,
 )
-from chalicelib.array_summary import Summary
-from chalicelib.array_table import ArrayTable
-from chalicelib.job import Job, JobId, Transition
-from chalicelib.job_log import JobLog, LogOutOfReach, NoLog
-from chalicelib.job_table import LISTED_STATUSES, JobTable, Page, Place
-from chalicelib.preemption import Preemption
-from chalicelib.prices import Prices
-from chalicelib.wait_places import WaitPlaces
+from chalicelib.jobs.array_summary import Summary
+from chalicelib.jobs.array_table import ArrayTable
+from chalicelib.jobs.job import Job, JobId, Transition
+from chalicelib.jobs.preemption import Preemption
+from chalicelib.jobs.prices import Prices
+from chalicelib.jobs.table import LISTED_STATUSES, JobTable, Page, Place
 
 _POLL_SECONDS = 1.5
 

@@ -8,8 +8,8 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from chalicelib.job import Job
-from chalicelib.job_table import ANY_TIME, LISTED_STATUSES, Window, listed_status
+from chalicelib.jobs.job import Job
+from chalicelib.jobs.table import ANY_TIME, LISTED_STATUSES, Window, listed_status
 
 MOST_JOBS, USUAL_JOBS = 100, 25
 MOST_LINES, USUAL_LINES = 1_000, 100

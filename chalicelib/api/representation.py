@@ -11,20 +11,20 @@ from typing import Any
 
 from msgspec import Struct
 
-from chalicelib import waiting
-from chalicelib.array_summary import Summary
-from chalicelib.blockage import Blocked
-from chalicelib.durations import Durations, durations
-from chalicelib.failure import Cause, Failure, attempt_cause, failure_of
-from chalicelib.histogram import Histogram
-from chalicelib.job import ACTIVE, Description, Job, JobId, JobStatus
-from chalicelib.job_log import LogLine
-from chalicelib.links import console_link, logs_link
-from chalicelib.preemption import Preemption, Step, history
-from chalicelib.prices import Price, Prices
-from chalicelib.queue_table import QueueCounts, Rollups
-from chalicelib.rollup import Rollup
-from chalicelib.use import JobUse, Use, job_use
+from chalicelib.api.job_log import LogLine
+from chalicelib.jobs import pending_reason as waiting
+from chalicelib.jobs.array_summary import Summary
+from chalicelib.jobs.console_links import console_link, logs_link
+from chalicelib.jobs.durations import Durations, durations
+from chalicelib.jobs.failure import Cause, Failure, attempt_cause, failure_of
+from chalicelib.jobs.job import ACTIVE, Description, Job, JobId, JobStatus
+from chalicelib.jobs.preemption import Preemption, Step, history
+from chalicelib.jobs.prices import Price, Prices
+from chalicelib.jobs.usage import JobUse, Use, job_use
+from chalicelib.queues.blocked import Blocked
+from chalicelib.queues.histogram import Histogram
+from chalicelib.queues.rollup import Rollup
+from chalicelib.queues.stats_table import QueueCounts, Rollups
 
 
 class _Body(Struct, frozen=True, rename="camel"):

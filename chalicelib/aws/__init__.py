@@ -1,0 +1,1 @@
+"""AWS mechanics: clients, DynamoDB batches, SQS, Lambda events. Knows nothing of batchwatch."""

@@ -1,0 +1,292 @@
+"""Puts the parts together, each once and when first needed, so that a function loads only what it
+uses: what one function alone needs is imported where it is needed. The one module that knows all
+the others, the settings and the clients."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from chalicelib import toml_config as toml_setting
+from chalicelib.aws import clients
+from chalicelib.aws.dynamodb import Table
+from chalicelib.aws.sqs import MessageQueue
+from chalicelib.errors import SecretUnavailable, SettingsError
+from chalicelib.jobs.array_table import ArrayTable
+from chalicelib.jobs.prices import Prices
+from chalicelib.jobs.table import JobTable
+from chalicelib.notices.rules import Rules
+from chalicelib.settings import Settings
+
+if TYPE_CHECKING:
+    from chalicelib.api.access import Access
+    from chalicelib.api.dashboard import Dashboard
+    from chalicelib.api.health import Health
+    from chalicelib.api.jobs import Jobs
+    from chalicelib.api.queues import Queues
+    from chalicelib.queues.state_table import QueueLedger
+    from chalicelib.queues.stats_table import QueueTable
+    from chalicelib.recording.recorder import Recorder
+    from chalicelib.sweep.count import Counting
+    from chalicelib.sweep.reconcile import Repair
+    from chalicelib.sweep.sweep import Sweep
+    from chalicelib.sweep.watch import QueueWatch
+    from chalicelib.webex.notifier import Notifier
+
+_SECRET_SECONDS = 25
+"""How long a changed secret may go unnoticed."""
+
+settings = Settings.from_environment(os.environ)
+
+
+def _toml(value: str, what: str) -> str:
+    return toml_setting.text_of(value, lambda path: Path(path).read_text(encoding="utf-8"), what)
+
+
+rules = Rules.parse(
+    _toml(settings.notice_rules, "notice rules"),
+    settings.webex_room or None,
+    are_default=settings.notice_rules == Settings.default("notice_rules"),
+)
+prices = Prices.parse(_toml(settings.prices, "prices")) if settings.prices else Prices()
+
+
+@cache
+def recorder(own_account: str) -> "Recorder":
+    """`own_account` is the one that the function runs in."""
+    from chalicelib.recording.event import EventReader
+    from chalicelib.recording.poison_messages import Suspects
+    from chalicelib.recording.recorder import Recorder
+    from chalicelib.telemetry import batch_reporter
+
+    account = settings.account_id or own_account
+    if not account:
+        raise SettingsError("ACCOUNT_ID is not set, and the function's ARN tells of no account")
+    return Recorder(
+        EventReader(settings.event_sources, account, settings.redact_patterns),
+        _job_table(),
+        _array_table(),
+        _queue_ledger(),
+        _events_queue(),
+        Suspects(clients.dynamodb(), settings.jobs_table),
+        rules,
+        _notices_queue(),
+        batch_reporter(settings.jobs_table),
+    )
+
+
+@cache
+def notifier() -> "Notifier":
+    from chalicelib.telemetry import notice_reporter
+    from chalicelib.webex.client import Webex
+    from chalicelib.webex.delivery_table import NoticeLedger
+    from chalicelib.webex.notifier import Notifier, Parts
+    from chalicelib.webex.text import NoticeText
+
+    table = Table(clients.dynamodb(), settings.jobs_table)
+    parts = Parts(
+        jobs=_job_table(),
+        queues=_queue_ledger(),
+        ledger=NoticeLedger(table, retention_days=settings.retention_days),
+        queue=_notices_queue(),
+        webex=Webex(settings.webex_api_url, _webex_token),
+        text=NoticeText(settings.time_zone, settings.public_url.rstrip("/")),
+        max_age_seconds=settings.notice_max_age.total_seconds(),
+    )
+    return Notifier(parts, notice_reporter(settings.jobs_table))
+
+
+@cache
+def sweeper() -> "Sweep":
+    from chalicelib.sweep.sweep import Step, Sweep
+    from chalicelib.telemetry import sweep_reporter
+
+    calls_of_watch = max(1, settings.sweep_calls // 6)
+    steps: dict[str, Step] = {
+        "repair": _repair(settings.sweep_calls - calls_of_watch),
+        "watch": _queue_watch(calls_of_watch),
+        "count": _counting(),
+    }
+    return Sweep(steps, sweep_reporter(settings.jobs_table))
+
+
+def _counting() -> "Counting":
+    from chalicelib.sweep.count import Counting
+    from chalicelib.telemetry import counting_reporter
+
+    report = counting_reporter(settings.jobs_table)
+    return Counting(_job_table(), _queue_table(), report, retention_days=settings.retention_days)
+
+
+def _queue_watch(calls: int) -> "QueueWatch":
+    from chalicelib.recording.ingest import Archive
+    from chalicelib.sweep.watch import Parts, QueueWatch, WatchLimits
+    from chalicelib.telemetry import watch_reporter
+
+    limits = WatchLimits(
+        _milliseconds(settings.stuck_after),
+        int(settings.blocked_after.total_seconds() * 1000),
+        settings.watched_queues,
+        calls,
+    )
+    parts = Parts(
+        batch=clients.batch(),
+        table=_job_table(),
+        queues=_queue_ledger(),
+        archive=Archive(_job_table(), _array_table(), rules, _notices_queue()),
+        notices=_notices_queue(),
+        rules=rules,
+        redaction=settings.redact_patterns,
+        limits=limits,
+    )
+    return QueueWatch(parts, watch_reporter(settings.jobs_table))
+
+
+def _milliseconds(ages: Mapping[str, timedelta]) -> dict[str, int]:
+    return {status: int(age.total_seconds() * 1000) for status, age in ages.items()}
+
+
+def _repair(calls: int) -> "Repair":
+    from chalicelib.recording.ingest import Archive
+    from chalicelib.sweep.checkpoints import RepairLedger
+    from chalicelib.sweep.reconcile import Parts, Repair, RepairRules
+    from chalicelib.telemetry import repair_reporter
+
+    ages = _milliseconds(settings.repair_after)
+    parts = Parts(
+        batch=clients.batch(),
+        table=_job_table(),
+        ledger=RepairLedger(clients.dynamodb(), settings.jobs_table),
+        archive=Archive(_job_table(), _array_table(), rules, _notices_queue()),
+        redaction=settings.redact_patterns,
+        rules=RepairRules(ages, settings.watched_queues, calls),
+    )
+    return Repair(parts, repair_reporter(settings.jobs_table))
+
+
+def _webex_token() -> str:
+    from chalicelib.webex.client import Unauthorized, Unavailable
+
+    try:
+        return msgspec.json.decode(_secret()(), type=_WebexSecret).webex_token
+    except msgspec.DecodeError as error:
+        raise Unauthorized("the secret holds no webexToken") from error
+    except SecretUnavailable as error:
+        raise Unavailable("the secret can't be read", maybe_sent=False) from error
+
+
+class _WebexSecret(msgspec.Struct, rename="camel"):
+    webex_token: str
+
+
+@cache
+def access() -> "Access":
+    from chalicelib.api.access import Access
+
+    return Access(_secret())
+
+
+@cache
+def refusal_reporter() -> Callable[[], None]:
+    from chalicelib.telemetry import refusal_reporter
+
+    return refusal_reporter(settings.jobs_table)
+
+
+@cache
+def jobs() -> "Jobs":
+    from chalicelib.api.job_log import JobLog
+    from chalicelib.api.jobs import Jobs
+    from chalicelib.api.long_poll import WaitPlaces
+
+    log = JobLog(clients.logs(), settings.log_groups, settings.redact_patterns)
+    places = WaitPlaces(clients.dynamodb(), settings.jobs_table)
+    return Jobs(_job_table(), _array_table(), log, places, prices, access().page_key)
+
+
+@cache
+def queues() -> "Queues":
+    from chalicelib.api.queues import Queues
+
+    return Queues(_job_table(), _queue_table(), _queue_ledger(), prices)
+
+
+def description() -> dict[str, Any]:
+    """The API as OpenAPI."""
+    from chalicelib.api import openapi
+
+    return openapi.document()
+
+
+@cache
+def dashboard() -> "Dashboard":
+    from chalicelib.api.dashboard import Dashboard
+
+    return Dashboard()
+
+
+@cache
+def health() -> "Health":
+    from chalicelib.api.health import Health
+
+    checks = [_job_table().answers, _events_queue().answers, _notices_queue().answers]
+    return Health(checks, time.monotonic)
+
+
+@cache
+def _secret() -> Callable[[], str]:
+    """Reads the secret's JSON, at most every `_SECRET_SECONDS`. Raises SecretUnavailable."""
+    from aws_lambda_powertools.utilities.parameters import GetParameterError, SecretsProvider
+
+    secrets = SecretsProvider(boto3_client=clients.secrets_manager())
+
+    def read() -> str:
+        try:
+            return str(secrets.get(settings.secret_id, max_age=_SECRET_SECONDS))
+        except GetParameterError as error:
+            raise SecretUnavailable(str(error)) from error
+
+    return read
+
+
+@cache
+def _job_table() -> JobTable:
+    return JobTable(clients.dynamodb(), settings.jobs_table, retention_days=settings.retention_days)
+
+
+@cache
+def _queue_ledger() -> "QueueLedger":
+    from chalicelib.queues.state_table import QueueLedger
+
+    return QueueLedger(Table(clients.dynamodb(), settings.jobs_table))
+
+
+@cache
+def _queue_table() -> "QueueTable":
+    from chalicelib.queues.stats_table import QueueTable
+
+    return QueueTable(
+        clients.dynamodb(), settings.jobs_table, retention_days=settings.retention_days
+    )
+
+
+@cache
+def _array_table() -> ArrayTable:
+    return ArrayTable(
+        clients.dynamodb(), settings.jobs_table, retention_days=settings.retention_days
+    )
+
+
+@cache
+def _events_queue() -> MessageQueue:
+    return MessageQueue(clients.sqs(), settings.events_queue, settings.dead_letter_queue)
+
+
+@cache
+def _notices_queue() -> MessageQueue:
+    return MessageQueue(clients.sqs(), settings.notices_queue, settings.notices_dead_letter_queue)

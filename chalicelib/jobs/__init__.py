@@ -1,0 +1,1 @@
+"""What a job is, how AWS describes it, why it waits or failed, what it used; and its tables."""

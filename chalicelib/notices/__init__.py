@@ -1,0 +1,1 @@
+"""Which change is worth a message, and which rooms want it."""

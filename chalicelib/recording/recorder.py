@@ -1,0 +1,265 @@
+"""A batch of messages becomes records: read, load, fold, save, announce, settle.
+
+Every message ends one of three ways: its effect is stored and its notices are queued, it lies in
+the dead-letter queue with a reason, or it comes again. Only the first two leave the events queue.
+A batch in which some must come again deletes the others itself and raises
+(docs/adr/0003-delete-then-raise.md).
+
+Knows the order of the steps. What a message says is `event`'s, what a job is `job`'s, how they
+get into the table and onto the notices queue `archive`'s; the sleep and the dice are handed in.
+"""
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.aws.dynamodb import Outcome
+from chalicelib.aws.lambda_event import Message, without_reserve
+from chalicelib.aws.sqs import MessageQueue
+from chalicelib.errors import MalformedEvent, MessagesLeft
+from chalicelib.jobs.array_table import ArrayTable
+from chalicelib.jobs.job import Observation
+from chalicelib.jobs.preemption import Preemption
+from chalicelib.jobs.table import Change, JobTable, StoredJob
+from chalicelib.notices.rules import Rules
+from chalicelib.queues.blocked import Sighting
+from chalicelib.queues.state_table import QueueLedger
+from chalicelib.recording.event import EventReader, OtherEvent
+from chalicelib.recording.ingest import Archive, fold
+from chalicelib.recording.poison_messages import Suspects
+
+TRUSTED_RECEIVES = 3
+"""A message that came more often may be what kills the function: it is handled last, alone."""
+FATAL_DEATHS = 2
+"""One death may be an accident between a mark and its removal; two are the message's doing."""
+_UNSTORABLE = "its record can't be stored"
+
+
+def hand_back_delay(outcome: Outcome, dice: float) -> int:
+    """Seconds until a message comes again: minutes in an outage, for each return is counted."""
+    shortest, longest = (120, 300) if outcome is Outcome.OUTAGE else (5, 30)
+    return round(shortest + dice * (longest - shortest))
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """What became of a batch, in messages. `recorded` counts every preemption, for they are put
+    unread; `blocked` counts sightings of blocked queues, `conflicts` saves that came too late.
+    `oldest_event` is in epoch milliseconds, `reasons` are those of the quarantined."""
+
+    received: int = 0
+    recorded: int = 0
+    unchanged: int = 0
+    blocked: int = 0
+    other: int = 0
+    quarantined: int = 0
+    handed_back: int = 0
+    conflicts: int = 0
+    notices: int = 0
+    oldest_event: int | None = None
+    reasons: set[str] = field(default_factory=set)
+
+
+@dataclass
+class _Told:
+    """What a batch tells of one job; `news` counts the events that told something new."""
+
+    messages: list[Message] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
+    news: int = 0
+
+    def add(self, message: Message, seen: Observation) -> None:
+        self.messages.append(message)
+        self.observations.append(seen)
+
+    def fold(self, stored: StoredJob | None) -> Change | None:
+        change, self.news = fold(stored, self.observations)
+        return change
+
+
+class Recorder:
+    """Records batches; one instance serves a function's whole life. `report` gets each batch's
+    tally, also of a batch that raises."""
+
+    def __init__(
+        self,
+        reader: EventReader,
+        table: JobTable,
+        arrays: ArrayTable,
+        queues: QueueLedger,
+        queue: MessageQueue,
+        suspects: Suspects,
+        rules: Rules,
+        notices: MessageQueue,
+        report: Callable[[Tally], None],
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        self._reader = reader
+        self._table = table
+        self._queues = queues
+        self._queue = queue
+        self._suspects = suspects
+        self._report = report
+        self._archive = Archive(table, arrays, rules, notices, sleep=sleep, dice=dice)
+        self._dice = dice
+
+    def record(self, messages: Sequence[Message], time_left: Callable[[], float]) -> None:
+        """Records what it can. `time_left` gives the seconds until the function is killed.
+
+        Raises MessagesLeft, with the others deleted, if some messages must come again.
+        """
+        tally = Tally(received=len(messages))
+        time_left = without_reserve(time_left)
+        trusted = [m for m in messages if m.receive_count <= TRUSTED_RECEIVES]
+        suspected = [m for m in messages if m.receive_count > TRUSTED_RECEIVES]
+
+        outcomes = self._handle(trusted, time_left, tally)
+        if suspected or any(outcome is not Outcome.SAVED for outcome in outcomes.values()):
+            self._settle(outcomes, tally)
+        self._handle_alone(suspected, time_left, tally)
+
+        self._report(tally)
+        if tally.handed_back:
+            raise MessagesLeft(f"{tally.handed_back} of {len(messages)} messages come again")
+
+    def _handle(
+        self, messages: Sequence[Message], time_left: Callable[[], float], tally: Tally
+    ) -> dict[Message, Outcome]:
+        """What became of each message. SAVED: it may leave the queue."""
+        told: dict[str, _Told] = {}
+        preemptions: dict[Message, Preemption] = {}
+        sightings: dict[Message, Sighting] = {}
+        outcomes: dict[Message, Outcome] = {}
+        reasons: dict[Message, str] = {}
+        for message in messages:
+            try:
+                event = self._reader.read(message.body)
+            except MalformedEvent as error:
+                reasons[message] = str(error)
+            except Exception as error:
+                # A defect of ours must not hold up the message's batch mates.
+                reasons[message] = f"batchwatch could not read it: {type(error).__name__}"
+            else:
+                if isinstance(event, OtherEvent):
+                    outcomes[message] = Outcome.SAVED
+                    tally.other += 1
+                elif isinstance(event, Preemption):
+                    preemptions[message] = event
+                elif isinstance(event, Sighting):
+                    sightings[message] = event
+                else:
+                    told.setdefault(event.job_id, _Told()).add(message, event)
+
+        saved, conflicts = self._archive.save(
+            {job_id: of_job.fold for job_id, of_job in told.items()}, time_left
+        )
+        tally.conflicts += conflicts
+        announced = self._archive.announce(
+            {
+                job_id: of_job.observations
+                for job_id, of_job in told.items()
+                if saved[job_id] is Outcome.SAVED
+            }
+        )
+        tally.notices += announced.notices
+        saved |= dict.fromkeys(announced.unsent, Outcome.BUSY)
+        _count(told, saved, tally)
+        for job_id, outcome in saved.items():
+            if outcome is Outcome.REFUSED:
+                reasons |= dict.fromkeys(told[job_id].messages, _UNSTORABLE)
+            else:
+                outcomes |= dict.fromkeys(told[job_id].messages, outcome)
+        for message, outcome in self._put(preemptions, sightings, tally).items():
+            if outcome is Outcome.REFUSED:
+                reasons[message] = _UNSTORABLE
+            else:
+                outcomes[message] = outcome
+        if Outcome.OUTAGE not in outcomes.values():
+            self._queues.hear(_queues(told, sightings))
+        return outcomes | self._quarantine(reasons, tally)
+
+    def _put(
+        self,
+        preemptions: Mapping[Message, Preemption],
+        sightings: Mapping[Message, Sighting],
+        tally: Tally,
+    ) -> dict[Message, Outcome]:
+        """Puts what never changes, whatever is stored."""
+        put = self._table.put_preemptions(preemptions.values())
+        preempted = {message: put[preemption] for message, preemption in preemptions.items()}
+        saw = self._queues.saw(sightings.values())
+        seen = {message: saw[sighting] for message, sighting in sightings.items()}
+        tally.recorded += sum(outcome is Outcome.SAVED for outcome in preempted.values())
+        tally.blocked += sum(outcome is Outcome.SAVED for outcome in seen.values())
+        return preempted | seen
+
+    def _handle_alone(
+        self, messages: Sequence[Message], time_left: Callable[[], float], tally: Tally
+    ) -> None:
+        """Handles suspects one by one, those that no function died on first, and settles each
+        before the next is touched."""
+        deaths, unknown = self._suspects.deaths([message.message_id for message in messages])
+        self._settle({m: unknown[m.message_id] for m in messages if m.message_id in unknown}, tally)
+        known = [message for message in messages if message.message_id in deaths]
+        waiting = sorted(known, key=lambda message: deaths[message.message_id])
+        for position, message in enumerate(waiting, 1):
+            outcome = self._handle_suspect(message, deaths[message.message_id], time_left, tally)
+            self._settle({message: outcome}, tally)
+            if outcome is Outcome.OUTAGE or time_left() <= 0:
+                rest = Outcome.OUTAGE if outcome is Outcome.OUTAGE else Outcome.BUSY
+                self._settle(dict.fromkeys(waiting[position:], rest), tally)
+                return
+
+    def _handle_suspect(
+        self, message: Message, deaths: int, time_left: Callable[[], float], tally: Tally
+    ) -> Outcome:
+        if deaths >= FATAL_DEATHS:
+            reason = f"the function died on it {deaths} times, handling it alone"
+            return self._quarantine({message: reason}, tally)[message]
+        try:
+            self._suspects.mark(message.message_id, deaths + 1)
+        except (ClientError, BotoCoreError):
+            return Outcome.OUTAGE
+        outcome = self._handle([message], time_left, tally)[message]
+        with contextlib.suppress(ClientError, BotoCoreError):
+            self._suspects.clear(message.message_id)
+        return outcome
+
+    def _quarantine(self, reasons: Mapping[Message, str], tally: Tally) -> dict[Message, Outcome]:
+        unsent = self._queue.quarantine(reasons)
+        tally.quarantined += len(reasons) - len(unsent)
+        tally.reasons |= set(reasons.values())
+        return {
+            message: Outcome.BUSY if message in unsent else Outcome.SAVED for message in reasons
+        }
+
+    def _settle(self, outcomes: Mapping[Message, Outcome], tally: Tally) -> None:
+        """Deletes what is done and hands back the rest."""
+        left = {
+            message: hand_back_delay(outcome, self._dice())
+            for message, outcome in outcomes.items()
+            if outcome is not Outcome.SAVED
+        }
+        tally.handed_back += len(left)
+        self._queue.delete([message for message in outcomes if message not in left])
+        self._queue.hand_back(left)
+
+
+def _queues(told: Mapping[str, _Told], sightings: Mapping[Message, Sighting]) -> set[str]:
+    of_jobs = {seen.details.queue for of_job in told.values() for seen in of_job.observations}
+    return of_jobs | {sighting.queue for sighting in sightings.values()}
+
+
+def _count(told: Mapping[str, _Told], outcomes: Mapping[str, Outcome], tally: Tally) -> None:
+    for job_id, of_job in told.items():
+        if outcomes[job_id] is Outcome.SAVED:
+            tally.recorded += of_job.news
+            tally.unchanged += len(of_job.messages) - of_job.news
+        for seen in of_job.observations:
+            tally.oldest_event = min(tally.oldest_event or seen.details.time, seen.details.time)

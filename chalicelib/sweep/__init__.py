@@ -1,0 +1,1 @@
+"""The scheduled work: reconcile with Batch, watch queues, count."""

@@ -1,0 +1,333 @@
+"""Watches the job queues: jobs that are stuck, queues that are blocked, events that don't arrive.
+
+A run gathers what the table shows of each queue, asks Batch about the jobs that it is about to tell
+of, decides (`episodes`), and applies: the queue's new state is written with what is to be told in
+it, then the notices are queued, then they are taken out of it. Whoever finds notices in a state
+queues them. So runs may be cut off anywhere, or be two at once:
+
+    cut off before the write    nothing has happened
+    cut off after it            the next run queues the notices
+    two at once                 one write succeeds, the other run leaves the queue alone
+
+Knows the order of the steps; the clock, the sleep and the dice are handed in.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.aws.dynamodb import Outcome, chunks
+from chalicelib.aws.sqs import MessageQueue
+from chalicelib.errors import TableUnavailable
+from chalicelib.jobs.durations import durations
+from chalicelib.jobs.job import TERMINAL, Description, Job, JobStatus, Observation
+from chalicelib.jobs.table import Change, JobTable, Place, StoredJob, Window
+from chalicelib.notices.rules import Rules
+from chalicelib.queues import blocked as blockage
+from chalicelib.queues import missing_events as silence
+from chalicelib.queues import stuck
+from chalicelib.queues.incidents import Episodes, Seen, Told
+from chalicelib.queues.state import QueueState
+from chalicelib.queues.state_table import KnownQueue, QueueLedger
+from chalicelib.queues.stuck import Found, StuckJob
+from chalicelib.recording.ingest import Archive, fold
+from chalicelib.redaction import Redaction
+from chalicelib.sweep.batch_api import DESCRIBED, BatchApi, BatchRefused, BatchStopped, observations
+
+_log = logging.getLogger("batchwatch.queue_watch")
+
+EXAMINED = 100
+"""The most jobs of a queue and status that a run looks at, the longest there first."""
+NAMES = 10
+"""The most job names of a run whose usual time is looked up."""
+_USUAL_KEPT_SECONDS = 3_600
+_USUAL_REMEMBERED = 1_000
+_COUNTED = 100_000
+"""Of one status: of more stuck jobs this many are told."""
+_CHANGES_EXAMINED = 20
+_CHANGING = (JobStatus.RUNNABLE, JobStatus.RUNNING, *TERMINAL)
+_MOVED = (JobStatus.SCHEDULED, JobStatus.STARTING, JobStatus.RUNNING, *TERMINAL)
+
+
+@dataclass(kw_only=True)
+class WatchTally:
+    """What a run found, in jobs (an array is one) and queues; `calls` are calls of Batch's API.
+    `left`: some of the queues could not be watched to the end."""
+
+    queues: int = 0
+    stuck: int = 0
+    blocked: int = 0
+    silent: int = 0
+    notices: int = 0
+    calls: int = 0
+    left: bool = False
+
+
+class WatchLimits(NamedTuple):
+    """`ages` in milliseconds, after which a job is stuck, by status of the index; `blocked_after`
+    likewise; `queues` are watched though nothing was heard of them; `calls` of Batch's API a
+    run."""
+
+    ages: Mapping[str, int]
+    blocked_after: int
+    queues: Sequence[str]
+    calls: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What it works with. `batch` is boto3's client, `clock` gives epoch seconds."""
+
+    batch: Any
+    table: JobTable
+    queues: QueueLedger
+    archive: Archive
+    notices: MessageQueue
+    rules: Rules
+    redaction: Redaction
+    limits: WatchLimits
+    clock: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    dice: Callable[[], float] = random.random
+
+
+class QueueWatch:
+    """`report` gets each run's tally, also of one that raises."""
+
+    def __init__(self, parts: Parts, report: Callable[[WatchTally], None]) -> None:
+        self._parts = parts
+        self._report = report
+        self._usual = _UsualTimes(parts)
+
+    def run(self, time_left: Callable[[], float], since: int | None = None) -> WatchTally:
+        """Watches all queues, now; it has nothing to begin anew with `since`."""
+        tally = WatchTally()
+        try:
+            _Run(self._parts, self._usual, tally, time_left).watch()
+        finally:
+            self._report(tally)
+        return tally
+
+
+class _Run:
+    def __init__(
+        self,
+        parts: Parts,
+        usual: "_UsualTimes",
+        tally: WatchTally,
+        time_left: Callable[[], float],
+    ) -> None:
+        self._parts = parts
+        self._usual = usual
+        self._tally = tally
+        self._time_left = time_left
+        self._now = int(parts.clock() * 1000)
+
+    def watch(self) -> None:
+        parts = self._parts
+        queues = list(dict.fromkeys([*parts.table.queues(), *parts.limits.queues]))
+        self._usual.begin()
+        known = parts.queues.known(queues)
+        self._tally.left = len(known) < len(queues)
+        seen = {queue: one for queue in known if (one := self._look_at(queue, known[queue]))}
+        asked = self._ask(_to_ask(known, seen))
+        for queue, one in seen.items():
+            state = self._state(known[queue])
+            episodes = Episodes(queue, parts.rules, self._now, parts.limits.blocked_after)
+            self._apply(queue, known[queue], episodes.next(state, one, asked), one)
+
+    # Gather
+
+    def _look_at(self, queue: str, known: KnownQueue) -> Seen | None:
+        """None if the table does not show it all now: the next run looks again."""
+        if self._time_left() <= 0:
+            self._tally.left = True
+            return None
+        try:
+            return self._seen(queue, known)
+        except (ClientError, BotoCoreError, TableUnavailable) as error:
+            _log.warning("queue_not_watched", extra={"queue": queue, "error": str(error)})
+            self._tally.left = True
+            return None
+
+    def _seen(self, queue: str, known: KnownQueue) -> Seen:
+        state = self._state(known)
+        found, counts = self._stuck(queue)
+        moved_at, blocked = self._blocked(queue, state)
+        return Seen(
+            found=found,
+            counts=counts,
+            told=[self._told(one) for one in state.stuck],
+            moved_at=moved_at,
+            blocked=blocked,
+            head=self._parts.table.get(blocked.job_id) if blocked else None,
+            silence=self._silence(queue, state, known.heard_at),
+        )
+
+    def _state(self, known: KnownQueue) -> QueueState:
+        return known.state or QueueState(watched_since=self._now)
+
+    def _told(self, one: StuckJob) -> Told:
+        job = self._parts.table.get(one.job_id)
+        return Told(one, job, self._parts.table.describe(job) if job else Description())
+
+    def _stuck(self, queue: str) -> tuple[Found, Mapping[str, int]]:
+        """Who is stuck, and how many there are by status."""
+        table, jobs, more = self._parts.table, [], set()
+        for status, age in self._parts.limits.ages.items():
+            before = self._now - age
+            for members in (False, True):
+                place = Place(queue, status, members)
+                rows, is_cut = table.longest(place, before=before, after="", limit=EXAMINED)
+                jobs += [row.job for row in rows]
+                if is_cut and not members:
+                    more.add(status)
+        found = Found.of([*jobs, *self._overrunning(queue)])
+        counts: dict[str, int] = {}
+        for job in found.jobs.values():
+            counts[job.status] = counts.get(job.status, 0) + 1
+        for status in more & counts.keys():
+            before = self._now - self._parts.limits.ages[status]
+            place = Place(queue, status)
+            counts[status] = table.count([place], at_most=_COUNTED, before=before)[place].jobs
+        return found, counts
+
+    def _overrunning(self, queue: str) -> Iterator[Job]:
+        """Those that run for much longer than jobs of their name do."""
+        before = self._now - stuck.SHORTEST_OVERRUN
+        running = Place(queue, JobStatus.RUNNING)
+        rows, _ = self._parts.table.longest(running, before=before, after="", limit=EXAMINED)
+        for job in (row.job for row in rows):
+            longest = self._usual.longest_run(queue, job.details.job_name)
+            if longest is not None and self._now - job.since > longest * 1000:
+                yield job
+
+    def _blocked(self, queue: str, state: QueueState) -> tuple[int, blockage.Blocked | None]:
+        """When the queue moved last, as far as that counts, and the block that goes on."""
+        sightings = self._parts.queues.sightings(queue, state.moved_at)
+        if not (sightings or state.blocked):
+            return state.moved_at, None
+        since = state.blocked.since if state.blocked else sightings[-1].at
+        places = [Place(queue, status, members) for status in _MOVED for members in (False, True)]
+        moved = self._parts.table.newest(places, limit=EXAMINED, window=Window(since=since))
+        moved_at = max(state.moved_at, blockage.moved_at(moved.jobs))
+        return moved_at, blockage.current(state.blocked, sightings, moved_at)
+
+    def _silence(self, queue: str, state: QueueState, heard_at: int) -> silence.Silence | None:
+        if state.silence:
+            return state.silence if heard_at <= state.silence.since else None
+        since = max(heard_at, state.watched_since)
+        if self._now - since <= silence.EVENTS_TAKE_MS:
+            return None
+        places = [Place(queue, status) for status in _CHANGING]
+        jobs = self._parts.table.newest(
+            places, limit=_CHANGES_EXAMINED, window=Window(since=since)
+        ).jobs
+        return silence.begun(jobs, since=state.watched_since, heard_at=heard_at, now=self._now)
+
+    # Ask
+
+    def _ask(self, job_ids: Sequence[str]) -> dict[str, Observation]:
+        """What Batch says of them. Those that are still what their record says are recorded anew,
+        for the reason that Batch gives now; the others are found by repair, which also tells what
+        they have become."""
+        parts, told = self._parts, dict[str, Observation]()
+        api = BatchApi(
+            parts.batch, parts.limits.calls, self._time_left, sleep=parts.sleep, dice=parts.dice
+        )
+        try:
+            for some in chunks(job_ids, DESCRIBED):
+                observed = observations(api.describe(some), self._now, parts.redaction)
+                told |= {seen.job_id: seen for seen in observed}
+        except (BatchStopped, BatchRefused):
+            self._tally.left = True
+        self._tally.calls = api.calls
+        folds = {job_id: partial(_renewed, seen) for job_id, seen in told.items()}
+        parts.archive.save(folds, self._time_left)
+        return told
+
+    # Apply
+
+    def _apply(self, queue: str, known: KnownQueue, state: QueueState, seen: Seen) -> None:
+        self._tally.queues += 1
+        self._tally.stuck += sum(seen.counts.values())
+        self._tally.blocked += state.blocked is not None
+        self._tally.silent += state.silence is not None
+        ledger, version = self._parts.queues, known.version
+        if state != known.state:
+            if ledger.save(queue, state, version) is not Outcome.SAVED:
+                self._tally.left = True
+                return
+            version += 1
+        if not state.untold:
+            return
+        bodies = [msgspec.json.encode(notice).decode() for notice in state.untold]
+        if self._parts.notices.send(bodies):
+            self._tally.left = True
+            return
+        self._tally.notices += len(bodies)
+        ledger.save(queue, msgspec.structs.replace(state, untold=()), version)
+
+
+class _UsualTimes:
+    """How long jobs of a name usually run, remembered for an hour over the runs."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._known: dict[tuple[str, str], tuple[float, float | None]] = {}
+        self._left = NAMES
+
+    def begin(self) -> None:
+        """A run may look up so many names again."""
+        self._left = NAMES
+
+    def longest_run(self, queue: str, name: str) -> float | None:
+        """Seconds; None: nobody can tell, or not in this run."""
+        now = self._parts.clock()
+        looked_up, longest = self._known.get((queue, name), (0.0, None))
+        if now - looked_up < _USUAL_KEPT_SECONDS or self._left == 0:
+            return longest
+        self._left -= 1
+        if len(self._known) >= _USUAL_REMEMBERED:
+            self._known.clear()
+        longest = stuck.longest_run(list(self._runs(queue, name)))
+        self._known[queue, name] = now, longest
+        return longest
+
+    def _runs(self, queue: str, name: str) -> Iterator[float]:
+        """Of those of the newest hundred that succeeded: who fails at once says nothing."""
+        page = self._parts.table.named(
+            name,
+            [queue],
+            limit=EXAMINED,
+            wanted=lambda job: (job.details.job_name, job.status) == (name, JobStatus.SUCCEEDED),
+        )
+        for job in page.jobs:
+            seconds = durations(job, job.since).running_seconds
+            if seconds is not None:
+                yield seconds / max(1, job.details.generation)
+
+
+def _to_ask(known: Mapping[str, KnownQueue], seen: Mapping[str, Seen]) -> list[str]:
+    """The ids of jobs, those of the queues with few of them first."""
+    by_queue: list[list[str]] = []
+    for queue, one in seen.items():
+        state = known[queue].state
+        if not (state and state.crowd):
+            told = {told.job_id for told in state.stuck} if state else set()
+            by_queue.append(one.found.to_ask(told, EXAMINED))
+    return [job_id for of_queue in sorted(by_queue, key=len) for job_id in of_queue]
+
+
+def _renewed(seen: Observation, stored: StoredJob | None) -> Change | None:
+    """The record with the same transition told anew; no change to any other."""
+    if stored is None or stored.job.details.entered != seen.details.entered:
+        return None
+    return None if stored.job.says_nothing_new(seen.details) else fold(stored, [seen])[0]

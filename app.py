@@ -13,11 +13,11 @@ from chalice.app import (
     SQSEvent,
 )
 
-from chalicelib import bootstrap as assembly
+from chalicelib import bootstrap as bootstrap
 from chalicelib.api import http
 from chalicelib.aws.lambda_event import account_of, messages_in, seconds_left
 
-settings = assembly.settings
+settings = bootstrap.settings
 app = Chalice(app_name="batchwatch", configure_logs=False)
 
 
@@ -27,7 +27,7 @@ app = Chalice(app_name="batchwatch", configure_logs=False)
     maximum_batching_window_in_seconds=settings.batch_window,
 )
 def on_batch_events(event: SQSEvent) -> None:
-    recorder = assembly.recorder(account_of(event.context))
+    recorder = bootstrap.recorder(account_of(event.context))
     recorder.record(messages_in(event.to_dict()), seconds_left(event.context))
 
 
@@ -38,74 +38,74 @@ def on_batch_events(event: SQSEvent) -> None:
     maximum_concurrency=2,
 )
 def on_notices(event: SQSEvent) -> None:
-    assembly.notifier().notify(messages_in(event.to_dict()), seconds_left(event.context))
+    bootstrap.notifier().notify(messages_in(event.to_dict()), seconds_left(event.context))
 
 
 @app.schedule(Rate(settings.sweep_minutes, unit=Rate.MINUTES))
 def sweep(event: CloudWatchEvent) -> dict[str, Any]:
     """`make backfill` calls it too, with a `step` and `since` in the detail."""
     asked = event.detail
-    return assembly.sweeper().run(
+    return bootstrap.sweeper().run(
         seconds_left(event.context), asked.get("since"), asked.get("step")
     )
 
 
 @app.authorizer(ttl_seconds=30)
 def authorize(request: AuthRequest) -> AuthResponse:
-    return http.authorization(request, assembly.access(), assembly.refusal_reporter())
+    return http.authorization(request, bootstrap.access(), bootstrap.refusal_reporter())
 
 
 public = app.route
 private = partial(app.route, authorizer=authorize)
-answer = partial(http.answer, app, assembly.access)
+answer = partial(http.answer, app, bootstrap.access)
 
 
 @public("/")
 def show_page() -> Response:
-    return http.page(app, assembly.dashboard())
+    return http.page(app, bootstrap.dashboard())
 
 
 @public("/assets/{version}/{name}")
 def get_asset(version: str, name: str) -> Response:
-    return http.asset(assembly.dashboard(), version, name)
+    return http.asset(bootstrap.dashboard(), version, name)
 
 
 @public("/health")
 def health() -> Response:
-    return http.health(assembly.health())
+    return http.health(bootstrap.health())
 
 
 @private("/jobs")
 def list_jobs() -> Response:
-    return answer(lambda scope: assembly.jobs().page(http.query(app), scope))
+    return answer(lambda scope: bootstrap.jobs().page(http.query(app), scope))
 
 
 @private("/jobs/{job_id}")
 def get_job(job_id: str) -> Response:
     query, known = http.query(app), http.versions(app)
-    return answer(lambda scope: assembly.jobs().one(job_id, query, scope, known))
+    return answer(lambda scope: bootstrap.jobs().one(job_id, query, scope, known))
 
 
 @private("/jobs/{job_id}/children")
 def list_children(job_id: str) -> Response:
-    return answer(lambda scope: assembly.jobs().children(job_id, http.query(app), scope))
+    return answer(lambda scope: bootstrap.jobs().children(job_id, http.query(app), scope))
 
 
 @private("/jobs/{job_id}/logs")
 def get_logs(job_id: str) -> Response:
-    return answer(lambda scope: assembly.jobs().logs(job_id, http.query(app), scope))
+    return answer(lambda scope: bootstrap.jobs().logs(job_id, http.query(app), scope))
 
 
 @private("/queues")
 def list_queues() -> Response:
-    return answer(lambda scope: assembly.queues().all(http.query(app), scope))
+    return answer(lambda scope: bootstrap.queues().all(http.query(app), scope))
 
 
 @private("/queues/{queue}")
 def get_queue(queue: str) -> Response:
-    return answer(lambda scope: assembly.queues().one(queue, http.query(app), scope))
+    return answer(lambda scope: bootstrap.queues().one(queue, http.query(app), scope))
 
 
 @private("/openapi.json")
 def describe() -> Response:
-    return answer(lambda scope: assembly.description())
+    return answer(lambda scope: bootstrap.description())

@@ -2,7 +2,7 @@
 
     workload.py    simulated jobs as the messages that would tell of them
     timing.py      seconds of rivals in turn, so that a noisy machine slows all of them alike
-    reading.py     events read, jobs folded, records written down: no AWS
+    reading.py     events read, jobs merged, records written down: no AWS
     recording.py   the recorder on a local AWS: CPU, requests, write units
     filling.py     a table with very many jobs
     replay.py      the local AWS, whose time does not count

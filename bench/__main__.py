@@ -21,7 +21,7 @@ class Sizes:
 
     rounds: int = 7
     jobs: int = 500
-    """Whose events are read, folded and recorded."""
+    """Whose events are read, merged and recorded."""
     records: int = 100
     sized: int = 2_000
     """Jobs whose items are weighed, and among which lives of a kind are looked for."""

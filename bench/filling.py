@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bench.workload import START, chunks
 from chalicelib.aws.dynamodb import WRITES
 from chalicelib.jobs.job import Details, Job, Transition
-from chalicelib.jobs.table import job_attributes, job_key
+from chalicelib.jobs.job_table import job_attributes, job_key
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -9,7 +9,7 @@ import boto3
 from botocore.config import Config
 
 from bench.filling import QUEUE, fill, job_id
-from bench.recording import Stand, twin_of
+from bench.recording import RecorderHarness, twin_of
 from bench.replay import replay
 from bench.report import Row, times
 from bench.timing import in_turn, seconds
@@ -17,10 +17,10 @@ from chalicelib.api import formats
 from chalicelib.api.access import Scope
 from chalicelib.api.job_log import JobLog
 from chalicelib.api.jobs import Jobs
-from chalicelib.api.long_poll import WaitPlaces
+from chalicelib.api.long_poll import LongPollSlots
 from chalicelib.jobs.array_table import ArrayTable
+from chalicelib.jobs.job_table import JobTable
 from chalicelib.jobs.prices import Prices
-from chalicelib.jobs.table import JobTable
 from chalicelib.redaction import Redaction
 from local.aws import LocalAws
 
@@ -34,7 +34,7 @@ _LIST: Mapping[str, list[str]] = {"queue": [QUEUE], "status": ["FAILED"]}
 
 
 def rows(aws: LocalAws, few: int, many: int, rounds: int) -> Iterator[Row]:
-    stand = Stand(aws)
+    stand = RecorderHarness(aws)
     tables = {few: stand.resources.jobs_table, many: twin_of(stand)}
     with replay(aws.endpoint) as endpoint:
         dynamodb = boto3.client("dynamodb", endpoint_url=endpoint, config=_PATIENT)
@@ -66,7 +66,7 @@ def _api(aws: LocalAws, dynamodb: "DynamoDBClient", table: str) -> Jobs:
         JobTable(dynamodb, table),
         ArrayTable(dynamodb, table),
         JobLog(aws.client("logs"), (), Redaction()),
-        WaitPlaces(dynamodb, table),
+        LongPollSlots(dynamodb, table),
         Prices(),
         lambda: b"key",
     )

@@ -12,10 +12,10 @@ from msgspec import Struct
 
 from bench.report import Row, microseconds, times
 from bench.timing import cpu_seconds, in_turn
-from bench.workload import bodies, folded, observations, reader
+from bench.workload import bodies, merged, observations, reader
 from chalicelib.jobs.job import Job
 from chalicelib.jobs.job_detail import JobDetail
-from chalicelib.jobs.table import job_attributes, job_key
+from chalicelib.jobs.job_table import job_attributes, job_key
 from chalicelib.redaction import Redaction
 
 _WRITE_UNIT = 1_024
@@ -52,7 +52,7 @@ def rows(jobs: int, rounds: int) -> Iterator[Row]:
             "unredacted": lambda: cpu_seconds(lambda: _each(unredacted.read, given)),
             "read": lambda: cpu_seconds(lambda: _each(warm.read, given)),
             "forgetful": lambda: cpu_seconds(lambda: _each(_read_with_no_memory, given)),
-            "fold": lambda: cpu_seconds(lambda: folded(seen)),
+            "merge": lambda: cpu_seconds(lambda: merged(seen)),
         },
     )
 
@@ -67,12 +67,12 @@ def rows(jobs: int, rounds: int) -> Iterator[Row]:
     yield row("… its decoding alone", "decode", "json.loads", "json.loads")
     yield row("… without redaction", "unredacted", "read", "with it")
     yield row("… remembering no redacted text", "forgetful", "read", "remembering")
-    yield row("CPU to fold one event into its job", "fold", "json.loads", "json.loads")
+    yield row("CPU to merge one event into its job", "merge", "json.loads", "json.loads")
 
 
 def record_rows(jobs: int, rounds: int) -> Iterator[Row]:
     """A job to what is stored and back, as one JSON text and as DynamoDB's typed attributes."""
-    known = list(folded(observations(bodies(jobs))).values())
+    known = list(merged(observations(bodies(jobs))).values())
     plain = [_plain(job) for job in known]
     measured = in_turn(
         rounds,
@@ -92,7 +92,7 @@ def record_rows(jobs: int, rounds: int) -> Iterator[Row]:
 
 def size_rows(jobs: int) -> Iterator[Row]:
     """DynamoDB's bytes of a job item at the end of its life."""
-    known = folded(observations(bodies(jobs))).values()
+    known = merged(observations(bodies(jobs))).values()
     sizes = [_item_bytes(job) for job in known]
     figures = {
         "median": median(sizes),

@@ -14,9 +14,9 @@ from bench.workload import (
     FIVE_EVENTS,
     bodies,
     chunks,
-    folded,
     lives,
     lives_through,
+    merged,
     messages,
     observations,
     reader,
@@ -26,10 +26,10 @@ from chalicelib.aws.dynamodb import Table
 from chalicelib.aws.sqs import MessageQueue
 from chalicelib.jobs.array_table import ArrayTable
 from chalicelib.jobs.job import Job
-from chalicelib.jobs.table import Change, JobTable, StoredJob, job_attributes, job_key
+from chalicelib.jobs.job_table import Change, JobTable, StoredJob, job_attributes, job_key
 from chalicelib.notices.rules import Rules
-from chalicelib.queues.state_table import QueueLedger
-from chalicelib.recording.poison_messages import Suspects
+from chalicelib.queues.state_table import QueueStateTable
+from chalicelib.recording.poison_messages import PoisonMessages
 from chalicelib.recording.recorder import Recorder, Tally
 from local.aws import LocalAws
 
@@ -37,7 +37,7 @@ _DEADLINE = 100.0
 """Seconds that the recorder believes it has left."""
 
 
-class Stand:
+class RecorderHarness:
     """The recorder's real parts, with the app's own clients, on an emptied local AWS. Counts every
     request by its operation."""
 
@@ -51,9 +51,9 @@ class Stand:
             reader(),
             self.table,
             ArrayTable(self.dynamodb, self.resources.jobs_table),
-            QueueLedger(Table(self.dynamodb, self.resources.jobs_table)),
+            QueueStateTable(Table(self.dynamodb, self.resources.jobs_table)),
             MessageQueue(sqs, self.resources.events_queue, self.resources.dead_letter_queue),
-            Suspects(self.dynamodb, self.resources.jobs_table),
+            PoisonMessages(self.dynamodb, self.resources.jobs_table),
             Rules(()),
             MessageQueue(
                 sqs, self.resources.notices_queue, self.resources.notices_dead_letter_queue
@@ -83,8 +83,8 @@ class Stand:
 
 def save_rows(aws: LocalAws, records: int, rounds: int) -> Iterator[Row]:
     """Known jobs saved again, over and over, in the recorder's way and in the usual one."""
-    stand = Stand(aws)
-    jobs = list(folded(observations(bodies(records))).values())
+    stand = RecorderHarness(aws)
+    jobs = list(merged(observations(bodies(records))).values())
     stand.table.save([Change(job, None, None) for job in jobs])
     versions = dict.fromkeys((job.job_id for job in jobs), 1)
 
@@ -116,7 +116,7 @@ def batch_rows(aws: LocalAws, jobs: int, rounds: int) -> Iterator[Row]:
     given = bodies(jobs)
 
     def recorded(batch: int) -> float:
-        stand = Stand(aws)
+        stand = RecorderHarness(aws)
         return cpu_seconds(lambda: stand.record(given, batch)) / len(given)
 
     measured = in_turn(rounds, {str(batch): partial(recorded, batch) for batch in (500, 10)})
@@ -136,8 +136,8 @@ def request_rows(aws: LocalAws, jobs: int) -> Iterator[Row]:
         "known jobs' next events": [second for _, second, *_ in eventful],
         "duplicates": [second for _, second, *_ in eventful],
     }
-    together = _requests(Stand(aws), deliveries, batch=jobs)
-    one_by_one = _requests(Stand(aws), deliveries, batch=1)
+    together = _requests(RecorderHarness(aws), deliveries, batch=jobs)
+    one_by_one = _requests(RecorderHarness(aws), deliveries, batch=1)
     for name, made in together.items():
         several, single = made.total(), one_by_one[name].total()
         operations = ", ".join(f"{count} {operation}" for operation, count in sorted(made.items()))
@@ -158,9 +158,9 @@ def write_unit_rows(aws: LocalAws, most: int, jobs: int) -> Iterator[Row]:
     }
     for name, chosen in cases.items():
         alone = _write_units(
-            Stand(aws), [[body] for turn in zip(*chosen, strict=True) for body in turn]
+            RecorderHarness(aws), [[body] for turn in zip(*chosen, strict=True) for body in turn]
         )
-        together = _write_units(Stand(aws), [[body for life in chosen for body in life]])
+        together = _write_units(RecorderHarness(aws), [[body for life in chosen for body in life]])
         worst, best = alone.total() / len(chosen), together.total() / len(chosen)
         yield Row(
             f"write units of {name}, each event alone",
@@ -170,7 +170,7 @@ def write_unit_rows(aws: LocalAws, most: int, jobs: int) -> Iterator[Row]:
         )
 
 
-def _update_item(stand: Stand, job: Job, version: int) -> None:
+def _update_item(stand: RecorderHarness, job: Job, version: int) -> None:
     attributes = {**job_attributes(job), "version": {"N": str(version + 1)}}
     stand.dynamodb.update_item(
         TableName=stand.resources.jobs_table,
@@ -186,7 +186,7 @@ def _update_item(stand: Stand, job: Job, version: int) -> None:
 
 
 def _requests(
-    stand: Stand, deliveries: dict[str, list[str]], batch: int
+    stand: RecorderHarness, deliveries: dict[str, list[str]], batch: int
 ) -> dict[str, Counter[str]]:
     made: dict[str, Counter[str]] = {}
     for name, delivered in deliveries.items():
@@ -207,7 +207,7 @@ def _by_part(units: Counter[str], lives: int) -> str:
     return ", ".join(f"{count / lives:.3g} {part}" for part, count in units.most_common())
 
 
-def _write_units(stand: Stand, batches: Sequence[Sequence[str]]) -> Counter[str]:
+def _write_units(stand: RecorderHarness, batches: Sequence[Sequence[str]]) -> Counter[str]:
     """Of all these, in units; the name of a job queue is written once ever and not counted."""
     twin = twin_of(stand)
     units: Counter[str] = Counter()
@@ -222,7 +222,7 @@ def _write_units(stand: Stand, batches: Sequence[Sequence[str]]) -> Counter[str]
     return units
 
 
-def _units_of_putting(stand: Stand, table: str, item: dict[str, Any]) -> dict[str, Any]:
+def _units_of_putting(stand: RecorderHarness, table: str, item: dict[str, Any]) -> dict[str, Any]:
     billed = stand.dynamodb.put_item(TableName=table, Item=item, ReturnConsumedCapacity="INDEXES")[
         "ConsumedCapacity"
     ]
@@ -232,7 +232,7 @@ def _units_of_putting(stand: Stand, table: str, item: dict[str, Any]) -> dict[st
     return {what: billed["Table"]["CapacityUnits"], **by_index}
 
 
-def twin_of(stand: Stand) -> str:
+def twin_of(stand: RecorderHarness) -> str:
     """The name of an empty table with the same keys and indexes."""
     name = f"{stand.resources.jobs_table}-twin"
     described: Any = stand.dynamodb.describe_table(TableName=stand.resources.jobs_table)["Table"]

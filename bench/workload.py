@@ -55,7 +55,7 @@ def observations(bodies: Iterable[str]) -> list[Observation]:
     return [each for each in seen if isinstance(each, Observation)]
 
 
-def folded(observations: Iterable[Observation]) -> dict[str, Job]:
+def merged(observations: Iterable[Observation]) -> dict[str, Job]:
     """Every job as it is after all of these."""
     jobs: dict[str, Job] = {}
     for seen in observations:

@@ -18,8 +18,8 @@ from chalicelib.aws.dynamodb import Table
 from chalicelib.aws.sqs import MessageQueue
 from chalicelib.errors import SecretUnavailable, SettingsError
 from chalicelib.jobs.array_table import ArrayTable
+from chalicelib.jobs.job_table import JobTable
 from chalicelib.jobs.prices import Prices
-from chalicelib.jobs.table import JobTable
 from chalicelib.notices.rules import Rules
 from chalicelib.settings import Settings
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from chalicelib.api.health import Health
     from chalicelib.api.jobs import Jobs
     from chalicelib.api.queues import Queues
-    from chalicelib.queues.state_table import QueueLedger
-    from chalicelib.queues.stats_table import QueueTable
+    from chalicelib.queues.state_table import QueueStateTable
+    from chalicelib.queues.stats_table import QueueStatsTable
     from chalicelib.recording.recorder import Recorder
-    from chalicelib.sweep.count import Counting
-    from chalicelib.sweep.reconcile import Repair
+    from chalicelib.sweep.count import QueueCounter
+    from chalicelib.sweep.reconcile import Reconciler
     from chalicelib.sweep.sweep import Sweep
     from chalicelib.sweep.watch import QueueWatch
     from chalicelib.webex.notifier import Notifier
@@ -60,7 +60,7 @@ prices = Prices.parse(_toml(settings.prices, "prices")) if settings.prices else 
 def recorder(own_account: str) -> "Recorder":
     """`own_account` is the one that the function runs in."""
     from chalicelib.recording.event import EventReader
-    from chalicelib.recording.poison_messages import Suspects
+    from chalicelib.recording.poison_messages import PoisonMessages
     from chalicelib.recording.recorder import Recorder
     from chalicelib.telemetry import batch_reporter
 
@@ -71,9 +71,9 @@ def recorder(own_account: str) -> "Recorder":
         EventReader(settings.event_sources, account, settings.redact_patterns),
         _job_table(),
         _array_table(),
-        _queue_ledger(),
+        _queue_state_table(),
         _events_queue(),
-        Suspects(clients.dynamodb(), settings.jobs_table),
+        PoisonMessages(clients.dynamodb(), settings.jobs_table),
         rules,
         _notices_queue(),
         batch_reporter(settings.jobs_table),
@@ -84,15 +84,15 @@ def recorder(own_account: str) -> "Recorder":
 def notifier() -> "Notifier":
     from chalicelib.telemetry import notice_reporter
     from chalicelib.webex.client import Webex
-    from chalicelib.webex.delivery_table import NoticeLedger
+    from chalicelib.webex.delivery_table import DeliveryTable
     from chalicelib.webex.notifier import Notifier, Parts
     from chalicelib.webex.text import NoticeText
 
     table = Table(clients.dynamodb(), settings.jobs_table)
     parts = Parts(
         jobs=_job_table(),
-        queues=_queue_ledger(),
-        ledger=NoticeLedger(table, retention_days=settings.retention_days),
+        queues=_queue_state_table(),
+        ledger=DeliveryTable(table, retention_days=settings.retention_days),
         queue=_notices_queue(),
         webex=Webex(settings.webex_api_url, _webex_token),
         text=NoticeText(settings.time_zone, settings.public_url.rstrip("/")),
@@ -115,16 +115,18 @@ def sweeper() -> "Sweep":
     return Sweep(steps, sweep_reporter(settings.jobs_table))
 
 
-def _counting() -> "Counting":
-    from chalicelib.sweep.count import Counting
+def _counting() -> "QueueCounter":
+    from chalicelib.sweep.count import QueueCounter
     from chalicelib.telemetry import counting_reporter
 
     report = counting_reporter(settings.jobs_table)
-    return Counting(_job_table(), _queue_table(), report, retention_days=settings.retention_days)
+    return QueueCounter(
+        _job_table(), _queue_stats_table(), report, retention_days=settings.retention_days
+    )
 
 
 def _queue_watch(calls: int) -> "QueueWatch":
-    from chalicelib.recording.ingest import Archive
+    from chalicelib.recording.ingest import Ingest
     from chalicelib.sweep.watch import Parts, QueueWatch, WatchLimits
     from chalicelib.telemetry import watch_reporter
 
@@ -137,8 +139,8 @@ def _queue_watch(calls: int) -> "QueueWatch":
     parts = Parts(
         batch=clients.batch(),
         table=_job_table(),
-        queues=_queue_ledger(),
-        archive=Archive(_job_table(), _array_table(), rules, _notices_queue()),
+        queues=_queue_state_table(),
+        ingest=Ingest(_job_table(), _array_table(), rules, _notices_queue()),
         notices=_notices_queue(),
         rules=rules,
         redaction=settings.redact_patterns,
@@ -151,22 +153,22 @@ def _milliseconds(ages: Mapping[str, timedelta]) -> dict[str, int]:
     return {status: int(age.total_seconds() * 1000) for status, age in ages.items()}
 
 
-def _repair(calls: int) -> "Repair":
-    from chalicelib.recording.ingest import Archive
-    from chalicelib.sweep.checkpoints import RepairLedger
-    from chalicelib.sweep.reconcile import Parts, Repair, RepairRules
+def _repair(calls: int) -> "Reconciler":
+    from chalicelib.recording.ingest import Ingest
+    from chalicelib.sweep.checkpoints import CheckpointTable
+    from chalicelib.sweep.reconcile import Parts, ReconcileLimits, Reconciler
     from chalicelib.telemetry import repair_reporter
 
     ages = _milliseconds(settings.repair_after)
     parts = Parts(
         batch=clients.batch(),
         table=_job_table(),
-        ledger=RepairLedger(clients.dynamodb(), settings.jobs_table),
-        archive=Archive(_job_table(), _array_table(), rules, _notices_queue()),
+        ledger=CheckpointTable(clients.dynamodb(), settings.jobs_table),
+        ingest=Ingest(_job_table(), _array_table(), rules, _notices_queue()),
         redaction=settings.redact_patterns,
-        rules=RepairRules(ages, settings.watched_queues, calls),
+        rules=ReconcileLimits(ages, settings.watched_queues, calls),
     )
-    return Repair(parts, repair_reporter(settings.jobs_table))
+    return Reconciler(parts, repair_reporter(settings.jobs_table))
 
 
 def _webex_token() -> str:
@@ -202,10 +204,10 @@ def refusal_reporter() -> Callable[[], None]:
 def jobs() -> "Jobs":
     from chalicelib.api.job_log import JobLog
     from chalicelib.api.jobs import Jobs
-    from chalicelib.api.long_poll import WaitPlaces
+    from chalicelib.api.long_poll import LongPollSlots
 
     log = JobLog(clients.logs(), settings.log_groups, settings.redact_patterns)
-    places = WaitPlaces(clients.dynamodb(), settings.jobs_table)
+    places = LongPollSlots(clients.dynamodb(), settings.jobs_table)
     return Jobs(_job_table(), _array_table(), log, places, prices, access().page_key)
 
 
@@ -213,7 +215,7 @@ def jobs() -> "Jobs":
 def queues() -> "Queues":
     from chalicelib.api.queues import Queues
 
-    return Queues(_job_table(), _queue_table(), _queue_ledger(), prices)
+    return Queues(_job_table(), _queue_stats_table(), _queue_state_table(), prices)
 
 
 def description() -> dict[str, Any]:
@@ -260,17 +262,17 @@ def _job_table() -> JobTable:
 
 
 @cache
-def _queue_ledger() -> "QueueLedger":
-    from chalicelib.queues.state_table import QueueLedger
+def _queue_state_table() -> "QueueStateTable":
+    from chalicelib.queues.state_table import QueueStateTable
 
-    return QueueLedger(Table(clients.dynamodb(), settings.jobs_table))
+    return QueueStateTable(Table(clients.dynamodb(), settings.jobs_table))
 
 
 @cache
-def _queue_table() -> "QueueTable":
-    from chalicelib.queues.stats_table import QueueTable
+def _queue_stats_table() -> "QueueStatsTable":
+    from chalicelib.queues.stats_table import QueueStatsTable
 
-    return QueueTable(
+    return QueueStatsTable(
         clients.dynamodb(), settings.jobs_table, retention_days=settings.retention_days
     )
 

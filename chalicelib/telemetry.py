@@ -14,8 +14,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 if TYPE_CHECKING:
     from chalicelib.recording.recorder import Tally
-    from chalicelib.sweep.count import CountingTally
-    from chalicelib.sweep.reconcile import RepairTally
+    from chalicelib.sweep.count import CountTally
+    from chalicelib.sweep.reconcile import ReconcileTally
     from chalicelib.sweep.watch import WatchTally
     from chalicelib.webex.notifier import NoticeTally
 
@@ -73,22 +73,22 @@ def notice_reporter(table_name: str) -> "Callable[[NoticeTally], None]":
     return report
 
 
-def repair_reporter(table_name: str) -> "Callable[[RepairTally], None]":
+def repair_reporter(table_name: str) -> "Callable[[ReconcileTally], None]":
     """Reports a run of repair, likewise; JobsUnknownToBatch has an alarm."""
     metrics = Metrics(namespace="batchwatch", service=table_name)
 
-    def report(tally: "RepairTally") -> None:
+    def report(tally: "ReconcileTally") -> None:
         counts = {
             "JobsAsked": tally.asked,
             "JobsRepaired": tally.repaired,
             "JobsDiscovered": tally.discovered,
             "JobsLost": tally.lost,
-            "JobsUnknownToBatch": len(tally.strangers),
+            "JobsUnknownToBatch": len(tally.unknown_to_batch),
             "RepairNoticesQueued": tally.notices,
             "BatchCalls": tally.calls,
             "BatchThrottled": tally.throttled,
         }
-        some = tally.strangers[:_REASONS_LOGGED]
+        some = tally.unknown_to_batch[:_REASONS_LOGGED]
         strange = {"unknownToBatch": some} if some else {}
         _report(metrics, "repaired", counts, {}, {"left": tally.left, **strange})
 
@@ -96,7 +96,7 @@ def repair_reporter(table_name: str) -> "Callable[[RepairTally], None]":
 
 
 def watch_reporter(table_name: str) -> "Callable[[WatchTally], None]":
-    """Reports a run of the watch over queues, likewise; QueuesSilent has an alarm."""
+    """Reports a run of the watch over queues, likewise; EventsMissing has an alarm."""
     metrics = Metrics(namespace="batchwatch", service=table_name)
 
     def report(tally: "WatchTally") -> None:
@@ -104,7 +104,7 @@ def watch_reporter(table_name: str) -> "Callable[[WatchTally], None]":
             "QueuesWatched": tally.queues,
             "JobsStuck": tally.stuck,
             "QueuesBlocked": tally.blocked,
-            "QueuesSilent": tally.silent,
+            "EventsMissing": tally.silent,
             "WatchNoticesQueued": tally.notices,
             "WatchBatchCalls": tally.calls,
         }
@@ -113,11 +113,11 @@ def watch_reporter(table_name: str) -> "Callable[[WatchTally], None]":
     return report
 
 
-def counting_reporter(table_name: str) -> "Callable[[CountingTally], None]":
+def counting_reporter(table_name: str) -> "Callable[[CountTally], None]":
     """Reports a run of counting, likewise."""
     metrics = Metrics(namespace="batchwatch", service=table_name)
 
-    def report(tally: "CountingTally") -> None:
+    def report(tally: "CountTally") -> None:
         counts = {
             "QueuesCounted": tally.queues,
             "WaitingJobsCounted": tally.counted,

@@ -60,7 +60,7 @@ def main() -> None:
     table = stages.environment_of(options.stage)["JOBS_TABLE"]
     client = lambda_client()
     for told in sweeps(client, table, since, "repair"):
-        unknown = len(told["strangers"])
+        unknown = len(told["unknown_to_batch"])
         print(
             f"{told['discovered']} jobs found, {told['repaired']} repaired, {told['lost']} lost,"
             f" {unknown} unknown to Batch, {told['calls']} calls",

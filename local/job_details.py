@@ -122,7 +122,7 @@ _UNTIL_A_HOST_STAYS: Detail = {
 
 
 def describe(
-    dice: Dice,
+    jitter: Dice,
     kind: Kind,
     queue: str,
     created: int,
@@ -130,9 +130,9 @@ def describe(
     depends_on: Sequence[str] = (),
 ) -> Detail:
     """What SubmitJob fixed: the part of a job's detail that all its events share."""
-    program = dice.choice(_PROGRAMS)
-    sample = f"NA{dice.randint(12000, 24999)}"
-    job_id = dice.uuid()
+    program = jitter.choice(_PROGRAMS)
+    sample = f"NA{jitter.randint(12000, 24999)}"
+    job_id = jitter.uuid()
     arn = f"{base_arn(queue)}:job/{job_id}"
     description: Detail = {
         "jobArn": arn,
@@ -140,39 +140,39 @@ def describe(
         "jobId": job_id,
         "jobQueue": queue,
         "createdAt": created,
-        "retryStrategy": dice.choice((_ONCE, _ONCE, _THRICE, _UNTIL_A_HOST_STAYS, _STUBBORNLY)),
+        "retryStrategy": jitter.choice((_ONCE, _ONCE, _THRICE, _UNTIL_A_HOST_STAYS, _STUBBORNLY)),
         "dependsOn": [{"jobId": needed} for needed in depends_on],
-        "jobDefinition": f"{base_arn(queue)}:job-definition/{program.name}:{dice.randint(1, 40)}",
-        "parameters": _parameters(dice, sample),
-        "tags": {"resourceArn": arn, "project": dice.choice(("atlas", "cohort-7", "reanalysis"))},
+        "jobDefinition": f"{base_arn(queue)}:job-definition/{program.name}:{jitter.randint(1, 40)}",
+        "parameters": _parameters(jitter, sample),
+        "tags": {"resourceArn": arn, "project": jitter.choice(("atlas", "cohort-7", "reanalysis"))},
         "propagateTags": False,
         "platformCapabilities": [kind.value] if kind in (Kind.EC2, Kind.FARGATE) else [],
         "eksAttempts": [],
-        **_work(dice, kind, program, sample, queue, nodes),
+        **_work(jitter, kind, program, sample, queue, nodes),
     }
-    if dice.chance(0.7):
-        hours = dice.choice((1, 2, 6))
+    if jitter.chance(0.7):
+        hours = jitter.choice((1, 2, 6))
         description["timeout"] = {"attemptDurationSeconds": hours * HOUR // SECOND}
-    if dice.chance(0.3):
-        description |= {"shareIdentifier": "lab", "schedulingPriority": dice.randint(0, 99)}
+    if jitter.chance(0.3):
+        description |= {"shareIdentifier": "lab", "schedulingPriority": jitter.randint(0, 99)}
     return _as_of_2017(description) if kind is Kind.LEGACY else description
 
 
-def describe_service(dice: Dice, queue: str, created: int) -> Detail:
+def describe_service(jitter: Dice, queue: str, created: int) -> Detail:
     """What SubmitServiceJob fixed, without the tags and the payload, which no event carries."""
-    job_id = dice.uuid()
+    job_id = jitter.uuid()
     return {
         "jobArn": f"{base_arn(queue)}:service-job/{job_id}",
-        "jobName": f"train-{dice.choice(('segmenter', 'folder', 'denoiser'))}-{dice.hex(4)}",
+        "jobName": f"train-{jitter.choice(('segmenter', 'folder', 'denoiser'))}-{jitter.hex(4)}",
         "jobId": job_id,
         "jobQueue": queue,
         "createdAt": created,
         "serviceJobType": "SAGEMAKER_TRAINING",
-        "schedulingPriority": dice.randint(0, 99),
-        "shareIdentifier": dice.choice(("vision", "language")),
-        "retryStrategy": {"attempts": dice.choice((1, 1, 3)), "evaluateOnExit": []},
-        "preemptionConfiguration": {"preemptionRetriesBeforeTermination": dice.randint(1, 3)},
-        "timeoutConfig": {"attemptDurationSeconds": dice.choice((1, 2, 6)) * HOUR // SECOND},
+        "schedulingPriority": jitter.randint(0, 99),
+        "shareIdentifier": jitter.choice(("vision", "language")),
+        "retryStrategy": {"attempts": jitter.choice((1, 1, 3)), "evaluateOnExit": []},
+        "preemptionConfiguration": {"preemptionRetriesBeforeTermination": jitter.randint(1, 3)},
+        "timeoutConfig": {"attemptDurationSeconds": jitter.choice((1, 2, 6)) * HOUR // SECOND},
     }
 
 
@@ -210,25 +210,25 @@ def show(
     return _SHOWN[kind](description, latest, listed)
 
 
-def start_attempt(dice: Dice, kind: Kind, description: Detail) -> Attempt:
+def start_attempt(jitter: Dice, kind: Kind, description: Detail) -> Attempt:
     """An attempt at the moment that Batch has found a host for it."""
     if kind is Kind.EKS:
-        host = f"ip-10-0-{dice.randint(0, 255)}-{dice.randint(4, 254)}.ec2.internal"
-        return Attempt({"podName": f"aws-batch.{dice.uuid()}", "nodeName": host}, log_stream="")
+        host = f"ip-10-0-{jitter.randint(0, 255)}-{jitter.randint(4, 254)}.ec2.internal"
+        return Attempt({"podName": f"aws-batch.{jitter.uuid()}", "nodeName": host}, log_stream="")
     if kind is Kind.SERVICE:
         sagemaker = base_arn(description["jobQueue"]).replace(":batch:", ":sagemaker:", 1)
-        arn = f"{sagemaker}:training-job/AWSBatch{description['jobName']}{dice.hex(32)}"
+        arn = f"{sagemaker}:training-job/AWSBatch{description['jobName']}{jitter.hex(32)}"
         resource = {"name": "TrainingJobArn", "value": arn}
         return Attempt({"serviceResourceId": resource}, log_stream="")
     ecs = base_arn(description["jobQueue"]).replace(":batch:", ":ecs:", 1)
-    task = dice.hex(32)
+    task = jitter.hex(32)
     place: Detail = {"taskArn": f"{ecs}:task/AWSBatch-fleet/{task}"}
     if kind is Kind.FARGATE:
-        address = f"10.0.{dice.randint(0, 255)}.{dice.randint(4, 254)}"
-        interface = {"attachmentId": dice.uuid(), "privateIpv4Address": address}
+        address = f"10.0.{jitter.randint(0, 255)}.{jitter.randint(4, 254)}"
+        interface = {"attachmentId": jitter.uuid(), "privateIpv4Address": address}
         place["networkInterfaces"] = [interface]
     else:
-        place["containerInstanceArn"] = f"{ecs}:container-instance/AWSBatch-fleet/{dice.hex(32)}"
+        place["containerInstanceArn"] = f"{ecs}:container-instance/AWSBatch-fleet/{jitter.hex(32)}"
     return Attempt(place, f"{_log_prefix(description)}/default/{task}")
 
 
@@ -245,32 +245,34 @@ def base_arn(queue: str) -> str:
 # ------------------------------------------------------------------ what SubmitJob fixed
 
 
-def _work(dice: Dice, kind: Kind, program: _Program, sample: str, queue: str, nodes: int) -> Detail:
+def _work(
+    jitter: Dice, kind: Kind, program: _Program, sample: str, queue: str, nodes: int
+) -> Detail:
     """What is to be run, under the name that this kind of job has for it."""
     match kind:
         case Kind.ECS:
-            return {"ecsProperties": {"taskProperties": [_task(dice, program, sample)]}}
+            return {"ecsProperties": {"taskProperties": [_task(jitter, program, sample)]}}
         case Kind.EKS:
-            return {"eksProperties": {"podProperties": _pod_properties(dice, program, sample)}}
-    container = _container(dice, kind, program, sample, queue)
+            return {"eksProperties": {"podProperties": _pod_properties(jitter, program, sample)}}
+    container = _container(jitter, kind, program, sample, queue)
     if kind is not Kind.MULTI_NODE:
         return {"container": container}
     ranges = [{"targetNodes": targets, "container": container} for targets in ("0", "1:")]
     return {"nodeProperties": {"numNodes": nodes, "mainNode": 0, "nodeRangeProperties": ranges}}
 
 
-def _container(dice: Dice, kind: Kind, program: _Program, sample: str, queue: str) -> Detail:
+def _container(jitter: Dice, kind: Kind, program: _Program, sample: str, queue: str) -> Detail:
     account = queue.split(":")[4]
     container: Detail = {
         "image": program.image,
-        "command": _command(dice, program, sample),
+        "command": _command(jitter, program, sample),
         "jobRoleArn": f"arn:aws:iam::{account}:role/batch-job",
         "executionRoleArn": f"arn:aws:iam::{account}:role/batch-execution",
         "volumes": [],
-        "environment": _environment(dice, sample),
+        "environment": _environment(jitter, sample),
         "mountPoints": [],
         "ulimits": [],
-        "resourceRequirements": _requirements(dice, program, gpu="gpu" in queue),
+        "resourceRequirements": _requirements(jitter, program, gpu="gpu" in queue),
         "secrets": [],
     }
     if kind is Kind.FARGATE:
@@ -280,7 +282,7 @@ def _container(dice: Dice, kind: Kind, program: _Program, sample: str, queue: st
             {"value": "0.5", "type": "VCPU"},
             {"value": "2048", "type": "MEMORY"},
         ]
-    if dice.chance(0.4):
+    if jitter.chance(0.4):
         container["logConfiguration"] = {
             "logDriver": "awslogs",
             "options": {"awslogs-group": "/lab/batch", "awslogs-stream-prefix": program.name},
@@ -289,22 +291,22 @@ def _container(dice: Dice, kind: Kind, program: _Program, sample: str, queue: st
     return container
 
 
-def _task(dice: Dice, program: _Program, sample: str) -> Detail:
+def _task(jitter: Dice, program: _Program, sample: str) -> Detail:
     """A program, and the sidecar that uploads what it writes."""
     main = {
         "name": "main",
         "essential": True,
         "image": program.image,
-        "command": _command(dice, program, sample),
-        "environment": _environment(dice, sample),
-        "resourceRequirements": _requirements(dice, program),
+        "command": _command(jitter, program, sample),
+        "environment": _environment(jitter, sample),
+        "resourceRequirements": _requirements(jitter, program),
     }
     sidecar = {
         "name": "upload",
         "essential": False,
         "image": "public.ecr.aws/aws-cli/aws-cli:2.17.0",
         "command": ["s3", "sync", "/results", f"s3://lab-results/{sample}"],
-        "environment": _environment(dice, sample),
+        "environment": _environment(jitter, sample),
         "resourceRequirements": [
             {"value": "1", "type": "VCPU"},
             {"value": "512", "type": "MEMORY"},
@@ -313,54 +315,54 @@ def _task(dice: Dice, program: _Program, sample: str) -> Detail:
     return {"containers": [main, sidecar]}
 
 
-def _pod_properties(dice: Dice, program: _Program, sample: str) -> Detail:
-    command, *arguments = _command(dice, program, sample)
+def _pod_properties(jitter: Dice, program: _Program, sample: str) -> Detail:
+    command, *arguments = _command(jitter, program, sample)
     limits = {"cpu": str(program.vcpus), "memory": f"{program.memory}Mi"}
     container = {
         "name": "default",
         "image": program.image,
         "command": [command],
         "args": arguments,
-        "env": _environment(dice, sample),
+        "env": _environment(jitter, sample),
         "resources": {"limits": limits, "requests": limits},
     }
     return {"serviceAccountName": "batch", "containers": [container]}
 
 
-def _command(dice: Dice, program: _Program, sample: str) -> list[str]:
+def _command(jitter: Dice, program: _Program, sample: str) -> list[str]:
     command = program.command.format(sample)
     forms = (
         lambda: command.split(),
-        lambda: [*command.split(), "--password", dice.secret()],
-        lambda: ["sh", "-c", f"TOKEN={dice.secret()} {command}"],
-        lambda: ["sh", "-c", f"fetch --password {dice.secret()} {sample} && {command}"],
+        lambda: [*command.split(), "--password", jitter.secret()],
+        lambda: ["sh", "-c", f"TOKEN={jitter.secret()} {command}"],
+        lambda: ["sh", "-c", f"fetch --password {jitter.secret()} {sample} && {command}"],
     )
-    return dice.choices(forms, (85, 5, 5, 5))[0]()
+    return jitter.choices(forms, (85, 5, 5, 5))[0]()
 
 
-def _environment(dice: Dice, sample: str) -> list[Detail]:
+def _environment(jitter: Dice, sample: str) -> list[Detail]:
     environment = [{"name": "SAMPLE", "value": sample}]
-    if dice.chance(0.6):
-        environment.append({"name": dice.choice(_SECRET_NAMES), "value": dice.secret()})
+    if jitter.chance(0.6):
+        environment.append({"name": jitter.choice(_SECRET_NAMES), "value": jitter.secret()})
     return environment
 
 
-def _parameters(dice: Dice, sample: str) -> Detail:
-    parameters = {"sample": sample, "reference": "GRCh38"} if dice.chance(0.5) else {}
-    if dice.chance(0.1):
-        form = dice.choice(("--password {}", "TOKEN={}", "--user lab --password={} --retry"))
-        parameters["options"] = form.format(dice.secret())
+def _parameters(jitter: Dice, sample: str) -> Detail:
+    parameters = {"sample": sample, "reference": "GRCh38"} if jitter.chance(0.5) else {}
+    if jitter.chance(0.1):
+        form = jitter.choice(("--password {}", "TOKEN={}", "--user lab --password={} --retry"))
+        parameters["options"] = form.format(jitter.secret())
     return parameters
 
 
-def _requirements(dice: Dice, program: _Program, gpu: bool = False) -> list[Detail]:
+def _requirements(jitter: Dice, program: _Program, gpu: bool = False) -> list[Detail]:
     """In any order, as Batch tells them."""
     requirements = [
         {"value": str(program.vcpus), "type": "VCPU"},
         {"value": str(program.memory), "type": "MEMORY"},
         *([{"value": "1", "type": "GPU"}] if gpu else []),
     ]
-    dice.shuffle(requirements)
+    jitter.shuffle(requirements)
     return requirements
 
 

@@ -125,14 +125,14 @@ def workload(seed: int, jobs: int, start: int, queues: Sequence[str] = QUEUES) -
     created = start
     while (room := jobs - len(batch.lives)) > 0:
         batch.submit(created, room)
-        created += int(batch.dice.expovariate(1 / (10 * SECOND)))
+        created += int(batch.jitter.expovariate(1 / (10 * SECOND)))
     events = [event for life in batch.lives for event in life.events]
     preemptions = [event for life in batch.lives for event in life.preemptions]
     return Workload(
         events=sorted(events, key=lambda event: event.at),
         preemptions=sorted(preemptions, key=lambda event: event.at),
         truth={life.job_id: life.truth() for life in batch.lives},
-        secrets=batch.dice.secrets,
+        secrets=batch.jitter.secrets,
     )
 
 
@@ -237,35 +237,35 @@ _FLAGS = {"CANCELLED": {"isCancelled": True}, "TERMINATED": {"isTerminated": Tru
 _POD_REASONS = {None: "Completed", "OUT_OF_MEMORY": "OOMKilled"}
 
 
-def _program_error(dice: Dice) -> _Ending:
+def _program_error(jitter: Dice) -> _Ending:
     """Its own exit code; now and then a container also says why, and says too much."""
-    reason = f"upload refused: TOKEN={dice.secret()}" if dice.chance(0.1) else None
-    return _Ending("EXIT_CODE", _EXITED, dice.choice((1, 1, 1, 2, 64, 127, 139)), reason)
+    reason = f"upload refused: TOKEN={jitter.secret()}" if jitter.chance(0.1) else None
+    return _Ending("EXIT_CODE", _EXITED, jitter.choice((1, 1, 1, 2, 64, 127, 139)), reason)
 
 
-def _timeout(dice: Dice) -> _Ending:
+def _timeout(jitter: Dice) -> _Ending:
     reason = "Job attempt duration exceeded timeout"
-    return _Ending("TIMEOUT", reason, dice.choice((137, None)), final=True)
+    return _Ending("TIMEOUT", reason, jitter.choice((137, None)), final=True)
 
 
-def _terminated(dice: Dice) -> _Ending:
-    reason = f"Terminated by user: wrong reference in run {dice.randint(100, 999)}"
-    return _Ending("TERMINATED", reason, dice.choice((137, 143, None)), final=True)
+def _terminated(jitter: Dice) -> _Ending:
+    reason = f"Terminated by user: wrong reference in run {jitter.randint(100, 999)}"
+    return _Ending("TERMINATED", reason, jitter.choice((137, 143, None)), final=True)
 
 
-def _host_lost(dice: Dice) -> _Ending:
-    return _Ending("SPOT_INTERRUPTION", f"Host EC2 (instance i-{dice.hex(17)}) terminated.")
+def _host_lost(jitter: Dice) -> _Ending:
+    return _Ending("SPOT_INTERRUPTION", f"Host EC2 (instance i-{jitter.hex(17)}) terminated.")
 
 
-def _image_missing(dice: Dice) -> _Ending:
+def _image_missing(jitter: Dice) -> _Ending:
     reason = (
         "CannotPullContainerError: Error response from daemon: manifest for "
-        f"registry.example.org/lab:{dice.hex(7)} not found: manifest unknown"
+        f"registry.example.org/lab:{jitter.hex(7)} not found: manifest unknown"
     )
     return _Ending("IMAGE_PULL", "Task failed to start", reason=reason, strikes="STARTING")
 
 
-def _ending(dice: Dice, kind: Kind, description: Detail) -> _Ending:
+def _ending(jitter: Dice, kind: Kind, description: Detail) -> _Ending:
     """One of the endings that such a job can have, in the words of the kind."""
     on_ecs = kind is not Kind.EKS
     weights: dict[_Ending | Callable[[Dice], _Ending], int] = {
@@ -279,8 +279,8 @@ def _ending(dice: Dice, kind: Kind, description: Detail) -> _Ending:
         _CANCELLED: 3,
         _TIME_LIMIT: 1,
     }
-    drawn = dice.choices(list(weights), list(weights.values()))[0]
-    ending = drawn if isinstance(drawn, _Ending) else drawn(dice)
+    drawn = jitter.choices(list(weights), list(weights.values()))[0]
+    ending = drawn if isinstance(drawn, _Ending) else drawn(jitter)
     if kind is Kind.FARGATE and ending.cause == "SPOT_INTERRUPTION":
         return replace(ending, status_reason="Your Spot Task was interrupted.")
     if kind is Kind.EKS and ending.status_reason == _EXITED:
@@ -289,12 +289,12 @@ def _ending(dice: Dice, kind: Kind, description: Detail) -> _Ending:
     return ending
 
 
-def _endings(dice: Dice, kind: Kind, description: Detail) -> list[_Ending]:
+def _endings(jitter: Dice, kind: Kind, description: Detail) -> list[_Ending]:
     """One for each attempt; what broke the last often breaks the next as well."""
-    endings = [_ending(dice, kind, description)]
+    endings = [_ending(jitter, kind, description)]
     while _is_retried(endings[-1], description["retryStrategy"], finished=len(endings)):
-        alike = dice.chance(0.6)
-        endings.append(endings[-1] if alike else _ending(dice, kind, description))
+        alike = jitter.chance(0.6)
+        endings.append(endings[-1] if alike else _ending(jitter, kind, description))
     return endings
 
 
@@ -323,8 +323,8 @@ def _matches(rule: Detail, ending: _Ending) -> bool:
 class _Life:
     """One job record on its way; every change of state adds its event and its line of history."""
 
-    def __init__(self, dice: Dice, kind: Kind, description: Detail) -> None:
-        self.dice = dice
+    def __init__(self, jitter: Dice, kind: Kind, description: Detail) -> None:
+        self.jitter = jitter
         self.kind = kind
         self.description = description
         self.events: list[SimulatedEvent] = []
@@ -332,7 +332,7 @@ class _Life:
         self._attempts: list[Attempt] = []
         self._transitions: list[tuple[int, str]] = []
         self._ending: _Ending | None = None
-        self._lists_open_attempts = dice.chance(0.5)
+        self._lists_open_attempts = jitter.chance(0.5)
 
     @property
     def job_id(self) -> str:
@@ -355,7 +355,7 @@ class _Life:
         """One change of state that is not the end; STARTING begins an attempt, SCHEDULED one of a
         service job."""
         if status == ("SCHEDULED" if self.kind is Kind.SERVICE else "STARTING"):
-            self._attempts.append(start_attempt(self.dice, self.kind, self.description))
+            self._attempts.append(start_attempt(self.jitter, self.kind, self.description))
         if status == "RUNNING":
             self._attempts[-1].started = now
         returns = status == "RUNNABLE" and self._attempts
@@ -371,7 +371,7 @@ class _Life:
 
     def preempt(self, now: int, *, is_last: bool) -> None:
         """The attempt is over, and Batch tells it in three ways, this one in two steps."""
-        started = now - self.dice.randint(5 * SECOND, 30 * SECOND)
+        started = now - self.jitter.randint(5 * SECOND, 30 * SECOND)
         in_progress = f"PREEMPTION_IN_PROGRESS: {_PREEMPTED.status_reason}"
         self._tell_preemption("Started", started, "RUNNING", {"statusReason": in_progress})
         self.stop(now, _PREEMPTED)
@@ -414,7 +414,7 @@ class _Life:
             **(extra or {}),
             **show(self.kind, self.description, latest, self._attempts if shows_open else finished),
         }
-        sent = now + self.dice.randint(-300, 1_100)
+        sent = now + self.jitter.randint(-300, 1_100)
         is_service = self.kind is Kind.SERVICE
         kind = SERVICE_DETAIL_TYPE if is_service else DETAIL_TYPE
         self.events.append(SimulatedEvent(sent, self.job_id, detail, kind))
@@ -449,8 +449,8 @@ def _attempt(generation: int, status: str) -> int | None:
 class _Batch:
     """Batch itself: takes submissions, and moves every job to its end before it takes another."""
 
-    def __init__(self, dice: Dice, queues: Sequence[str]) -> None:
-        self.dice = dice
+    def __init__(self, jitter: Dice, queues: Sequence[str]) -> None:
+        self.jitter = jitter
         self.queues = [queue for queue in queues if "training" not in queue]
         self.service_queues = [queue for queue in queues if "training" in queue]
         self.lives: list[_Life] = []
@@ -464,16 +464,16 @@ class _Batch:
             self._multi_node: 4 if self.queues and room >= 3 else 0,
             self._service: 12 if self.service_queues else 0,
         }
-        submit = self.dice.choices(list(kinds), list(kinds.values()))[0]
+        submit = self.jitter.choices(list(kinds), list(kinds.values()))[0]
         life = submit(created, room)
         if life.kind is not Kind.SERVICE:
             self._roots.append(life)
 
     def _single(self, created: int, room: int) -> _Life:
         kinds = (Kind.EC2, Kind.FARGATE, Kind.LEGACY, Kind.ECS, Kind.EKS)
-        kind = self.dice.choices(kinds, (60, 15, 8, 8, 9))[0]
-        recent = self._roots[-20:] if self.dice.chance(0.15) else []
-        needed = self.dice.sample(recent, min(len(recent), self.dice.randint(1, 3)))
+        kind = self.jitter.choices(kinds, (60, 15, 8, 8, 9))[0]
+        recent = self._roots[-20:] if self.jitter.chance(0.15) else []
+        needed = self.jitter.sample(recent, min(len(recent), self.jitter.randint(1, 3)))
         life = self._born(kind, created, depends_on=[each.job_id for each in needed])
         if needed:
             self._await(life, needed, created)
@@ -483,9 +483,9 @@ class _Batch:
 
     def _array(self, created: int, room: int) -> _Life:
         """The parent is PENDING while its children run, and ends after the last of them."""
-        kind = self.dice.choice((Kind.EC2, Kind.EC2, Kind.FARGATE))
+        kind = self.jitter.choice((Kind.EC2, Kind.EC2, Kind.FARGATE))
         parent = self._born(kind, created)
-        size = min(room - 1, self.dice.between(2, 200))
+        size = min(room - 1, self.jitter.between(2, 200))
         spawned = created + self._pause()
         _summarize(parent, size, ["RUNNABLE"] * size)
         parent.enter("PENDING", spawned)
@@ -501,7 +501,7 @@ class _Batch:
         return parent
 
     def _multi_node(self, created: int, room: int) -> _Life:
-        size = min(room - 1, self.dice.randint(2, 8))
+        size = min(room - 1, self.jitter.randint(2, 8))
         parent = self._born(Kind.MULTI_NODE, created, nodes=size)
         main, *others = [
             self._record(Kind.EC2, node(parent.description, index)) for index in range(size)
@@ -511,8 +511,8 @@ class _Batch:
 
     def _service(self, created: int, room: int) -> _Life:
         """Trained to its end, preempted now and then on the way."""
-        queue = self.dice.choice(self.service_queues)
-        life = self._record(Kind.SERVICE, describe_service(self.dice, queue, created))
+        queue = self.jitter.choice(self.service_queues)
+        life = self._record(Kind.SERVICE, describe_service(self.jitter, queue, created))
         allowed = life.description["preemptionConfiguration"]["preemptionRetriesBeforeTermination"]
         attempts, now, tried, preempted = life.description["retryStrategy"], created, 0, 0
         ending: _Ending | None = None
@@ -535,28 +535,30 @@ class _Batch:
     def _train(self, life: _Life, now: int) -> tuple[int, _Ending]:
         """From RUNNABLE to the moment that the ending strikes."""
         endings = (_TRAINED, _ALGORITHM_ERROR, _INTERNAL_ERROR, _PREEMPTED, _CANCELLED)
-        [ending] = self.dice.choices(endings, (60, 12, 3, 22, 3))
+        [ending] = self.jitter.choices(endings, (60, 12, 3, 22, 3))
         now += self._pause()
         life.enter("RUNNABLE", now)
-        now += self.dice.between(MINUTE, 30 * MINUTE)
+        now += self.jitter.between(MINUTE, 30 * MINUTE)
         if ending is not _CANCELLED:
             for status in ("SCHEDULED", "STARTING", "RUNNING"):
                 life.enter(status, now)
-                now += self.dice.between(20 * SECOND, 4 * MINUTE)
-            now += self.dice.between(2 * MINUTE, HOUR)
+                now += self.jitter.between(20 * SECOND, 4 * MINUTE)
+            now += self.jitter.between(2 * MINUTE, HOUR)
         return now, ending
 
     def _born(
         self, kind: Kind, created: int, nodes: int = 0, depends_on: Sequence[str] = ()
     ) -> _Life:
-        queue = self.dice.choice(self.queues)
-        life = self._record(kind, describe(self.dice, kind, queue, created, nodes, depends_on))
-        if self.dice.chance(0.03):  # AWS says that there is no such event; tolerate it all the same
+        queue = self.jitter.choice(self.queues)
+        life = self._record(kind, describe(self.jitter, kind, queue, created, nodes, depends_on))
+        if self.jitter.chance(
+            0.03
+        ):  # AWS says that there is no such event; tolerate it all the same
             life.enter("SUBMITTED", created)
         return life
 
     def _record(self, kind: Kind, description: Detail) -> _Life:
-        life = _Life(self.dice, kind, description)
+        life = _Life(self.jitter, kind, description)
         self.lives.append(life)
         return life
 
@@ -567,8 +569,8 @@ class _Batch:
         failures = [each.ended for each in needed if each.status == "FAILED"]
         resolved = min(failures) if failures else max(each.ended for each in needed)
         now = max(pending, resolved) + self._pause()
-        if self.dice.chance(0.05):
-            life.end(self.dice.randint(pending + 2 * SECOND, now), _CANCELLED)
+        if self.jitter.chance(0.05):
+            life.end(self.jitter.randint(pending + 2 * SECOND, now), _CANCELLED)
         elif failures:
             life.end(now, _DEPENDENCY_FAILED)
         else:
@@ -582,7 +584,7 @@ class _Batch:
         """
         everyone = [*leaders, *followers]
         asked = leaders[-1]
-        *retried, last = _endings(self.dice, asked.kind, asked.description)
+        *retried, last = _endings(self.jitter, asked.kind, asked.description)
         for ending in retried:
             now = self._try(everyone, ending, now)
             for life in followers:
@@ -596,11 +598,11 @@ class _Batch:
         """From RUNNABLE to the moment that the ending strikes; returns that moment."""
         now += self._pause()
         _enter("RUNNABLE", now, [life for life in lives if not life.is_over])
-        now += self.dice.between(MINUTE, 30 * MINUTE)
+        now += self.jitter.between(MINUTE, 30 * MINUTE)
         if ending.strikes == "RUNNABLE":
             return now
         _enter("STARTING", now, lives)
-        now += self.dice.between(20 * SECOND, 4 * MINUTE)
+        now += self.jitter.between(20 * SECOND, 4 * MINUTE)
         if ending.strikes == "RUNNING":
             _enter("RUNNING", now, lives)
             now += self._running_time(lives[0].description, ending)
@@ -611,11 +613,11 @@ class _Batch:
     def _running_time(self, description: Detail, ending: _Ending) -> int:
         timeout = description.get("timeout", {"attemptDurationSeconds": 2 * HOUR // SECOND})
         longest = timeout["attemptDurationSeconds"] * SECOND
-        return longest if ending.cause == "TIMEOUT" else self.dice.between(2 * MINUTE, longest)
+        return longest if ending.cause == "TIMEOUT" else self.jitter.between(2 * MINUTE, longest)
 
     def _pause(self) -> int:
         """The time that Batch takes between two steps of its own; longer than events jitter."""
-        return self.dice.randint(2 * SECOND, 8 * SECOND)
+        return self.jitter.randint(2 * SECOND, 8 * SECOND)
 
 
 def _enter(status: str, now: int, lives: Sequence[_Life]) -> None:

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, settings
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from local.ports import free_port
-from tests.api import Api
-from tests.builders import NOON
-from tests.stand import Stand
-from tests.watch import Watch
+from tests.support.api_harness import Api
+from tests.support.builders import NOON
+from tests.support.recorder_harness import RecorderHarness
+from tests.support.sweep_harness import SweepHarness
 
 # A busy machine must fail no test: none depends on how long an example takes.
 settings.register_profile(
@@ -45,9 +45,9 @@ def resources(running_aws: LocalAws) -> Resources:
 
 
 @pytest.fixture
-def stand(aws: LocalAws, resources: Resources) -> Stand:
+def stand(aws: LocalAws, resources: Resources) -> RecorderHarness:
     """The recorder and its table, on the local AWS."""
-    return Stand(aws, resources)
+    return RecorderHarness(aws, resources)
 
 
 @pytest.fixture
@@ -58,9 +58,9 @@ def batch() -> Iterator[BatchServer]:
 
 
 @pytest.fixture
-def watch(aws: LocalAws, resources: Resources, batch: BatchServer) -> Watch:
+def watch(aws: LocalAws, resources: Resources, batch: BatchServer) -> SweepHarness:
     """A recorder and sweeps, on the local AWS and that Batch."""
-    return Watch(aws, resources, batch)
+    return SweepHarness(aws, resources, batch)
 
 
 @pytest.fixture

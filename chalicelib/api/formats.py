@@ -26,11 +26,11 @@ from chalicelib.api.representation import (
     QueueBody,
     QueueList,
     QueueSummary,
-    UseBody,
+    UsageBody,
 )
-from chalicelib.human_time import duration
 from chalicelib.jobs.durations import Durations
 from chalicelib.jobs.job import ACTIVE, TERMINAL
+from chalicelib.text_format import duration
 
 JSON, TEXT, CSV = "application/json", "text/plain", "text/csv"
 
@@ -317,7 +317,7 @@ def _took(took: Durations) -> str:
     return ", ".join(f"{name} {duration(s)}" for name, s in spans.items() if s is not None)
 
 
-def _used(use: UseBody) -> str | None:
+def _used(use: UsageBody) -> str | None:
     """None if nothing ran."""
     told = _amounts(use)
     wasted = _amounts(use.wasted)

@@ -15,7 +15,7 @@ from chalicelib.api.dashboard import Asset, Dashboard, NoSuchAsset
 from chalicelib.api.health import Health
 from chalicelib.api.job_log import LogOutOfReach, NoLog
 from chalicelib.api.jobs import NoSuchJob, Versioned
-from chalicelib.api.long_poll import AllPlacesTaken
+from chalicelib.api.long_poll import AllSlotsTaken
 from chalicelib.api.parameters import BadParameter
 from chalicelib.api.queues import NoSuchQueue
 from chalicelib.api.representation import JobPage
@@ -64,7 +64,7 @@ def answer(
         _refuse_oversized(_request(app))
         scope = access().scope(_request(app).context["authorizer"]["principalId"])
         return _told(respond(scope), _request(app).headers)
-    except AllPlacesTaken:
+    except AllSlotsTaken:
         text = "too many wait for a job already; ask again in a few seconds, or without wait"
         refusal = _refusal(HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequestsError", text)
         refusal.headers["Retry-After"] = "5"

@@ -10,7 +10,7 @@ import msgspec
 
 from chalicelib.api.access import Scope
 from chalicelib.api.job_log import JobLog, LogOutOfReach, NoLog
-from chalicelib.api.long_poll import WaitPlaces
+from chalicelib.api.long_poll import LongPollSlots
 from chalicelib.api.page_token import BadPageToken, page_token, place_of
 from chalicelib.api.parameters import (
     BadParameter,
@@ -34,9 +34,9 @@ from chalicelib.api.representation import (
 from chalicelib.jobs.array_summary import Summary
 from chalicelib.jobs.array_table import ArrayTable
 from chalicelib.jobs.job import Job, JobId, Transition
+from chalicelib.jobs.job_table import LISTED_STATUSES, JobTable, Page, StatusPartition
 from chalicelib.jobs.preemption import Preemption
 from chalicelib.jobs.prices import Prices
-from chalicelib.jobs.table import LISTED_STATUSES, JobTable, Page, Place
 
 _POLL_SECONDS = 1.5
 
@@ -74,7 +74,7 @@ class Jobs:
         table: JobTable,
         arrays: ArrayTable,
         log: JobLog,
-        wait_places: WaitPlaces,
+        long_poll_slots: LongPollSlots,
         prices: Prices,
         page_key: Callable[[], bytes],
         clock: Callable[[], float] = time.time,
@@ -83,7 +83,7 @@ class Jobs:
         self._table = table
         self._arrays = arrays
         self._log = log
-        self._wait_places = wait_places
+        self._long_poll_slots = long_poll_slots
         self._prices = prices
         self._page_key = page_key
         self._clock = clock
@@ -95,7 +95,7 @@ class Jobs:
         """`job_id` as in the path. If it is to wait: until the job is none of the `known` versions
         or, if none is known, until its status changes. An ended job is not waited for.
 
-        Raises BadParameter, NoSuchJob and AllPlacesTaken.
+        Raises BadParameter, NoSuchJob and AllSlotsTaken.
         """
         seconds = wait_query(query)
         of_job = self._known(self._job(job_id, scope))
@@ -119,7 +119,7 @@ class Jobs:
             )
         else:
             statuses = wanted.statuses or LISTED_STATUSES
-            places = [Place(queue, status) for queue in queues for status in statuses]
+            places = [StatusPartition(queue, status) for queue in queues for status in statuses]
             page = self._table.newest(places, limit=asked.limit, after=after, window=wanted.window)
         return self._told(page, asked)
 
@@ -160,7 +160,7 @@ class Jobs:
     def _awaited(self, of_job: _Known, seconds: int, known: Collection[str]) -> _Known:
         """The job when it has changed, or when the time is up."""
         end, latest = self._clock() + seconds, of_job
-        with self._wait_places.taken():
+        with self._long_poll_slots.taken():
             while (left := end - self._clock()) > 0:
                 self._sleep(min(left, _POLL_SECONDS))
                 latest = self._known(self._table.get(of_job.job.job_id) or latest.job)

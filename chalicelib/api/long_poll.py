@@ -26,11 +26,11 @@ LEASE_SECONDS = 30
 _TRIES = 3
 
 
-class AllPlacesTaken(Exception):
+class AllSlotsTaken(Exception):
     """Too many wait already."""
 
 
-class WaitPlaces:
+class LongPollSlots:
     """`clock` gives epoch seconds."""
 
     def __init__(
@@ -42,7 +42,7 @@ class WaitPlaces:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Raises AllPlacesTaken."""
+        """Raises AllSlotsTaken."""
         holder: Any = {"S": secrets.token_hex(8)}
         place = self._take(holder)
         try:
@@ -63,7 +63,7 @@ class WaitPlaces:
                 ExpressionAttributeValues={":now": self._now()},
             ):
                 return place
-        raise AllPlacesTaken
+        raise AllSlotsTaken
 
     def _free(self) -> list[str]:
         answer = self._client.query(

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from chalicelib.jobs.job import Job
-from chalicelib.jobs.table import ANY_TIME, LISTED_STATUSES, Window, listed_status
+from chalicelib.jobs.job_table import ANY_TIME, LISTED_STATUSES, TimeRange, listed_status
 
 MOST_JOBS, USUAL_JOBS = 100, 25
 MOST_LINES, USUAL_LINES = 1_000, 100
@@ -34,7 +34,7 @@ class Filter(Struct, frozen=True):
     queue: str | None = None
     statuses: tuple[str, ...] | None = None
     name: str | None = None
-    window: Window = ANY_TIME
+    window: TimeRange = ANY_TIME
 
     def keeps(self, job: Job) -> bool:
         listed = self.statuses is None or listed_status(job.status) in self.statuses
@@ -55,7 +55,7 @@ def jobs_query(query: Query, now: int) -> PageQuery:
     """`now` in epoch milliseconds. Raises BadParameter."""
     known = ("queue", "status", "name", "since", "until", "limit", "nextToken")
     _refuse_unknown(query, known)
-    window = Window(
+    window = TimeRange(
         _moment(query, "since", now, ANY_TIME.since), _moment(query, "until", now, ANY_TIME.until)
     )
     wanted = Filter(_queue(query), _statuses(query), _name(query), window)

@@ -7,12 +7,12 @@ from urllib.parse import unquote
 from chalicelib.api.access import Scope
 from chalicelib.api.parameters import Query, no_query
 from chalicelib.api.representation import QueueBody, QueueList, queue_body, queue_summary
+from chalicelib.jobs.job_table import JobTable
 from chalicelib.jobs.prices import Prices
-from chalicelib.jobs.table import JobTable
 from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.rollup import DAY, HOUR, Rollup
-from chalicelib.queues.state_table import QueueLedger
-from chalicelib.queues.stats_table import QueueCounts, QueueTable
+from chalicelib.queues.state_table import QueueStateTable
+from chalicelib.queues.stats_table import QueueCounts, QueueStatsTable
 
 MOST_QUEUES = 500
 """Of a list: ten times as many as AWS allows in a region at first."""
@@ -29,8 +29,8 @@ class Queues:
     def __init__(
         self,
         jobs: JobTable,
-        queues: QueueTable,
-        ledger: QueueLedger,
+        queues: QueueStatsTable,
+        ledger: QueueStateTable,
         prices: Prices,
         clock: Callable[[], float] = time.time,
     ) -> None:

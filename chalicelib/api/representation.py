@@ -20,7 +20,7 @@ from chalicelib.jobs.failure import Cause, Failure, attempt_cause, failure_of
 from chalicelib.jobs.job import ACTIVE, Description, Job, JobId, JobStatus
 from chalicelib.jobs.preemption import Preemption, Step, history
 from chalicelib.jobs.prices import Price, Prices
-from chalicelib.jobs.usage import JobUse, Use, job_use
+from chalicelib.jobs.usage import JobUsage, Usage, job_usage
 from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.histogram import Histogram
 from chalicelib.queues.rollup import Rollup
@@ -88,7 +88,7 @@ class Amounts(_Body, frozen=True):
     gpu_hours: float
 
 
-class UseBody(Amounts, frozen=True):
+class UsageBody(Amounts, frozen=True):
     """`wasted` is the part of it that attempts used which came to nothing."""
 
     wasted: Amounts
@@ -123,7 +123,7 @@ class JobSummary(_Body, frozen=True):
     durations: Durations
     failure: Failure | None
     array: ArrayBody | None
-    use: UseBody | None
+    use: UsageBody | None
     cost: CostBody | None
     links: Links
 
@@ -172,7 +172,7 @@ class Ended(_Body, frozen=True):
 class LastDay(Ended, frozen=True):
     """Of the current hour and the 23 before it."""
 
-    use: UseBody
+    use: UsageBody
     cost: CostBody | None
 
 
@@ -186,7 +186,7 @@ class Day(_Body, frozen=True):
     day: str
     succeeded: int
     failed: int
-    use: UseBody
+    use: UsageBody
     cost: CostBody | None
 
 
@@ -335,8 +335,8 @@ def _ended(rollup: Rollup) -> dict[str, Any]:
 
 def _used(rollup: Rollup, price: Price | None) -> dict[str, Any]:
     """Where nothing tells of any use, as with service jobs, nothing tells of a cost either."""
-    used = JobUse(rollup.use, rollup.wasted)
-    return {"use": _use(used), "cost": _cost(used, price) if used.total != Use() else None}
+    used = JobUsage(rollup.use, rollup.wasted)
+    return {"use": _use(used), "cost": _cost(used, price) if used.total != Usage() else None}
 
 
 def _percentiles(durations: Histogram) -> Percentiles | None:
@@ -346,7 +346,7 @@ def _percentiles(durations: Histogram) -> Percentiles | None:
 
 
 def _summary_fields(job: Job, children: Summary | None, prices: Prices, now: int) -> dict[str, Any]:
-    details, used = job.details, job_use(job, now)
+    details, used = job.details, job_usage(job, now)
     return {
         "job_id": job.job_id,
         "job_name": details.job_name,
@@ -382,11 +382,11 @@ def _failure(job: Job) -> Failure | None:
     return failure_of(job.details) if job.status == JobStatus.FAILED else None
 
 
-def _use(used: JobUse) -> UseBody:
-    return UseBody(**_amounts(used.total), wasted=Amounts(**_amounts(used.wasted)))
+def _use(used: JobUsage) -> UsageBody:
+    return UsageBody(**_amounts(used.total), wasted=Amounts(**_amounts(used.wasted)))
 
 
-def _amounts(used: Use) -> dict[str, float]:
+def _amounts(used: Usage) -> dict[str, float]:
     amounts = {
         "vcpu_hours": used.vcpu_hours,
         "gb_hours": used.gb_hours,
@@ -395,7 +395,7 @@ def _amounts(used: Use) -> dict[str, float]:
     return {name: round(amount, _DECIMALS) for name, amount in amounts.items()}
 
 
-def _cost(used: JobUse, price: Price | None) -> CostBody | None:
+def _cost(used: JobUsage, price: Price | None) -> CostBody | None:
     if price is None:
         return None
     estimate, wasted = (round(price.cost(of), _DECIMALS) for of in used)

@@ -130,8 +130,8 @@ class Transition(msgspec.Struct, frozen=True, array_like=True):
         return self.generation + 1
 
     def joined(self, other: "Transition") -> "Transition":
-        """The better dated of two sightings: an event's before a repair's, the earlier first."""
-        return min(self, other, key=lambda sighting: (sighting.source, sighting.at))
+        """The better dated of two observations: an event's before a repair's, the earlier first."""
+        return min(self, other, key=lambda seen: (seen.source, seen.at))
 
 
 def transition_key(status: str, generation: int, *, of_node: bool) -> TransitionKey:

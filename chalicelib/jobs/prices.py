@@ -12,7 +12,7 @@ import msgspec
 
 from chalicelib import toml_config as toml_setting
 from chalicelib.errors import SettingsError
-from chalicelib.jobs.usage import Use
+from chalicelib.jobs.usage import Usage
 from chalicelib.toml_config import GLOBS, is_text
 
 
@@ -23,7 +23,7 @@ class Price(msgspec.Struct, frozen=True, rename="camel"):
     gpu_hour: float = 0
     currency: str = "USD"
 
-    def cost(self, use: Use) -> float:
+    def cost(self, use: Usage) -> float:
         return (
             use.vcpu_hours * self.vcpu_hour
             + use.gb_hours * self.gb_hour

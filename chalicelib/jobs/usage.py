@@ -15,15 +15,15 @@ from chalicelib.jobs.job import Job, JobStatus, Resources
 _HOUR = 3_600_000
 
 
-class Use(Struct, frozen=True, array_like=True):
+class Usage(Struct, frozen=True, array_like=True):
     """In milliseconds of a thousandth of a vCPU, of a MiB, of a GPU."""
 
     vcpus: int = 0
     memory: int = 0
     gpus: int = 0
 
-    def __add__(self, other: "Use") -> "Use":
-        return Use(self.vcpus + other.vcpus, self.memory + other.memory, self.gpus + other.gpus)
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(self.vcpus + other.vcpus, self.memory + other.memory, self.gpus + other.gpus)
 
     @property
     def vcpu_hours(self) -> float:
@@ -39,14 +39,14 @@ class Use(Struct, frozen=True, array_like=True):
         return self.gpus / _HOUR
 
 
-class JobUse(NamedTuple):
+class JobUsage(NamedTuple):
     """`wasted` is a part of `total`."""
 
-    total: Use
-    wasted: Use
+    total: Usage
+    wasted: Usage
 
 
-def job_use(job: Job, now: int) -> JobUse | None:
+def job_usage(job: Job, now: int) -> JobUsage | None:
     """Of a running attempt up to `now` (epoch milliseconds). None for a parent, as its children
     or nodes run, and where nothing tells what the job asked for.
     """
@@ -54,7 +54,7 @@ def job_use(job: Job, now: int) -> JobUse | None:
     if resources is None or job.is_parent:
         return None
     spans = attempt_spans(job, now)
-    return JobUse(_use(resources, spans), _use(resources, spans[: _wasted(job, len(spans))]))
+    return JobUsage(_use(resources, spans), _use(resources, spans[: _wasted(job, len(spans))]))
 
 
 def _wasted(job: Job, attempts: int) -> int:
@@ -67,9 +67,9 @@ def _wasted(job: Job, attempts: int) -> int:
     return sum(attempt.stopped_at is not None for attempt in job.details.attempts)
 
 
-def _use(resources: Resources, spans: list[int | None]) -> Use:
+def _use(resources: Resources, spans: list[int | None]) -> Usage:
     ran = sum(span or 0 for span in spans)
-    return Use(
+    return Usage(
         vcpus=round(resources.vcpus * 1000) * ran,
         memory=resources.memory * ran,
         gpus=resources.gpus * ran,

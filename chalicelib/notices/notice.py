@@ -5,7 +5,7 @@ no free text and no secret. The words are made from the record when it is sent (
 they are as true as they can be by then.
 
 An array speaks with one voice: its children's notices are its own, an early warning and its end.
-Nodes of a multi-node job don't speak at all. What is wrong with a queue is an episode: a notice
+Nodes of a multi-node job don't speak at all. What is wrong with a queue is an incident: a notice
 when it begins, and one when it ends.
 
 Pure: knows nothing of queues, Webex, the clock or the environment. All times are milliseconds
@@ -18,18 +18,18 @@ from typing import Final, NamedTuple
 import msgspec
 
 from chalicelib.jobs.job import Job, JobId, JobStatus, Observation, is_terminal
-from chalicelib.notices.rules import QUEUE_BLOCKED, RECOVERED, SILENT, STUCK, Rules
+from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED, RECOVERED, STUCK, Rules
 
 CHILD_FAILED: Final = "CHILD_FAILED"
 """The early warning of an array: the first of its children has failed."""
-CROWD: Final = "CROWD"
+BULK_STUCK: Final = "BULK_STUCK"
 """So many jobs of a queue are stuck that they are told as one; rules call it STUCK."""
-ENDS: Final[Mapping[str, str]] = {
-    CROWD: "CROWD_ENDED",
-    QUEUE_BLOCKED: "BLOCK_ENDED",
-    SILENT: "SILENCE_ENDED",
+RESOLUTIONS: Final[Mapping[str, str]] = {
+    BULK_STUCK: "BULK_STUCK_RESOLVED",
+    QUEUE_BLOCKED: "QUEUE_BLOCKED_RESOLVED",
+    EVENTS_MISSING: "EVENTS_MISSING_RESOLVED",
 }
-"""What ends each kind of a queue's episodes; rules call it RECOVERED."""
+"""What ends each kind of a queue's incidents; rules call it RECOVERED."""
 
 
 class NoticeKey(NamedTuple):
@@ -48,8 +48,8 @@ class Notice(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw
     `child` is the index of the child that a CHILD_FAILED or a STUCK is about. `at` is when it
     happened, not when it was heard of.
 
-    Without a `job_id` it is about the queue: `kind` is one of ENDS or what they end, `generation`
-    is when the episode began.
+    Without a `job_id` it is about the queue: `kind` is one of RESOLUTIONS or what they end,
+    `generation` is when the incident began.
     """
 
     room: str
@@ -99,7 +99,7 @@ def notices_for(seen: Observation, rules: Rules) -> tuple[Notice, ...]:
 def notices_of_queue(
     kind: str, queue: str, rooms: Iterable[str], *, began: int, at: int
 ) -> tuple[Notice, ...]:
-    """That an episode of a queue, which `began` then, begins or ends."""
+    """That an incident of a queue, which `began` then, begins or ends."""
     return tuple(
         Notice(room=room, kind=kind, generation=began, at=at, queue=queue) for room in rooms
     )

@@ -26,7 +26,7 @@ RECOVERED: Final = "RECOVERED"
 """What was stuck has moved on, a blocked queue moves, or a silent one is heard of."""
 QUEUE_BLOCKED: Final = "QUEUE_BLOCKED"
 """A job at the head of its queue can't start, and none behind it can."""
-SILENT: Final = "SILENT"
+EVENTS_MISSING: Final = "EVENTS_MISSING"
 """AWS Batch says that a queue's jobs get on, and no event tells it."""
 
 EVENTS: Final = (
@@ -34,7 +34,7 @@ EVENTS: Final = (
     STUCK,
     RECOVERED,
     QUEUE_BLOCKED,
-    SILENT,
+    EVENTS_MISSING,
 )
 """What `on` may name."""
 

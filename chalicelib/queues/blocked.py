@@ -1,8 +1,8 @@
 """Whether a job queue is blocked, and since when, by what AWS Batch said of it.
 
-A Batch Job Queue Blocked event is a sighting: at this time the job at the head of the queue could
-not start. Nothing ever says that a queue is free again; that its jobs move shows it. While a
-cluster grows, sightings come and go, so only a block that lasts is worth a message.
+A Batch Job Queue Blocked event says that at this time the job at the head of the queue could not
+start. Nothing ever says that a queue is free again; that its jobs move shows it. While a
+cluster grows, blocked_events come and go, so only a block that lasts is worth a message.
 
 Pure: knows nothing of events' shapes, tables, the clock or the environment. All times are
 milliseconds since the epoch.
@@ -17,7 +17,7 @@ from chalicelib.jobs.job import Job, JobStatus, Source
 _LEFT = frozenset({JobStatus.SCHEDULED, JobStatus.STARTING, JobStatus.RUNNING})
 
 
-class Sighting(msgspec.Struct, frozen=True, order=True, kw_only=True):
+class BlockedEvent(msgspec.Struct, frozen=True, order=True, kw_only=True):
     """A queue seen blocked by the job at its head; `reason` is Batch's, redacted."""
 
     at: int
@@ -28,7 +28,7 @@ class Sighting(msgspec.Struct, frozen=True, order=True, kw_only=True):
 
 
 class Blocked(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
-    """A block that goes on, by its last sighting; `told` once it has lasted."""
+    """A block that goes on, by its last blocked_event; `told` once it has lasted."""
 
     since: int
     last_seen: int
@@ -55,10 +55,12 @@ def moved_at(jobs: Iterable[Job]) -> int:
     )
 
 
-def current(before: Blocked | None, sightings: Iterable[Sighting], moved: int) -> Blocked | None:
-    """The block that goes on, by what was known `before` and the sightings since then, in any
+def current(
+    before: Blocked | None, blocked_events: Iterable[BlockedEvent], moved: int
+) -> Blocked | None:
+    """The block that goes on, by what was known `before` and the blocked_events since then, in any
     order; None: the queue has `moved` since it was seen blocked last."""
-    standing = sorted(seen for seen in sightings if seen.at > moved)
+    standing = sorted(seen for seen in blocked_events if seen.at > moved)
     goes_on = before if before and before.since > moved else None
     if not standing:
         return goes_on

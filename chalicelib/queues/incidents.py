@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from chalicelib.jobs.job import Description, Job, JobId, Observation
-from chalicelib.notices.notice import CROWD, ENDS, Notice, notices_of_queue
-from chalicelib.notices.rules import QUEUE_BLOCKED, RECOVERED, SILENT, STUCK, Rules
+from chalicelib.notices.notice import BULK_STUCK, RESOLUTIONS, Notice, notices_of_queue
+from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED, RECOVERED, STUCK, Rules
 from chalicelib.queues import blocked as blockage
 from chalicelib.queues import stuck
 from chalicelib.queues.blocked import Blocked
-from chalicelib.queues.missing_events import Silence
+from chalicelib.queues.missing_events import MissingEvents
 from chalicelib.queues.state import QueueState
 from chalicelib.queues.stuck import Found, StuckJob
 
@@ -31,7 +31,7 @@ class Told(NamedTuple):
     description: Description
 
 
-class Seen(NamedTuple):
+class Snapshot(NamedTuple):
     """What a sweep saw of a queue. `counts` are of the stuck jobs by status, `head` is the record
     of the job that blocks the queue."""
 
@@ -41,7 +41,7 @@ class Seen(NamedTuple):
     moved_at: int
     blocked: Blocked | None
     head: Job | None
-    silence: Silence | None
+    missing_events: MissingEvents | None
 
 
 class Confirmed(NamedTuple):
@@ -51,7 +51,7 @@ class Confirmed(NamedTuple):
     said: Observation
 
 
-class Episodes(NamedTuple):
+class Incidents(NamedTuple):
     """Of one queue, in one sweep. `blocked_after` is how long a block must last to be told."""
 
     queue: str
@@ -59,7 +59,9 @@ class Episodes(NamedTuple):
     now: int
     blocked_after: int
 
-    def next(self, state: QueueState, seen: Seen, answers: Mapping[str, Observation]) -> QueueState:
+    def next(
+        self, state: QueueState, seen: Snapshot, answers: Mapping[str, Observation]
+    ) -> QueueState:
         """`answers` are what Batch says of stuck jobs. Who is missing there, or is something else
         by now, is not told: its record is merely stale."""
         confirmed = [
@@ -67,7 +69,7 @@ class Episodes(NamedTuple):
             for job in seen.found.jobs.values()
             if job.job_id in answers and answers[job.job_id].details.entered == job.details.entered
         ]
-        if state.crowd:
+        if state.bulk_incident:
             state = self._crowd_goes_on(state, seen.found)
         else:
             state = self._stuck(state, seen, confirmed)
@@ -76,13 +78,17 @@ class Episodes(NamedTuple):
     # Stuck
 
     def _crowd_goes_on(self, state: QueueState, found: Found) -> QueueState:
-        if found.jobs or not state.crowd:
+        if found.jobs or not state.bulk_incident:
             return state
-        began, rooms = state.crowd.since, state.crowd.rooms
-        over = notices_of_queue(ENDS[CROWD], self.queue, rooms, began=began, at=self.now)
-        return _with(state, over, crowd=None)
+        began, rooms = state.bulk_incident.since, state.bulk_incident.rooms
+        over = notices_of_queue(
+            RESOLUTIONS[BULK_STUCK], self.queue, rooms, began=began, at=self.now
+        )
+        return _with(state, over, bulk_incident=None)
 
-    def _stuck(self, state: QueueState, seen: Seen, confirmed: Sequence[Confirmed]) -> QueueState:
+    def _stuck(
+        self, state: QueueState, seen: Snapshot, confirmed: Sequence[Confirmed]
+    ) -> QueueState:
         over = [one for one in seen.told if stuck.has_moved_on(one.stuck, one.job, seen.found)]
         still = [one.stuck for one in seen.told if one not in over]
         known = {one.stuck.job_id for one in seen.told}
@@ -95,14 +101,19 @@ class Episodes(NamedTuple):
         return _with(state, notices, stuck=told)
 
     def _crowd_begins(
-        self, state: QueueState, seen: Seen, confirmed: Sequence[Confirmed]
+        self, state: QueueState, seen: Snapshot, confirmed: Sequence[Confirmed]
     ) -> QueueState:
         """Its end stands for those of the few that were told one by one before."""
         rooms = self._rooms(STUCK, confirmed)
-        begins = notices_of_queue(CROWD, self.queue, rooms, began=self.now, at=self.now)
+        begins = notices_of_queue(BULK_STUCK, self.queue, rooms, began=self.now, at=self.now)
         jobs = [msgspec.structs.replace(one.job, details=one.said.details) for one in confirmed]
         end = self._rooms(RECOVERED, confirmed)
-        return _with(state, begins, crowd=stuck.crowd(self.now, seen.counts, jobs, end), stuck=())
+        return _with(
+            state,
+            begins,
+            bulk_incident=stuck.bulk_incident(self.now, seen.counts, jobs, end),
+            stuck=(),
+        )
 
     def _is_stuck(self, one: Confirmed) -> Iterator[Notice]:
         told = stuck.as_told(one.job)
@@ -149,7 +160,7 @@ class Episodes(NamedTuple):
 
     # Blocked, silent
 
-    def _blocked(self, state: QueueState, seen: Seen) -> QueueState:
+    def _blocked(self, state: QueueState, seen: Snapshot) -> QueueState:
         before, blocked, moved_at = state.blocked, seen.blocked, seen.moved_at
         if blocked and blockage.has_lost_its_head(blocked, seen.head, self.now, self.blocked_after):
             moved_at, blocked = blocked.last_seen, None
@@ -161,14 +172,14 @@ class Episodes(NamedTuple):
             notices += self._begins(QUEUE_BLOCKED, blocked.since)
         return _with(state, notices, blocked=blocked, moved_at=moved_at)
 
-    def _silence(self, state: QueueState, seen: Seen) -> QueueState:
-        before, now = state.silence, seen.silence
+    def _silence(self, state: QueueState, seen: Snapshot) -> QueueState:
+        before, now = state.missing_events, seen.missing_events
         notices: tuple[Notice, ...] = ()
         if now and not before:
-            notices = self._begins(SILENT, now.since)
+            notices = self._begins(EVENTS_MISSING, now.since)
         if before and not now:
-            notices = self._ends(SILENT, before.since)
-        return _with(state, notices, silence=now)
+            notices = self._ends(EVENTS_MISSING, before.since)
+        return _with(state, notices, missing_events=now)
 
     def _begins(self, kind: str, began: int) -> tuple[Notice, ...]:
         rooms = self.rules.rooms(kind, self.queue, None, {})
@@ -176,8 +187,8 @@ class Episodes(NamedTuple):
 
     def _ends(self, kind: str, began: int) -> tuple[Notice, ...]:
         rooms = self.rules.rooms(RECOVERED, self.queue, None, {})
-        return notices_of_queue(ENDS[kind], self.queue, rooms, began=began, at=self.now)
+        return notices_of_queue(RESOLUTIONS[kind], self.queue, rooms, began=began, at=self.now)
 
 
 def _with(state: QueueState, notices: Iterable[Notice], **changes: Any) -> QueueState:
-    return msgspec.structs.replace(state, untold=(*state.untold, *notices), **changes)
+    return msgspec.structs.replace(state, outbox=(*state.outbox, *notices), **changes)

@@ -22,15 +22,15 @@ _CHANGES = 2
 """One may be a lost event."""
 
 
-class Silence(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """`heard_at` is when the last event arrived, 0: never; `changes` were told by no event."""
+class MissingEvents(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """`last_event_at` is when the last event arrived, 0: never; `changes` were told by no event."""
 
     since: int
-    heard_at: int
+    last_event_at: int
     changes: int
 
 
-def untold(jobs: Iterable[Job], heard_at: int, now: int) -> int:
+def outbox(jobs: Iterable[Job], last_event_at: int, now: int) -> int:
     """How often Batch says that one of the jobs was created, started or stopped since an event of
     their queue arrived, and so long ago that an event should have told it."""
     dates = [
@@ -40,10 +40,14 @@ def untold(jobs: Iterable[Job], heard_at: int, now: int) -> int:
         for date in (job.details.created_at, job.details.started_at, job.details.stopped_at)
         if date is not None
     ]
-    return sum(heard_at + HEARD_EVERY_MS < date < now - EVENTS_TAKE_MS for date in dates)
+    return sum(last_event_at + HEARD_EVERY_MS < date < now - EVENTS_TAKE_MS for date in dates)
 
 
-def begun(jobs: Iterable[Job], *, since: int, heard_at: int, now: int) -> Silence | None:
+def begun(jobs: Iterable[Job], *, since: int, last_event_at: int, now: int) -> MissingEvents | None:
     """`since` is when the queue began to be watched: who was not yet listening missed nothing."""
-    changes = untold(jobs, max(heard_at, since), now)
-    return Silence(since=now, heard_at=heard_at, changes=changes) if changes >= _CHANGES else None
+    changes = outbox(jobs, max(last_event_at, since), now)
+    return (
+        MissingEvents(since=now, last_event_at=last_event_at, changes=changes)
+        if changes >= _CHANGES
+        else None
+    )

@@ -13,7 +13,7 @@ from msgspec import Struct
 from chalicelib.jobs.durations import durations
 from chalicelib.jobs.failure import failure_of
 from chalicelib.jobs.job import Job, JobStatus
-from chalicelib.jobs.usage import JobUse, Use, job_use
+from chalicelib.jobs.usage import JobUsage, Usage, job_usage
 from chalicelib.queues.histogram import Histogram
 
 HOUR, DAY = 3_600_000, 86_400_000
@@ -31,8 +31,8 @@ class Rollup(Struct, frozen=True, array_like=True):
     causes: dict[str, int] = {}
     wait: Histogram = Histogram()
     run: Histogram = Histogram()
-    use: Use = Use()
-    wasted: Use = Use()
+    use: Usage = Usage()
+    wasted: Usage = Usage()
 
     def __add__(self, other: "Rollup") -> "Rollup":
         return Rollup(
@@ -56,7 +56,7 @@ def rollup_of(jobs: Iterable[Job]) -> Rollup:
     causes: Counter[str] = Counter()
     waits: list[int] = []
     runs: list[int] = []
-    use = wasted = Use()
+    use = wasted = Usage()
     for job in jobs:
         if job.is_root:
             ends[job.status] += 1
@@ -66,7 +66,7 @@ def rollup_of(jobs: Iterable[Job]) -> Rollup:
             took = durations(job, job.since)
             waits += _milliseconds(took.queued_seconds)
             runs += _milliseconds(took.running_seconds)
-            used = job_use(job, job.since) or JobUse(Use(), Use())
+            used = job_usage(job, job.since) or JobUsage(Usage(), Usage())
             use, wasted = use + used.total, wasted + used.wasted
     return Rollup(
         ends[JobStatus.SUCCEEDED],

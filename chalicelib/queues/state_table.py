@@ -3,9 +3,9 @@
     pk             sk                             what
     QUEUE#<name>   STATE                          a QueueState, by version
                    HEARD                          when an event of the queue arrived last
-                   BLOCKED#<time>#<job>#<digest>  a sighting: addressed by its content
+                   BLOCKED#<time>#<job>#<digest>  a blocked_event: addressed by its content
 
-The recorder puts sightings and HEARD blindly; only the sweep writes the state, on the condition
+The recorder puts blocked events and HEARD blindly; only the sweep writes the state, on condition
 that its version is still the one that was read. Knows keys and their mapping; what a state means,
 others know.
 """
@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 
 from chalicelib.aws.dynamodb import Item, Outcome, Table, json_text, key_of
-from chalicelib.queues.blocked import Sighting
+from chalicelib.queues.blocked import BlockedEvent
 from chalicelib.queues.missing_events import HEARD_EVERY_MS
 from chalicelib.queues.state import QueueState
 
@@ -29,15 +29,15 @@ _KEPT_SECONDS = 30 * 86_400
 
 
 class KnownQueue(NamedTuple):
-    """`version` is that of the state, 0 if there is none yet. `heard_at` is when the last event
-    arrived, in epoch milliseconds; 0: never."""
+    """`version` is that of the state, 0 if there is none yet. `last_event_at` is when the last
+    event arrived, in epoch milliseconds; 0: never."""
 
     state: QueueState | None = None
     version: int = 0
-    heard_at: int = 0
+    last_event_at: int = 0
 
 
-class QueueLedger:
+class QueueStateTable:
     """`clock` gives epoch seconds."""
 
     def __init__(self, table: Table, *, clock: Callable[[], float] = time.time) -> None:
@@ -45,7 +45,7 @@ class QueueLedger:
         self._clock = clock
         self._heard: dict[str, int] = {}
 
-    def hear(self, queues: Iterable[str]) -> None:
+    def touch(self, queues: Iterable[str]) -> None:
         """Notes that events of these queues arrived; not again within the minute. If it can't be
         noted now, the next event will."""
         now = int(self._clock() * 1000)
@@ -59,9 +59,11 @@ class QueueLedger:
         )
         self._heard |= {queue: now for queue, of in outcomes.items() if of is Outcome.SAVED}
 
-    def saw(self, sightings: Collection[Sighting]) -> dict[Sighting, Outcome]:
-        """Stores sightings; a repeated one changes nothing."""
-        return self._table.put_each({seen: _sighting_item(seen) for seen in sightings})
+    def put_blocked_events(
+        self, blocked_events: Collection[BlockedEvent]
+    ) -> dict[BlockedEvent, Outcome]:
+        """Stores blocked_events; a repeated one changes nothing."""
+        return self._table.put_each({seen: _blocked_event_item(seen) for seen in blocked_events})
 
     def states(self, queues: Collection[str]) -> dict[str, QueueState]:
         """What is known of those that a sweep has seen: one read for a hundred."""
@@ -87,7 +89,7 @@ class QueueLedger:
             if queue not in found:
                 continue
             if "at" in item:
-                found[queue] = found[queue]._replace(heard_at=int(item["at"]["N"]))
+                found[queue] = found[queue]._replace(last_event_at=int(item["at"]["N"]))
             else:
                 found[queue] = found[queue]._replace(
                     state=msgspec.json.decode(item["state"]["S"], type=QueueState),
@@ -95,7 +97,7 @@ class QueueLedger:
                 )
         return found
 
-    def sightings(self, queue: str, after: int) -> Sequence[Sighting]:
+    def blocked_events(self, queue: str, after: int) -> Sequence[BlockedEvent]:
         """Those of after a time (epoch milliseconds), the newest hundred at most, newest first."""
         answer = self._table.client.query(
             TableName=self._table.name,
@@ -109,7 +111,8 @@ class QueueLedger:
             Limit=_SIGHTINGS_READ,
         )
         return [
-            msgspec.json.decode(item["sighting"]["S"], type=Sighting) for item in answer["Items"]
+            msgspec.json.decode(item["blocked_event"]["S"], type=BlockedEvent)
+            for item in answer["Items"]
         ]
 
     def save(self, queue: str, state: QueueState, version: int) -> Outcome:
@@ -123,11 +126,11 @@ def queue_key(queue: str, sort: str) -> Item:
     return {"pk": {"S": f"QUEUE#{queue}"}, "sk": {"S": sort}}
 
 
-def _sighting_item(seen: Sighting) -> Item:
+def _blocked_event_item(seen: BlockedEvent) -> Item:
     content = msgspec.json.encode(seen)
     sort = f"BLOCKED#{seen.at:015}#{seen.job_id}#{sha256(content).hexdigest()[:8]}"
     expiry = seen.at // 1000 + _KEPT_SECONDS
     return queue_key(seen.queue, sort) | {
-        "sighting": {"S": content.decode()},
+        "blocked_event": {"S": content.decode()},
         "expiresAt": {"N": str(expiry)},
     }

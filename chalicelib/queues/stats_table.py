@@ -26,7 +26,7 @@ Rollups = Mapping[int, Rollup]
 """By when their hour or day begins, in epoch milliseconds."""
 
 
-class Walk(msgspec.Struct):
+class Cursor(msgspec.Struct):
     """Back through the hours of one band, when it `began`. All from `at` on are done, down to
     `floor` they are to be done; None: it has ended."""
 
@@ -44,7 +44,7 @@ class QueueCounts(msgspec.Struct):
     counts: dict[str, int] = {}
     are_at_least: bool = False
     last_day: Rollup = Rollup()
-    walks: dict[str, Walk] = {}
+    walks: dict[str, Cursor] = {}
 
 
 class StoredCounts(NamedTuple):
@@ -54,7 +54,7 @@ class StoredCounts(NamedTuple):
     version: int
 
 
-class QueueTable:
+class QueueStatsTable:
     def __init__(self, client: "DynamoDBClient", name: str, *, retention_days: int = 0) -> None:
         self._table = Table(client, name)
         self._retention_seconds = retention_days * 86_400

@@ -44,7 +44,7 @@ class Longest(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     since: int
 
 
-class Crowd(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
+class BulkIncident(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
     """Many stuck jobs of a queue, as they were when it began: counted by status, and by cause in
     words those `asked` about, which waited longest ("": nobody knows). `reason` is what Batch
     says most often. `rooms` are those that hear of its end."""
@@ -105,16 +105,16 @@ def as_told(job: Job) -> StuckJob:
     )
 
 
-def crowd(
+def bulk_incident(
     now: int, statuses: Mapping[str, int], asked: Sequence[Job], rooms: tuple[str, ...]
-) -> Crowd:
+) -> BulkIncident:
     """`asked` as Batch says that they are, the longest first."""
     reasons: Counter[str] = Counter(job.details.status_reason or "" for job in asked)
     causes: Counter[str] = Counter()
     for job in asked:
         causes[waiting.explain(job.status, job.details.status_reason).cause or ""] += 1
     longest = asked[0]
-    return Crowd(
+    return BulkIncident(
         since=now,
         statuses=dict(statuses),
         longest=Longest(

@@ -24,7 +24,7 @@ from chalicelib.jobs.job_detail import (
     required,
 )
 from chalicelib.jobs.preemption import Preemption, PreemptionDetail, Step
-from chalicelib.queues.blocked import Sighting
+from chalicelib.queues.blocked import BlockedEvent
 from chalicelib.redaction import Redaction
 
 JOB_STATE_CHANGE = "Batch Job State Change"
@@ -73,7 +73,7 @@ class EventReader(Struct, frozen=True):
     account_id: str
     redaction: Redaction
 
-    def read(self, body: str) -> Observation | Preemption | Sighting | OtherEvent:
+    def read(self, body: str) -> Observation | Preemption | BlockedEvent | OtherEvent:
         """Raises MalformedEvent, with a reason that names the field and quotes no value."""
         envelope = _decode(body, _Envelope, "$")
         if envelope.source not in self.sources:
@@ -88,7 +88,7 @@ class EventReader(Struct, frozen=True):
                 redaction=self.redaction,
             )
         if envelope.detail_type in QUEUE_BLOCKED_EVENTS:
-            return sighting(
+            return blocked_event(
                 _decode(envelope.detail, HeadDetail, "$.detail"),
                 time=_milliseconds(envelope.time),
                 redaction=self.redaction,
@@ -125,12 +125,12 @@ def _milliseconds(time: datetime) -> int:
     return milliseconds
 
 
-def sighting(head: HeadDetail, *, time: int, redaction: Redaction) -> Sighting:
+def blocked_event(head: HeadDetail, *, time: int, redaction: Redaction) -> BlockedEvent:
     """That `head` was seen to block its queue at `time` (epoch milliseconds).
 
     Raises MalformedEvent if it does not say which job, in which queue.
     """
-    return Sighting(
+    return BlockedEvent(
         at=time,
         queue=checked_job_queue(head.job_queue).rpartition("/")[2],
         job_id=checked_job_id(head.job_id),

@@ -1,6 +1,6 @@
 """What is observed of jobs gets into their records and onto the notices queue.
 
-What events and repairs have in common: load, fold, save, and again for whom someone was faster;
+What events and repairs have in common: load, merge, save, and again for whom someone was faster;
 add up how an array's children fare; then tell what the rules want told. Knows neither messages nor
 where an observation comes from.
 """
@@ -18,14 +18,14 @@ from chalicelib.aws.sqs import MessageQueue
 from chalicelib.jobs.array_summary import BlockKey
 from chalicelib.jobs.array_table import ArrayTable
 from chalicelib.jobs.job import Job, Observation
-from chalicelib.jobs.table import Change, JobTable, StoredJob
+from chalicelib.jobs.job_table import Change, JobTable, StoredJob
 from chalicelib.notices.notice import distinct, notices_for
 from chalicelib.notices.rules import Rules
 
 _ATTEMPTS = {Outcome.CONFLICT: 20, Outcome.BUSY: 6}
 """How often a save is tried in one delivery; the other outcomes do not pass by waiting."""
 
-Fold = Callable[[StoredJob | None], Change | None]
+Merge = Callable[[StoredJob | None], Change | None]
 """From what is stored of a job (None: nothing) to what is to be stored; None: nothing is. It may
 be asked again, with what someone else has stored meanwhile."""
 
@@ -40,26 +40,26 @@ class Saved(NamedTuple, Generic[_K]):
     conflicts: int
 
 
-class Announced(NamedTuple):
+class Published(NamedTuple):
     """`unsent` are the jobs some of whose notices the queue did not take."""
 
     notices: int
     unsent: set[str]
 
 
-def retry_delay(outcome: Outcome, attempt: int, time_left: float, dice: float) -> float | None:
+def retry_delay(outcome: Outcome, attempt: int, time_left: float, jitter: float) -> float | None:
     """Seconds to wait before the save after `attempt` (from 1) is tried again; None: give up.
 
-    `time_left` in seconds; `dice` from 0 to 1 spreads consumers that met at the same record.
+    `time_left` in seconds; `jitter` from 0 to 1 spreads consumers that met at the same record.
     """
     if attempt >= _ATTEMPTS.get(outcome, 0):
         return None
     longest = 0.02 * attempt if outcome is Outcome.CONFLICT else min(2.0, 0.1 * 2**attempt)
-    delay = longest * (0.5 + dice / 2)
+    delay = longest * (0.5 + jitter / 2)
     return delay if delay < time_left else None
 
 
-def fold(stored: StoredJob | None, seen: Sequence[Observation]) -> tuple[Change | None, int]:
+def merge(stored: StoredJob | None, seen: Sequence[Observation]) -> tuple[Change | None, int]:
     """The job with all of it, and how much of it was news; no change if nothing was."""
     job, news = (stored.job if stored else None), 0
     for one in seen:
@@ -72,7 +72,7 @@ def fold(stored: StoredJob | None, seen: Sequence[Observation]) -> tuple[Change 
     return Change(job, stored, next(described, None)), news
 
 
-class Archive:
+class Ingest:
     def __init__(
         self,
         table: JobTable,
@@ -81,41 +81,41 @@ class Archive:
         notices: MessageQueue,
         *,
         sleep: Callable[[float], None] = time.sleep,
-        dice: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._table = table
         self._arrays = arrays
         self._rules = rules
         self._notices = notices
         self._sleep = sleep
-        self._dice = dice
+        self._dice = jitter
 
     def save(
         self,
-        folds: Mapping[str, Fold],
+        merges: Mapping[str, Merge],
         time_left: Callable[[], float],
         *,
         consistent: bool = False,
     ) -> Saved[str]:
-        """Loads, folds and saves, again and again for those jobs whose save may yet succeed; then
+        """Loads, merges and saves, again and again for those jobs whose save may yet succeed; then
         what the summaries of arrays must hold of those that are saved, changed or not: whoever
         changed them may not have come so far."""
         jobs: dict[str, Job] = {}
 
         def save_records(job_ids: Collection[str], consistent: bool) -> dict[str, Outcome]:
             loaded = self._table.load(job_ids, consistent=consistent)
-            folded = {
-                job_id: folds[job_id](loaded.jobs.get(job_id))
+            merged = {
+                job_id: merges[job_id](loaded.jobs.get(job_id))
                 for job_id in job_ids
                 if job_id not in loaded.unread
             }
-            changes = [change for change in folded.values() if change]
+            changes = [change for change in merged.values() if change]
             jobs.update({job_id: stored.job for job_id, stored in loaded.jobs.items()})
             jobs.update({change.job.job_id: change.job for change in changes})
-            outcomes = loaded.unread | dict.fromkeys(folded, Outcome.SAVED)
+            outcomes = loaded.unread | dict.fromkeys(merged, Outcome.SAVED)
             return outcomes | self._table.save(changes)
 
-        records = self._persist(save_records, folds, time_left, consistent=consistent)
+        records = self._persist(save_records, merges, time_left, consistent=consistent)
         done = [job for job_id, job in jobs.items() if records.outcomes[job_id] is Outcome.SAVED]
         blocks = self._add_up(done, time_left)
         return Saved(records.outcomes | blocks.outcomes, records.conflicts + blocks.conflicts)
@@ -165,7 +165,7 @@ class Archive:
             self._sleep(max(delay for delay in delays if delay is not None))
         return Saved(outcomes, conflicts)
 
-    def announce(self, seen: Mapping[str, Iterable[Observation]]) -> Announced:
+    def publish(self, seen: Mapping[str, Iterable[Observation]]) -> Published:
         """Queues what the rules want told of these jobs, which are saved. Nothing here asks
         whether it was told before: the notifier knows."""
         wanted = {
@@ -180,4 +180,4 @@ class Archive:
             for job_id, of_job in wanted.items()
             if any(notice.key in refused for notice in of_job)
         }
-        return Announced(len(notices) - len(refused), left)
+        return Published(len(notices) - len(refused), left)

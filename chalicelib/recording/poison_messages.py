@@ -27,31 +27,31 @@ _KEPT_SECONDS = 15 * 86_400
 """A day longer than a message can stay in the queue."""
 
 
-class Suspects:
+class PoisonMessages:
     def __init__(
         self, client: "DynamoDBClient", table: str, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._table = Table(client, table)
         self._clock = clock
 
-    def deaths(self, message_ids: Sequence[str]) -> tuple[dict[str, int], dict[str, Outcome]]:
+    def crashes(self, message_ids: Sequence[str]) -> tuple[dict[str, int], dict[str, Outcome]]:
         """How often a function died on each message, handled alone; and of those whose mark could
         not be read, why."""
         keys = [_key(message_id) for message_id in dict.fromkeys(message_ids)]
-        attributes = ("pk", "deaths", "markedAt")
+        attributes = ("pk", "crashes", "markedAt")
         items, unread = self._table.read(keys, attributes=attributes, consistent=True)
         unknown = {_message_id(pk): outcome for (pk, _), outcome in unread.items()}
-        deaths = {message_id: 0 for message_id in message_ids if message_id not in unknown}
-        deaths |= {_message_id(item["pk"]["S"]): self._deaths(item) for item in items}
-        return deaths, unknown
+        crashes = {message_id: 0 for message_id in message_ids if message_id not in unknown}
+        crashes |= {_message_id(item["pk"]["S"]): self._deaths(item) for item in items}
+        return crashes, unknown
 
-    def mark(self, message_id: str, deaths: int) -> None:
+    def mark(self, message_id: str, crashes: int) -> None:
         """Counts the death that is to come, unless `clear` takes it back.
 
         Raises botocore's errors, like `clear`: without its mark a suspect must not be touched.
         """
         now = int(self._clock())
-        counts = {"deaths": deaths, "markedAt": now, "expiresAt": now + _KEPT_SECONDS}
+        counts = {"crashes": crashes, "markedAt": now, "expiresAt": now + _KEPT_SECONDS}
         item = _key(message_id) | {name: {"N": str(count)} for name, count in counts.items()}
         self._table.client.put_item(TableName=self._table.name, Item=item)
 
@@ -61,7 +61,7 @@ class Suspects:
     def _deaths(self, mark: Item) -> int:
         """Without the last one, if that can't have been a death."""
         age = int(self._clock()) - int(mark["markedAt"]["N"])
-        return int(mark["deaths"]["N"]) - (age in GIVEN_BACK_SECONDS)
+        return int(mark["crashes"]["N"]) - (age in GIVEN_BACK_SECONDS)
 
 
 def _key(message_id: str) -> Item:

@@ -1,4 +1,4 @@
-"""A batch of messages becomes records: read, load, fold, save, announce, settle.
+"""A batch of messages becomes records: read, load, merge, save, announce, settle.
 
 Every message ends one of three ways: its effect is stored and its notices are queued, it lies in
 the dead-letter queue with a reason, or it comes again. Only the first two leave the events queue.
@@ -6,7 +6,7 @@ A batch in which some must come again deletes the others itself and raises
 (docs/adr/0003-delete-then-raise.md).
 
 Knows the order of the steps. What a message says is `event`'s, what a job is `job`'s, how they
-get into the table and onto the notices queue `archive`'s; the sleep and the dice are handed in.
+get into the table and onto the notices queue `ingest`'s; the sleep and the jitter are handed in.
 """
 
 import contextlib
@@ -23,32 +23,32 @@ from chalicelib.aws.sqs import MessageQueue
 from chalicelib.errors import MalformedEvent, MessagesLeft
 from chalicelib.jobs.array_table import ArrayTable
 from chalicelib.jobs.job import Observation
+from chalicelib.jobs.job_table import Change, JobTable, StoredJob
 from chalicelib.jobs.preemption import Preemption
-from chalicelib.jobs.table import Change, JobTable, StoredJob
 from chalicelib.notices.rules import Rules
-from chalicelib.queues.blocked import Sighting
-from chalicelib.queues.state_table import QueueLedger
+from chalicelib.queues.blocked import BlockedEvent
+from chalicelib.queues.state_table import QueueStateTable
 from chalicelib.recording.event import EventReader, OtherEvent
-from chalicelib.recording.ingest import Archive, fold
-from chalicelib.recording.poison_messages import Suspects
+from chalicelib.recording.ingest import Ingest, merge
+from chalicelib.recording.poison_messages import PoisonMessages
 
 TRUSTED_RECEIVES = 3
 """A message that came more often may be what kills the function: it is handled last, alone."""
-FATAL_DEATHS = 2
+FATAL_CRASHES = 2
 """One death may be an accident between a mark and its removal; two are the message's doing."""
 _UNSTORABLE = "its record can't be stored"
 
 
-def hand_back_delay(outcome: Outcome, dice: float) -> int:
+def hand_back_delay(outcome: Outcome, jitter: float) -> int:
     """Seconds until a message comes again: minutes in an outage, for each return is counted."""
     shortest, longest = (120, 300) if outcome is Outcome.OUTAGE else (5, 30)
-    return round(shortest + dice * (longest - shortest))
+    return round(shortest + jitter * (longest - shortest))
 
 
 @dataclass(kw_only=True)
 class Tally:
     """What became of a batch, in messages. `recorded` counts every preemption, for they are put
-    unread; `blocked` counts sightings of blocked queues, `conflicts` saves that came too late.
+    unread; `blocked` counts blocked_events of blocked queues, `conflicts` saves that came too late.
     `oldest_event` is in epoch milliseconds, `reasons` are those of the quarantined."""
 
     received: int = 0
@@ -76,8 +76,8 @@ class _Told:
         self.messages.append(message)
         self.observations.append(seen)
 
-    def fold(self, stored: StoredJob | None) -> Change | None:
-        change, self.news = fold(stored, self.observations)
+    def merge(self, stored: StoredJob | None) -> Change | None:
+        change, self.news = merge(stored, self.observations)
         return change
 
 
@@ -90,15 +90,15 @@ class Recorder:
         reader: EventReader,
         table: JobTable,
         arrays: ArrayTable,
-        queues: QueueLedger,
+        queues: QueueStateTable,
         queue: MessageQueue,
-        suspects: Suspects,
+        suspects: PoisonMessages,
         rules: Rules,
         notices: MessageQueue,
         report: Callable[[Tally], None],
         *,
         sleep: Callable[[float], None] = time.sleep,
-        dice: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._reader = reader
         self._table = table
@@ -106,8 +106,8 @@ class Recorder:
         self._queue = queue
         self._suspects = suspects
         self._report = report
-        self._archive = Archive(table, arrays, rules, notices, sleep=sleep, dice=dice)
-        self._dice = dice
+        self._archive = Ingest(table, arrays, rules, notices, sleep=sleep, jitter=jitter)
+        self._dice = jitter
 
     def record(self, messages: Sequence[Message], time_left: Callable[[], float]) -> None:
         """Records what it can. `time_left` gives the seconds until the function is killed.
@@ -134,7 +134,7 @@ class Recorder:
         """What became of each message. SAVED: it may leave the queue."""
         told: dict[str, _Told] = {}
         preemptions: dict[Message, Preemption] = {}
-        sightings: dict[Message, Sighting] = {}
+        blocked_events: dict[Message, BlockedEvent] = {}
         outcomes: dict[Message, Outcome] = {}
         reasons: dict[Message, str] = {}
         for message in messages:
@@ -151,16 +151,16 @@ class Recorder:
                     tally.other += 1
                 elif isinstance(event, Preemption):
                     preemptions[message] = event
-                elif isinstance(event, Sighting):
-                    sightings[message] = event
+                elif isinstance(event, BlockedEvent):
+                    blocked_events[message] = event
                 else:
                     told.setdefault(event.job_id, _Told()).add(message, event)
 
         saved, conflicts = self._archive.save(
-            {job_id: of_job.fold for job_id, of_job in told.items()}, time_left
+            {job_id: of_job.merge for job_id, of_job in told.items()}, time_left
         )
         tally.conflicts += conflicts
-        announced = self._archive.announce(
+        announced = self._archive.publish(
             {
                 job_id: of_job.observations
                 for job_id, of_job in told.items()
@@ -175,26 +175,26 @@ class Recorder:
                 reasons |= dict.fromkeys(told[job_id].messages, _UNSTORABLE)
             else:
                 outcomes |= dict.fromkeys(told[job_id].messages, outcome)
-        for message, outcome in self._put(preemptions, sightings, tally).items():
+        for message, outcome in self._put(preemptions, blocked_events, tally).items():
             if outcome is Outcome.REFUSED:
                 reasons[message] = _UNSTORABLE
             else:
                 outcomes[message] = outcome
         if Outcome.OUTAGE not in outcomes.values():
-            self._queues.hear(_queues(told, sightings))
+            self._queues.touch(_queues(told, blocked_events))
         return outcomes | self._quarantine(reasons, tally)
 
     def _put(
         self,
         preemptions: Mapping[Message, Preemption],
-        sightings: Mapping[Message, Sighting],
+        blocked_events: Mapping[Message, BlockedEvent],
         tally: Tally,
     ) -> dict[Message, Outcome]:
         """Puts what never changes, whatever is stored."""
         put = self._table.put_preemptions(preemptions.values())
         preempted = {message: put[preemption] for message, preemption in preemptions.items()}
-        saw = self._queues.saw(sightings.values())
-        seen = {message: saw[sighting] for message, sighting in sightings.items()}
+        saw = self._queues.put_blocked_events(blocked_events.values())
+        seen = {message: saw[blocked_event] for message, blocked_event in blocked_events.items()}
         tally.recorded += sum(outcome is Outcome.SAVED for outcome in preempted.values())
         tally.blocked += sum(outcome is Outcome.SAVED for outcome in seen.values())
         return preempted | seen
@@ -204,12 +204,12 @@ class Recorder:
     ) -> None:
         """Handles suspects one by one, those that no function died on first, and settles each
         before the next is touched."""
-        deaths, unknown = self._suspects.deaths([message.message_id for message in messages])
+        crashes, unknown = self._suspects.crashes([message.message_id for message in messages])
         self._settle({m: unknown[m.message_id] for m in messages if m.message_id in unknown}, tally)
-        known = [message for message in messages if message.message_id in deaths]
-        waiting = sorted(known, key=lambda message: deaths[message.message_id])
+        known = [message for message in messages if message.message_id in crashes]
+        waiting = sorted(known, key=lambda message: crashes[message.message_id])
         for position, message in enumerate(waiting, 1):
-            outcome = self._handle_suspect(message, deaths[message.message_id], time_left, tally)
+            outcome = self._handle_suspect(message, crashes[message.message_id], time_left, tally)
             self._settle({message: outcome}, tally)
             if outcome is Outcome.OUTAGE or time_left() <= 0:
                 rest = Outcome.OUTAGE if outcome is Outcome.OUTAGE else Outcome.BUSY
@@ -217,13 +217,13 @@ class Recorder:
                 return
 
     def _handle_suspect(
-        self, message: Message, deaths: int, time_left: Callable[[], float], tally: Tally
+        self, message: Message, crashes: int, time_left: Callable[[], float], tally: Tally
     ) -> Outcome:
-        if deaths >= FATAL_DEATHS:
-            reason = f"the function died on it {deaths} times, handling it alone"
+        if crashes >= FATAL_CRASHES:
+            reason = f"the function died on it {crashes} times, handling it alone"
             return self._quarantine({message: reason}, tally)[message]
         try:
-            self._suspects.mark(message.message_id, deaths + 1)
+            self._suspects.mark(message.message_id, crashes + 1)
         except (ClientError, BotoCoreError):
             return Outcome.OUTAGE
         outcome = self._handle([message], time_left, tally)[message]
@@ -251,9 +251,9 @@ class Recorder:
         self._queue.hand_back(left)
 
 
-def _queues(told: Mapping[str, _Told], sightings: Mapping[Message, Sighting]) -> set[str]:
+def _queues(told: Mapping[str, _Told], blocked_events: Mapping[Message, BlockedEvent]) -> set[str]:
     of_jobs = {seen.details.queue for of_job in told.values() for seen in of_job.observations}
-    return of_jobs | {sighting.queue for sighting in sightings.values()}
+    return of_jobs | {blocked_event.queue for blocked_event in blocked_events.values()}
 
 
 def _count(told: Mapping[str, _Told], outcomes: Mapping[str, Outcome], tally: Tally) -> None:

@@ -53,15 +53,15 @@ class BatchRefused(Exception):
         return self.code == "ClientException"
 
 
-def retry_delay(code: str, attempt: int, time_left: float, dice: float) -> float | None:
+def retry_delay(code: str, attempt: int, time_left: float, jitter: float) -> float | None:
     """Seconds to wait before the call after `attempt` (from 1) is made again; None: give up.
 
     A throttled caller that comes back at once is throttled again, so the first wait is about a
-    second; `dice` from 0 to 1 spreads callers.
+    second; `jitter` from 0 to 1 spreads callers.
     """
     if code not in _PASSING or attempt >= _TRIES:
         return None
-    delay = min(_LONGEST_SECONDS, 2.0 ** (attempt - 1)) * (0.5 + dice / 2)
+    delay = min(_LONGEST_SECONDS, 2.0 ** (attempt - 1)) * (0.5 + jitter / 2)
     return delay if delay < time_left else None
 
 
@@ -113,7 +113,7 @@ class BatchApi:
         time_left: Callable[[], float],
         *,
         sleep: Callable[[float], None] = time.sleep,
-        dice: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self.calls = 0
         self.throttled = 0
@@ -121,7 +121,7 @@ class BatchApi:
         self._allowed = calls
         self._time_left = time_left
         self._sleep = sleep
-        self._dice = dice
+        self._dice = jitter
 
     @property
     def calls_left(self) -> int:

@@ -3,7 +3,7 @@
     pk             sk               what
     QUEUE#<name>   REPAIR           rounds through the jobs that wait, and the walk of discovery
                    FAMILY#<root>    an array or multi-node job whose members are yet to be counted
-    REPAIR         IN_HAND#<run>    the jobs of a run's chunk whose notices may not be queued yet
+    REPAIR         IN_FLIGHT#<run>    the jobs of a run's chunk whose notices may not be queued yet
 
 Knows keys and their mapping; what a round or a walk is for, `repair` knows.
 """
@@ -15,17 +15,17 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.aws.dynamodb import Item, Outcome, Table, json_text
-from chalicelib.jobs.table import Place
+from chalicelib.jobs.job_table import StatusPartition
 from chalicelib.queues.state_table import queue_key
 from chalicelib.sweep.batch_api import ListedJob
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_IN_HAND = "IN_HAND#"
+_IN_HAND = "IN_FLIGHT#"
 
 
-class Round(msgspec.Struct):
+class Pass(msgspec.Struct):
     """Once through the jobs of one place that were not heard of since `before` when it `began`.
     `at` is the place of the last one that was asked about; None: the round has ended."""
 
@@ -34,7 +34,7 @@ class Round(msgspec.Struct):
     at: str | None = None
 
 
-class Walk(msgspec.Struct):
+class Cursor(msgspec.Struct):
     """Down to `floor` through a queue's jobs by their creation. `at` is how far it is; None: it has
     ended, and all that was created before `floor` was seen. `top` is the `floor` of the next."""
 
@@ -47,22 +47,22 @@ class Progress(msgspec.Struct):
     """Of one queue; rounds by status, those of children and nodes apart. `anew` is when it was
     last begun anew (epoch milliseconds)."""
 
-    rounds: dict[str, Round] = {}
-    walk: Walk | None = None
+    rounds: dict[str, Pass] = {}
+    walk: Cursor | None = None
     anew: int = 0
 
-    def round(self, place: Place) -> Round:
+    def round(self, place: StatusPartition) -> Pass:
         name = f"CHILDREN#{place.status}" if place.members else place.status
-        return self.rounds.setdefault(name, Round())
+        return self.rounds.setdefault(name, Pass())
 
     def begin_anew(self, since: int, now: int) -> None:
         """Rounds that are due, and a walk down to `since`."""
         self.rounds.clear()
-        self.walk = Walk(floor=since)
+        self.walk = Cursor(floor=since)
         self.anew = now
 
 
-class InHand(msgspec.Struct):
+class InFlight(msgspec.Struct):
     """What a run that `began` then (epoch milliseconds) takes in hand."""
 
     began: int
@@ -76,14 +76,14 @@ class Family(NamedTuple):
     asked: int = 0
 
 
-class LedgerUnavailable(Exception):
+class CheckpointsUnavailable(Exception):
     """DynamoDB does not take it now, or another run has begun anew meanwhile."""
 
 
 _NOBODY_BEGAN_ANEW_SINCE = "attribute_not_exists(anew) OR anew <= :anew"
 
 
-class RepairLedger:
+class CheckpointTable:
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = Table(client, table)
@@ -105,21 +105,21 @@ class RepairLedger:
                 ExpressionAttributeValues={":anew": anew},
             )
         except (ClientError, BotoCoreError) as error:
-            raise LedgerUnavailable from error
+            raise CheckpointsUnavailable from error
 
-    def in_hand(self) -> dict[str, InHand]:
+    def in_flight(self) -> dict[str, InFlight]:
         """By run; of those only that have not come to their end."""
         return {
             item["sk"]["S"].removeprefix(_IN_HAND): msgspec.json.decode(
-                item["inHand"]["S"], type=InHand
+                item["inFlight"]["S"], type=InFlight
             )
             for item in self._table.items_under("REPAIR", _IN_HAND)
         }
 
-    def take_in_hand(self, run: str, in_hand: InHand) -> None:
-        self._put([_run_key(run) | json_text("inHand", in_hand)])
+    def put_in_flight(self, run: str, in_flight: InFlight) -> None:
+        self._put([_run_key(run) | json_text("inFlight", in_flight)])
 
-    def let_go(self, run: str) -> None:
+    def clear_in_flight(self, run: str) -> None:
         self._client.delete_item(TableName=self._table.name, Key=_run_key(run))
 
     def families(self, queue: str) -> Iterator[Family]:
@@ -147,7 +147,7 @@ class RepairLedger:
     def _put(self, items: list[Item]) -> None:
         outcomes = self._table.put(items).values()
         if any(outcome is not Outcome.SAVED for outcome in outcomes):
-            raise LedgerUnavailable
+            raise CheckpointsUnavailable
 
 
 def _family_key(queue: str, root: str) -> Item:

@@ -22,14 +22,14 @@ from typing import NamedTuple
 from chalicelib.aws.lambda_event import without_reserve
 from chalicelib.errors import TableUnavailable
 from chalicelib.jobs.job import ACTIVE, Job
-from chalicelib.jobs.table import JobTable, Place, Window
+from chalicelib.jobs.job_table import JobTable, StatusPartition, TimeRange
 from chalicelib.queues.rollup import DAY, HOUR, Rollup, rollup_of, total
-from chalicelib.queues.stats_table import QueueTable, StoredCounts, Walk
+from chalicelib.queues.stats_table import Cursor, QueueStatsTable, StoredCounts
 
 MOST_COUNTED = 10_000
 """Of one status; of more it is said that there are at least so many."""
 _COUNTED_A_MINUTE = 1_000
-"""Counting reads the record of each job, a kilobyte: so a queue is counted anew only after a
+"""QueueCounter reads the record of each job, a kilobyte: so a queue is counted anew only after a
 minute for each thousand jobs that there were. Fewer than five thousand are counted every time."""
 _MOST_READ = 250_000
 """Ended jobs in one run; an hour that was begun is finished."""
@@ -37,7 +37,7 @@ _RESERVE_SECONDS = 10.0
 _TRIES = 10
 
 
-class Band(NamedTuple):
+class HourRange(NamedTuple):
     """Hours of some age, made anew once in each of these intervals (milliseconds); None: once.
     Ages are in hours before the current one; None: back to the first job."""
 
@@ -45,7 +45,7 @@ class Band(NamedTuple):
     oldest: int | None
     every: int | None
 
-    def is_due(self, walk: Walk, now: int) -> bool:
+    def is_due(self, walk: Cursor, now: int) -> bool:
         if walk.at is not None:
             return False
         return now // self.every > walk.began // self.every if self.every else not walk.began
@@ -53,15 +53,15 @@ class Band(NamedTuple):
 
 RECENT = 2
 """Hours before the current one that are made anew by every run."""
-BANDS = {
-    "day": Band(RECENT, 23, HOUR),
-    "fortnight": Band(23, 15 * 24, DAY),
-    "rest": Band(15 * 24, None, None),
+HOUR_RANGES = {
+    "day": HourRange(RECENT, 23, HOUR),
+    "fortnight": HourRange(23, 15 * 24, DAY),
+    "rest": HourRange(15 * 24, None, None),
 }
 
 
 @dataclass(kw_only=True)
-class CountingTally:
+class CountTally:
     """What became of a run. `counted` are jobs that have not ended, `read` those that have,
     `written` hours and days that were not as stored. `left`: there is more to do at once."""
 
@@ -72,18 +72,18 @@ class CountingTally:
     left: bool = False
 
 
-class Overtaken(Exception):
+class OvertakenByAnotherRun(Exception):
     """Another run is at this queue."""
 
 
-class Counting:
+class QueueCounter:
     """`clock` gives epoch seconds; `report` gets each run's tally, also of one that raises."""
 
     def __init__(
         self,
         jobs: JobTable,
-        queues: QueueTable,
-        report: Callable[[CountingTally], None],
+        queues: QueueStatsTable,
+        report: Callable[[CountTally], None],
         *,
         retention_days: int = 0,
         clock: Callable[[], float] = time.time,
@@ -94,13 +94,13 @@ class Counting:
         self._retention = retention_days * DAY
         self._clock = clock
 
-    def run(self, time_left: Callable[[], float], since: int | None = None) -> CountingTally:
+    def run(self, time_left: Callable[[], float], since: int | None = None) -> CountTally:
         """As much as the time allows, the queue first that was not counted for the longest. With
         `since` (epoch milliseconds) all hours from then on are made anew.
 
         Raises TableUnavailable.
         """
-        tally, now = CountingTally(), int(self._clock() * 1000)
+        tally, now = CountTally(), int(self._clock() * 1000)
         allowance = _Allowance(tally, without_reserve(time_left, _RESERVE_SECONDS))
         oldest = now - self._retention + HOUR if self._retention else 0
         try:
@@ -109,10 +109,10 @@ class Counting:
                 for name in names:
                     self._begin_anew(name, since)
             turns = [
-                _Turn(self._jobs, self._queues, name, now, oldest, allowance) for name in names
+                _QueuePass(self._jobs, self._queues, name, now, oldest, allowance) for name in names
             ]
             turns.sort(key=lambda turn: turn.as_of)
-            for step in (_Turn.count, _Turn.walk_back):
+            for step in (_QueuePass.count, _QueuePass.walk_back):
                 turns = [turn for turn in turns if turn.takes(step)]
             tally.left |= any(turn.left for turn in turns)
         finally:
@@ -123,17 +123,17 @@ class Counting:
         """Whatever another run saves meanwhile; what was never walked through stays to be."""
         for _ in range(_TRIES):
             stored = self._queues.load(name)
-            rest = stored.counts.walks.get("rest", Walk())
+            rest = stored.counts.walks.get("rest", Cursor())
             has_ended = rest.began and rest.at is None
             floor = since if has_ended else min(rest.floor, since)
-            stored.counts.walks = {"rest": Walk(floor=floor)}
+            stored.counts.walks = {"rest": Cursor(floor=floor)}
             if self._queues.save(name, stored):
                 return
         raise TableUnavailable(f"other runs were always faster to save the counts of {name}")
 
 
 class _Allowance:
-    def __init__(self, tally: CountingTally, time_left: Callable[[], float]) -> None:
+    def __init__(self, tally: CountTally, time_left: Callable[[], float]) -> None:
         self.tally = tally
         self._time_left = time_left
 
@@ -154,13 +154,13 @@ class _Allowance:
             yield job
 
 
-class _Turn:
+class _QueuePass:
     """One queue in one run."""
 
     def __init__(
         self,
         jobs: JobTable,
-        queues: QueueTable,
+        queues: QueueStatsTable,
         name: str,
         now: int,
         oldest: int,
@@ -180,14 +180,14 @@ class _Turn:
     def as_of(self) -> int:
         return self._stored.counts.as_of or 0
 
-    def takes(self, step: "Callable[[_Turn], None]") -> bool:
+    def takes(self, step: "Callable[[_QueuePass], None]") -> bool:
         """False if another run is at this queue, which has to leave it to that."""
         if self._allowance.is_spent:
             self.left = True
             return True
         try:
             step(self)
-        except Overtaken:
+        except OvertakenByAnotherRun:
             return False
         return True
 
@@ -196,7 +196,7 @@ class _Turn:
         counts = self._stored.counts
         if counts.as_of is None or self._now - counts.as_of >= _pause(counts.counts):
             self._count_waiting()
-        recent = Walk(self._now, self._hour + HOUR, self._hour - RECENT * HOUR)
+        recent = Cursor(self._now, self._hour + HOUR, self._hour - RECENT * HOUR)
         self._walk(recent, save=lambda: None)
         self._walk_band("day")
         hours = self._queues.hours(self._name, self._hour - 23 * HOUR, self._hour + HOUR)
@@ -205,11 +205,11 @@ class _Turn:
         self._allowance.tally.queues += 1
 
     def walk_back(self) -> None:
-        for name in BANDS:
+        for name in HOUR_RANGES:
             self._walk_band(name)
 
     def _count_waiting(self) -> None:
-        places = [Place(self._name, status) for status in ACTIVE]
+        places = [StatusPartition(self._name, status) for status in ACTIVE]
         found = self._jobs.count(places, at_most=MOST_COUNTED)
         counts = self._stored.counts
         counts.as_of = self._now
@@ -218,7 +218,7 @@ class _Turn:
         self._allowance.tally.counted += sum(counts.counts.values())
 
     def _walk_band(self, name: str) -> None:
-        band, walk = BANDS[name], self._stored.counts.walks.setdefault(name, Walk())
+        band, walk = HOUR_RANGES[name], self._stored.counts.walks.setdefault(name, Cursor())
         if band.is_due(walk, self._now):
             walk.began = self._now
             walk.at = self._hour - band.youngest * HOUR
@@ -228,7 +228,7 @@ class _Turn:
             self._walk(walk, save=self._save)
             self.left |= walk.at is not None
 
-    def _walk(self, walk: Walk, *, save: Callable[[], None]) -> None:
+    def _walk(self, walk: Cursor, *, save: Callable[[], None]) -> None:
         """As far as the allowance goes, and a day at a time."""
         at, floor = walk.at or 0, max(walk.floor, self._oldest) // HOUR * HOUR
         for day, hours in groupby(self._hours(floor, at), key=lambda hour: hour[0] // DAY * DAY):
@@ -246,7 +246,7 @@ class _Turn:
         """Of each hour in which jobs ended, from the last before `at` down to `floor`."""
         if at <= floor:
             return
-        ended = self._allowance.each(self._jobs.ended(self._name, Window(floor, at)))
+        ended = self._allowance.each(self._jobs.ended(self._name, TimeRange(floor, at)))
         for hour, jobs in groupby(ended, key=lambda job: job.since // HOUR * HOUR):
             rollup = rollup_of(jobs)
             if self._allowance.out_of_time:
@@ -278,7 +278,7 @@ class _Turn:
     def _save(self) -> None:
         saved = self._queues.save(self._name, self._stored)
         if saved is None:
-            raise Overtaken
+            raise OvertakenByAnotherRun
         self._stored = saved
 
 

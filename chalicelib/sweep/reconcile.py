@@ -3,7 +3,7 @@
 A run gathers leads, each a job to ask about, and asks about a hundred of them a call, so that
 leads of every kind share calls; a service job takes a call of its own:
 
-    what other runs have in hand, for those that were cut off may have left notices untold
+    what other runs have in hand, for those that were cut off may have left notices outbox
     repair      jobs that have not ended and were not heard of for a while, the longest silent first
     discovery   what ListJobs or ListServiceJobs shows of each queue by creation, and was never
                 heard of
@@ -15,7 +15,7 @@ at once, and changes nothing but who does the work. How far it is, is stored aft
 begins no sooner than the status's age after the last one; so a job that does not change costs a
 hundredth of a call then (a service job a call), and no write.
 
-Knows the order of the steps; the clock, the sleep and the dice are handed in.
+Knows the order of the steps; the clock, the sleep and the jitter are handed in.
 """
 
 import logging
@@ -33,9 +33,16 @@ from chalicelib.aws.dynamodb import Outcome, chunks
 from chalicelib.aws.lambda_event import without_reserve
 from chalicelib.jobs.job import TERMINAL, Job, Observation
 from chalicelib.jobs.job_detail import JobDetail
-from chalicelib.jobs.table import Change, JobTable, Loaded, Place, StoredJob, Window
+from chalicelib.jobs.job_table import (
+    Change,
+    JobTable,
+    Loaded,
+    StatusPartition,
+    StoredJob,
+    TimeRange,
+)
 from chalicelib.queues.missing_events import EVENTS_TAKE_MS
-from chalicelib.recording.ingest import Archive, fold
+from chalicelib.recording.ingest import Ingest, merge
 from chalicelib.redaction import Redaction
 from chalicelib.sweep.batch_api import (
     DESCRIBED,
@@ -47,13 +54,13 @@ from chalicelib.sweep.batch_api import (
     observations,
 )
 from chalicelib.sweep.checkpoints import (
+    CheckpointsUnavailable,
+    CheckpointTable,
+    Cursor,
     Family,
-    InHand,
-    LedgerUnavailable,
+    InFlight,
+    Pass,
     Progress,
-    RepairLedger,
-    Round,
-    Walk,
 )
 
 _log = logging.getLogger("batchwatch.repair")
@@ -74,23 +81,24 @@ _TRY_AGAIN = {Outcome.CONFLICT, Outcome.BUSY, Outcome.OUTAGE}
 
 
 @dataclass(kw_only=True)
-class RepairTally:
-    """What became of a run, in jobs; `calls` and `throttled` are calls of Batch's API. `strangers`
-    are jobs that Batch should know and does not. `left`: there is more to do at once."""
+class ReconcileTally:
+    """What became of a run, in jobs; `calls` and `throttled` are calls of Batch's API.
+    `unknown_to_batch` are jobs that Batch should know and does not. `left`: there is more to do at
+    once."""
 
     asked: int = 0
     known: int = 0
     repaired: int = 0
     discovered: int = 0
     lost: int = 0
-    strangers: list[str] = field(default_factory=list)
+    unknown_to_batch: list[str] = field(default_factory=list)
     notices: int = 0
     calls: int = 0
     throttled: int = 0
     left: bool = False
 
 
-class Lead(NamedTuple):
+class Candidate(NamedTuple):
     """A job to ask about (None: nobody), and what is true once it and all leads before it are
     dealt with."""
 
@@ -104,7 +112,7 @@ class Lead(NamedTuple):
         return DESCRIBED if self.is_service else 1
 
 
-class RepairRules(NamedTuple):
+class ReconcileLimits(NamedTuple):
     """`ages` in milliseconds by status of the index; `queues` are watched though nothing was heard
     of them; `calls` of Batch's API a run."""
 
@@ -119,23 +127,23 @@ class Parts:
 
     batch: Any
     table: JobTable
-    ledger: RepairLedger
-    archive: Archive
+    ledger: CheckpointTable
+    ingest: Ingest
     redaction: Redaction
-    rules: RepairRules
+    rules: ReconcileLimits
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
-    dice: Callable[[], float] = random.random
+    jitter: Callable[[], float] = random.random
 
 
-class Repair:
+class Reconciler:
     """`report` gets each run's tally, also of one that raises."""
 
-    def __init__(self, parts: Parts, report: Callable[[RepairTally], None]) -> None:
+    def __init__(self, parts: Parts, report: Callable[[ReconcileTally], None]) -> None:
         self._parts = parts
         self._report = report
 
-    def run(self, time_left: Callable[[], float], since: int | None = None) -> RepairTally:
+    def run(self, time_left: Callable[[], float], since: int | None = None) -> ReconcileTally:
         """As much as the allowance and the time allow. With `since` (epoch milliseconds) it begins
         anew, and waits for no event: with all that have not ended, and all created since then.
 
@@ -143,7 +151,7 @@ class Repair:
         """
         parts = self._parts
         left = without_reserve(time_left, _RESERVE_SECONDS)
-        api = BatchApi(parts.batch, parts.rules.calls, left, sleep=parts.sleep, dice=parts.dice)
+        api = BatchApi(parts.batch, parts.rules.calls, left, sleep=parts.sleep, jitter=parts.jitter)
         run = _Run(parts, api, left, int(parts.clock() * 1000))
         try:
             run.prepare(since)
@@ -162,11 +170,11 @@ class _Answer:
     is_news: bool = False
     is_first: bool = False
 
-    def fold(self, stored: StoredJob | None) -> Change | None:
+    def merge(self, stored: StoredJob | None) -> Change | None:
         self.is_first, self.is_news = stored is None, False
         if stored and stored.job.says_nothing_new(self.seen.details):
             return None
-        change, news = fold(stored, [self.seen])
+        change, news = merge(stored, [self.seen])
         self.is_news = bool(news)
         return change
 
@@ -175,9 +183,9 @@ class _Run:
     def __init__(
         self, parts: Parts, api: BatchApi, time_left: Callable[[], float], now: int
     ) -> None:
-        self.tally = RepairTally()
+        self.tally = ReconcileTally()
         self._parts = parts
-        self._table, self._ledger, self._archive = parts.table, parts.ledger, parts.archive
+        self._table, self._ledger, self._archive = parts.table, parts.ledger, parts.ingest
         self._api = api
         self._time_left = time_left
         self._now = now
@@ -198,9 +206,9 @@ class _Run:
         self._service_queues = self._table.service_queues()
         queues = dict.fromkeys([*sorted(self._heard_of), *self._parts.rules.queues])
         self._progress = {queue: self._ledger.progress(queue) for queue in queues}
-        for run, in_hand in self._ledger.in_hand().items():
-            self._unannounced |= set(in_hand.job_ids)
-            if in_hand.began < self._now - _LONGEST_RUN_MS:
+        for run, in_flight in self._ledger.in_flight().items():
+            self._unannounced |= set(in_flight.job_ids)
+            if in_flight.began < self._now - _LONGEST_RUN_MS:
                 self._cut_off.add(run)
         if since is not None:
             self._is_thorough, self._told_until = True, self._now
@@ -211,26 +219,26 @@ class _Run:
     def follow_leads(self) -> None:
         """Asks about a hundred at a time, or ten service jobs, and about nobody twice. Raises
         BatchRefused."""
-        some: list[Lead] = []
+        some: list[Candidate] = []
         try:
             try:
                 self._follow(self._leads(), some)
             except BatchStopped:
                 self.tally.left = True
                 self._settle(takewhile(lambda lead: lead.job_id is None, some))
-        except LedgerUnavailable:
+        except CheckpointsUnavailable:
             self.tally.left = True
         self._mark_lost()
         if self._refusal:
             raise self._refusal
 
-    def _follow(self, leads: Iterable[Lead], some: list[Lead]) -> None:
+    def _follow(self, leads: Iterable[Candidate], some: list[Candidate]) -> None:
         """`some` are those that are not dealt with yet."""
         asked: set[str] = set()
         new: Counter[bool] = Counter()
         for lead in leads:
             is_new = lead.job_id is not None and lead.job_id not in asked
-            some.append(lead if is_new else Lead(None, lead.then))
+            some.append(lead if is_new else Candidate(None, lead.then))
             if lead.job_id is not None:
                 asked.add(lead.job_id)
             new[lead.is_service] += is_new
@@ -239,14 +247,14 @@ class _Run:
                 some.clear()
                 new.clear()
         self._deal_with(some)
-        self._ledger.let_go(self._run_id)
+        self._ledger.clear_in_flight(self._run_id)
 
-    def _leads(self) -> Iterator[Lead]:
-        in_hand = sorted(self._unannounced)
-        known = self._load(in_hand)
-        for job_id in in_hand:
+    def _leads(self) -> Iterator[Candidate]:
+        in_flight = sorted(self._unannounced)
+        known = self._load(in_flight)
+        for job_id in in_flight:
             job = known.job(job_id)
-            yield Lead(job_id, is_service=job is not None and job.is_service)
+            yield Candidate(job_id, is_service=job is not None and job.is_service)
         yield from self._silent()
         yield from self._discovered()
         for queue in self._progress:
@@ -254,12 +262,12 @@ class _Run:
 
     # Repair
 
-    def _silent(self) -> Iterator[Lead]:
+    def _silent(self) -> Iterator[Candidate]:
         """The longest silent first, whatever their queue and status."""
         calls = self._parts.rules.calls
         most = max(1, min(int(calls * _SHARE_OF_REPAIR), calls - _DISCOVERY_NEEDS)) * DESCRIBED
-        found: list[tuple[str, Lead]] = []
-        ends: list[Lead] = []
+        found: list[tuple[str, Candidate]] = []
+        ends: list[Candidate] = []
         for place, age in self._places():
             turn = self._progress[place.queue].round(place)
             if turn.at is None and self._now - turn.began >= age:
@@ -268,13 +276,15 @@ class _Run:
                 self._moved.add(place.queue)
             if turn.at is None:
                 continue
-            rows, more = self._table.longest(place, before=turn.before, after=turn.at, limit=most)
+            rows, more = self._table.oldest_in_status(
+                place, before=turn.before, after=turn.at, limit=most
+            )
             advance = partial(self._advance, place.queue, turn)
             found += [
-                (sort, Lead(job.job_id, partial(advance, sort), job.is_service))
+                (sort, Candidate(job.job_id, partial(advance, sort), job.is_service))
                 for sort, job in rows
             ]
-            ends += [] if more else [Lead(None, partial(advance, None))]
+            ends += [] if more else [Candidate(None, partial(advance, None))]
             self.tally.left |= more
         found.sort(key=lambda one: one[0])
         leads = [lead for _, lead in found]
@@ -286,19 +296,19 @@ class _Run:
         else:
             self.tally.left = True
 
-    def _places(self) -> Iterator[tuple[Place, int]]:
+    def _places(self) -> Iterator[tuple[StatusPartition, int]]:
         for queue in self._progress:
             for status, age in self._parts.rules.ages.items():
                 for members in (False, True):
-                    yield Place(queue, status, members), age
+                    yield StatusPartition(queue, status, members), age
 
-    def _advance(self, queue: str, turn: Round, at: str | None) -> None:
+    def _advance(self, queue: str, turn: Pass, at: str | None) -> None:
         turn.at = at
         self._moved.add(queue)
 
     # Discovery
 
-    def _discovered(self) -> Iterator[Lead]:
+    def _discovered(self) -> Iterator[Candidate]:
         """Through all queues, the one first whose walk began the longest ago. A queue may take
         half of the calls that are left, so that a long walk starves no other; one is kept to ask
         about what was found."""
@@ -309,10 +319,10 @@ class _Run:
             kept = self._api.calls_left // 2 if behind else 1
             yield from self._unheard(queue, max(1, kept))
 
-    def _unheard(self, queue: str, kept: int) -> Iterator[Lead]:
+    def _unheard(self, queue: str, kept: int) -> Iterator[Candidate]:
         """Down from the newest job that events had time to tell of to where the last walk began;
         the first walk goes back as far as Batch remembers."""
-        walk = self._progress[queue].walk or Walk(floor=self._now - BATCH_KEEPS_MS)
+        walk = self._progress[queue].walk or Cursor(floor=self._now - BATCH_KEEPS_MS)
         if walk.at is None:
             walk.top, walk.at = self._now - EVENTS_TAKE_MS, self._told_until
         self._progress[queue].walk = walk
@@ -330,7 +340,7 @@ class _Run:
                 _log.warning("queue_not_listed", extra={"queue": queue, "reason": str(error)})
                 if not error.is_of_one_request:
                     self._refusal = error
-                yield Lead(None, partial(self._put_behind, queue, walk))
+                yield Candidate(None, partial(self._put_behind, queue, walk))
                 return
             dates = [one.created_at for one in page.jobs if one.created_at]
             listed = [one for one in page.jobs if (one.created_at or walk.floor) >= walk.floor]
@@ -340,8 +350,8 @@ class _Run:
                 break
             if dates:
                 # There may be more of this very moment: a walk that is cut off sees them once more.
-                yield Lead(None, partial(self._walked, queue, walk, dates[-1] + 1))
-        yield Lead(None, partial(self._walked, queue, walk, None))
+                yield Candidate(None, partial(self._walked, queue, walk, dates[-1] + 1))
+        yield Candidate(None, partial(self._walked, queue, walk, None))
 
     def _listed(
         self, queue: str, before: int, token: str | None, *, is_service: bool
@@ -362,26 +372,28 @@ class _Run:
 
     def _unheard_of(
         self, queue: str, listed: Sequence[ListedJob], *, is_service: bool
-    ) -> Iterator[Lead]:
+    ) -> Iterator[Candidate]:
         self._ledger.save_families(queue, [Family(one) for one in listed if one.has_members])
         loaded = self._load([one.job_id for one in listed])
         known = loaded.jobs.keys() | loaded.unread.keys()
         return (
-            Lead(one.job_id, is_service=is_service) for one in listed if one.job_id not in known
+            Candidate(one.job_id, is_service=is_service)
+            for one in listed
+            if one.job_id not in known
         )
 
-    def _walked(self, queue: str, walk: Walk, at: int | None) -> None:
+    def _walked(self, queue: str, walk: Cursor, at: int | None) -> None:
         walk.at = at
         if at is None:
             walk.floor = walk.top
         self._moved.add(queue)
 
-    def _put_behind(self, queue: str, walk: Walk) -> None:
+    def _put_behind(self, queue: str, walk: Cursor) -> None:
         """The next run walks it anew, when the other queues had their turn."""
         walk.top, walk.at = self._now, None
         self._moved.add(queue)
 
-    def _missing_members(self, queue: str) -> Iterator[Lead]:
+    def _missing_members(self, queue: str) -> Iterator[Candidate]:
         """A family is counted once, when its parent has ended and no event is on its way."""
         for some in chunks(list(self._ledger.families(queue)), DESCRIBED):
             parents = self._load([parent.job_id for parent, _ in some])
@@ -389,19 +401,19 @@ class _Run:
                 job = parents.job(parent.job_id)
                 if self._has_ended(parent, job):
                     yield from self._members_from(queue, parent, asked, job)
-                    yield Lead(None, partial(self._ledger.remove_family, queue, parent.job_id))
+                    yield Candidate(None, partial(self._ledger.remove_family, queue, parent.job_id))
 
     def _members_from(
         self, queue: str, parent: ListedJob, first: int, job: Job | None
-    ) -> Iterator[Lead]:
+    ) -> Iterator[Candidate]:
         """How far it is, is stored, as those that Batch has forgotten stay unheard of."""
         members, wanted = parent.members, self._members_to_ask(parent, job)
         to_ask = [at for at, one in enumerate(members) if at >= first and one in wanted]
         for number, position in enumerate(to_ask, 1):
-            yield Lead(members[position])
+            yield Candidate(members[position])
             if number % DESCRIBED == 0:
                 now_asked = [Family(parent, position + 1)]
-                yield Lead(None, partial(self._ledger.save_families, queue, now_asked))
+                yield Candidate(None, partial(self._ledger.save_families, queue, now_asked))
 
     def _members_to_ask(self, parent: ListedJob, job: Job | None) -> set[str]:
         """Those never heard of, and nodes that ended, but not as often as their parent tried: a
@@ -423,19 +435,19 @@ class _Run:
 
     def _load(self, job_ids: Sequence[str], *, consistent: bool = False) -> Loaded:
         """Whom the table does not tell of now is nobody that it does not know. Raises
-        LedgerUnavailable."""
+        CheckpointsUnavailable."""
         loaded = self._table.load(job_ids, consistent=consistent)
         if _TRY_AGAIN & set(loaded.unread.values()):
-            raise LedgerUnavailable
+            raise CheckpointsUnavailable
         return loaded
 
     # Asking
 
-    def _deal_with(self, leads: Sequence[Lead]) -> None:
+    def _deal_with(self, leads: Sequence[Candidate]) -> None:
         job_ids = [lead.job_id for lead in leads if lead.job_id]
         if job_ids:
             answers = self._ask(leads)
-            self._take_in_hand(answers)
+            self._put_in_flight(answers)
             self.tally.asked += len(job_ids)
             self.tally.known += len(answers)
             self._record(answers)
@@ -445,21 +457,21 @@ class _Run:
             self._unannounced -= set(job_ids)
         self._settle(leads)
 
-    def _take_in_hand(self, job_ids: Iterable[str]) -> None:
+    def _put_in_flight(self, job_ids: Iterable[str]) -> None:
         """Before anything of them is saved, and with what those had that were cut off."""
         if all_of_them := sorted(self._unannounced.union(job_ids)):
-            self._ledger.take_in_hand(self._run_id, InHand(self._now, all_of_them))
+            self._ledger.put_in_flight(self._run_id, InFlight(self._now, all_of_them))
         while self._cut_off:
-            self._ledger.let_go(self._cut_off.pop())
+            self._ledger.clear_in_flight(self._cut_off.pop())
 
-    def _settle(self, leads: Iterable[Lead]) -> None:
+    def _settle(self, leads: Iterable[Candidate]) -> None:
         for lead in leads:
             lead.then()
         for queue in self._moved:
             self._ledger.save(queue, self._progress[queue])
         self._moved.clear()
 
-    def _ask(self, leads: Sequence[Lead]) -> dict[str, JobDetail | None]:
+    def _ask(self, leads: Sequence[Candidate]) -> dict[str, JobDetail | None]:
         jobs = [lead.job_id for lead in leads if lead.job_id and not lead.is_service]
         answers = self._api.describe(jobs) if jobs else {}
         for lead in leads:
@@ -472,17 +484,17 @@ class _Run:
         cut off between the two."""
         observed = observations(answers, self._now, self._parts.redaction)
         told = {seen.job_id: _Answer(seen) for seen in observed}
-        folds = {job_id: answer.fold for job_id, answer in told.items()}
-        saved = self._archive.save(folds, self._time_left).outcomes
+        merges = {job_id: answer.merge for job_id, answer in told.items()}
+        saved = self._archive.save(merges, self._time_left).outcomes
         done = {job_id: told[job_id] for job_id, of in saved.items() if of is Outcome.SAVED}
         news = {job_id: answer for job_id, answer in done.items() if answer.is_news}
         self.tally.discovered += sum(answer.is_first for answer in news.values())
         self.tally.repaired += sum(not answer.is_first for answer in news.values())
         wanted = news.keys() | (self._unannounced & done.keys())
-        announced = self._archive.announce({job_id: [done[job_id].seen] for job_id in wanted})
+        announced = self._archive.publish({job_id: [done[job_id].seen] for job_id in wanted})
         self.tally.notices += announced.notices
         if announced.unsent or _TRY_AGAIN & set(saved.values()):
-            raise LedgerUnavailable
+            raise CheckpointsUnavailable
 
     # Those that Batch does not know
 
@@ -490,23 +502,25 @@ class _Run:
         """Tells those that Batch may have forgotten from those that it should know."""
         for job_id, stored in self._load(job_ids, consistent=True).jobs.items():
             if not stored.job.is_over:
-                (self._lost if self._may_be_lost(stored) else self.tally.strangers).append(job_id)
+                (self._lost if self._may_be_lost(stored) else self.tally.unknown_to_batch).append(
+                    job_id
+                )
 
     def _may_be_lost(self, stored: StoredJob) -> bool:
         return stored.job.last_heard < self._now - BATCH_KEEPS_MS
 
     def _mark_lost(self) -> None:
         if self._lost and self._is_the_right_batch():
-            folds = dict.fromkeys(self._lost, self._lose)
-            self._archive.save(folds, self._time_left, consistent=True)
+            merges = dict.fromkeys(self._lost, self._lose)
+            self._archive.save(merges, self._time_left, consistent=True)
             self._lost.clear()
 
     def _is_the_right_batch(self) -> bool:
         """A Batch that knows nobody must know those that ended lately, or it is the wrong one."""
-        if self.tally.known or self.tally.strangers:
+        if self.tally.known or self.tally.unknown_to_batch:
             return bool(self.tally.known)
-        places = [Place(queue, end) for queue in self._progress for end in TERMINAL]
-        lately = Window(since=self._now - BATCH_KEEPS_MS + _DAY_MS)
+        places = [StatusPartition(queue, end) for queue in self._progress for end in TERMINAL]
+        lately = TimeRange(since=self._now - BATCH_KEEPS_MS + _DAY_MS)
         ended = self._table.newest(places, limit=10, window=lately).jobs
         witnesses = [job.job_id for job in ended if not job.is_service]
         try:
@@ -514,7 +528,7 @@ class _Run:
         except BatchStopped:
             return False
         if not answers:
-            self.tally.strangers += witnesses
+            self.tally.unknown_to_batch += witnesses
         return bool(answers) or not witnesses
 
     def _lose(self, stored: StoredJob | None) -> Change | None:

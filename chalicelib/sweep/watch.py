@@ -1,7 +1,7 @@
 """Watches the job queues: jobs that are stuck, queues that are blocked, events that don't arrive.
 
 A run gathers what the table shows of each queue, asks Batch about the jobs that it is about to tell
-of, decides (`episodes`), and applies: the queue's new state is written with what is to be told in
+of, decides (`incidents`), and applies: the queue's new state is written with what is to be told in
 it, then the notices are queued, then they are taken out of it. Whoever finds notices in a state
 queues them. So runs may be cut off anywhere, or be two at once:
 
@@ -9,7 +9,7 @@ queues them. So runs may be cut off anywhere, or be two at once:
     cut off after it            the next run queues the notices
     two at once                 one write succeeds, the other run leaves the queue alone
 
-Knows the order of the steps; the clock, the sleep and the dice are handed in.
+Knows the order of the steps; the clock, the sleep and the jitter are handed in.
 """
 
 import logging
@@ -28,16 +28,15 @@ from chalicelib.aws.sqs import MessageQueue
 from chalicelib.errors import TableUnavailable
 from chalicelib.jobs.durations import durations
 from chalicelib.jobs.job import TERMINAL, Description, Job, JobStatus, Observation
-from chalicelib.jobs.table import Change, JobTable, Place, StoredJob, Window
+from chalicelib.jobs.job_table import Change, JobTable, StatusPartition, StoredJob, TimeRange
 from chalicelib.notices.rules import Rules
 from chalicelib.queues import blocked as blockage
-from chalicelib.queues import missing_events as silence
-from chalicelib.queues import stuck
-from chalicelib.queues.incidents import Episodes, Seen, Told
+from chalicelib.queues import missing_events, stuck
+from chalicelib.queues.incidents import Incidents, Snapshot, Told
 from chalicelib.queues.state import QueueState
-from chalicelib.queues.state_table import KnownQueue, QueueLedger
+from chalicelib.queues.state_table import KnownQueue, QueueStateTable
 from chalicelib.queues.stuck import Found, StuckJob
-from chalicelib.recording.ingest import Archive, fold
+from chalicelib.recording.ingest import Ingest, merge
 from chalicelib.redaction import Redaction
 from chalicelib.sweep.batch_api import DESCRIBED, BatchApi, BatchRefused, BatchStopped, observations
 
@@ -87,15 +86,15 @@ class Parts:
 
     batch: Any
     table: JobTable
-    queues: QueueLedger
-    archive: Archive
+    queues: QueueStateTable
+    ingest: Ingest
     notices: MessageQueue
     rules: Rules
     redaction: Redaction
     limits: WatchLimits
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
-    dice: Callable[[], float] = random.random
+    jitter: Callable[[], float] = random.random
 
 
 class QueueWatch:
@@ -140,12 +139,12 @@ class _Run:
         asked = self._ask(_to_ask(known, seen))
         for queue, one in seen.items():
             state = self._state(known[queue])
-            episodes = Episodes(queue, parts.rules, self._now, parts.limits.blocked_after)
-            self._apply(queue, known[queue], episodes.next(state, one, asked), one)
+            incidents = Incidents(queue, parts.rules, self._now, parts.limits.blocked_after)
+            self._apply(queue, known[queue], incidents.next(state, one, asked), one)
 
     # Gather
 
-    def _look_at(self, queue: str, known: KnownQueue) -> Seen | None:
+    def _look_at(self, queue: str, known: KnownQueue) -> Snapshot | None:
         """None if the table does not show it all now: the next run looks again."""
         if self._time_left() <= 0:
             self._tally.left = True
@@ -157,18 +156,18 @@ class _Run:
             self._tally.left = True
             return None
 
-    def _seen(self, queue: str, known: KnownQueue) -> Seen:
+    def _seen(self, queue: str, known: KnownQueue) -> Snapshot:
         state = self._state(known)
         found, counts = self._stuck(queue)
         moved_at, blocked = self._blocked(queue, state)
-        return Seen(
+        return Snapshot(
             found=found,
             counts=counts,
             told=[self._told(one) for one in state.stuck],
             moved_at=moved_at,
             blocked=blocked,
             head=self._parts.table.get(blocked.job_id) if blocked else None,
-            silence=self._silence(queue, state, known.heard_at),
+            missing_events=self._silence(queue, state, known.last_event_at),
         )
 
     def _state(self, known: KnownQueue) -> QueueState:
@@ -184,8 +183,10 @@ class _Run:
         for status, age in self._parts.limits.ages.items():
             before = self._now - age
             for members in (False, True):
-                place = Place(queue, status, members)
-                rows, is_cut = table.longest(place, before=before, after="", limit=EXAMINED)
+                place = StatusPartition(queue, status, members)
+                rows, is_cut = table.oldest_in_status(
+                    place, before=before, after="", limit=EXAMINED
+                )
                 jobs += [row.job for row in rows]
                 if is_cut and not members:
                     more.add(status)
@@ -195,15 +196,17 @@ class _Run:
             counts[job.status] = counts.get(job.status, 0) + 1
         for status in more & counts.keys():
             before = self._now - self._parts.limits.ages[status]
-            place = Place(queue, status)
+            place = StatusPartition(queue, status)
             counts[status] = table.count([place], at_most=_COUNTED, before=before)[place].jobs
         return found, counts
 
     def _overrunning(self, queue: str) -> Iterator[Job]:
         """Those that run for much longer than jobs of their name do."""
         before = self._now - stuck.SHORTEST_OVERRUN
-        running = Place(queue, JobStatus.RUNNING)
-        rows, _ = self._parts.table.longest(running, before=before, after="", limit=EXAMINED)
+        running = StatusPartition(queue, JobStatus.RUNNING)
+        rows, _ = self._parts.table.oldest_in_status(
+            running, before=before, after="", limit=EXAMINED
+        )
         for job in (row.job for row in rows):
             longest = self._usual.longest_run(queue, job.details.job_name)
             if longest is not None and self._now - job.since > longest * 1000:
@@ -211,26 +214,34 @@ class _Run:
 
     def _blocked(self, queue: str, state: QueueState) -> tuple[int, blockage.Blocked | None]:
         """When the queue moved last, as far as that counts, and the block that goes on."""
-        sightings = self._parts.queues.sightings(queue, state.moved_at)
-        if not (sightings or state.blocked):
+        blocked_events = self._parts.queues.blocked_events(queue, state.moved_at)
+        if not (blocked_events or state.blocked):
             return state.moved_at, None
-        since = state.blocked.since if state.blocked else sightings[-1].at
-        places = [Place(queue, status, members) for status in _MOVED for members in (False, True)]
-        moved = self._parts.table.newest(places, limit=EXAMINED, window=Window(since=since))
+        since = state.blocked.since if state.blocked else blocked_events[-1].at
+        places = [
+            StatusPartition(queue, status, members)
+            for status in _MOVED
+            for members in (False, True)
+        ]
+        moved = self._parts.table.newest(places, limit=EXAMINED, window=TimeRange(since=since))
         moved_at = max(state.moved_at, blockage.moved_at(moved.jobs))
-        return moved_at, blockage.current(state.blocked, sightings, moved_at)
+        return moved_at, blockage.current(state.blocked, blocked_events, moved_at)
 
-    def _silence(self, queue: str, state: QueueState, heard_at: int) -> silence.Silence | None:
-        if state.silence:
-            return state.silence if heard_at <= state.silence.since else None
-        since = max(heard_at, state.watched_since)
-        if self._now - since <= silence.EVENTS_TAKE_MS:
+    def _silence(
+        self, queue: str, state: QueueState, last_event_at: int
+    ) -> missing_events.MissingEvents | None:
+        if state.missing_events:
+            return state.missing_events if last_event_at <= state.missing_events.since else None
+        since = max(last_event_at, state.watched_since)
+        if self._now - since <= missing_events.EVENTS_TAKE_MS:
             return None
-        places = [Place(queue, status) for status in _CHANGING]
+        places = [StatusPartition(queue, status) for status in _CHANGING]
         jobs = self._parts.table.newest(
-            places, limit=_CHANGES_EXAMINED, window=Window(since=since)
+            places, limit=_CHANGES_EXAMINED, window=TimeRange(since=since)
         ).jobs
-        return silence.begun(jobs, since=state.watched_since, heard_at=heard_at, now=self._now)
+        return missing_events.begun(
+            jobs, since=state.watched_since, last_event_at=last_event_at, now=self._now
+        )
 
     # Ask
 
@@ -240,7 +251,7 @@ class _Run:
         they have become."""
         parts, told = self._parts, dict[str, Observation]()
         api = BatchApi(
-            parts.batch, parts.limits.calls, self._time_left, sleep=parts.sleep, dice=parts.dice
+            parts.batch, parts.limits.calls, self._time_left, sleep=parts.sleep, jitter=parts.jitter
         )
         try:
             for some in chunks(job_ids, DESCRIBED):
@@ -249,31 +260,31 @@ class _Run:
         except (BatchStopped, BatchRefused):
             self._tally.left = True
         self._tally.calls = api.calls
-        folds = {job_id: partial(_renewed, seen) for job_id, seen in told.items()}
-        parts.archive.save(folds, self._time_left)
+        merges = {job_id: partial(_renewed, seen) for job_id, seen in told.items()}
+        parts.ingest.save(merges, self._time_left)
         return told
 
     # Apply
 
-    def _apply(self, queue: str, known: KnownQueue, state: QueueState, seen: Seen) -> None:
+    def _apply(self, queue: str, known: KnownQueue, state: QueueState, seen: Snapshot) -> None:
         self._tally.queues += 1
         self._tally.stuck += sum(seen.counts.values())
         self._tally.blocked += state.blocked is not None
-        self._tally.silent += state.silence is not None
+        self._tally.silent += state.missing_events is not None
         ledger, version = self._parts.queues, known.version
         if state != known.state:
             if ledger.save(queue, state, version) is not Outcome.SAVED:
                 self._tally.left = True
                 return
             version += 1
-        if not state.untold:
+        if not state.outbox:
             return
-        bodies = [msgspec.json.encode(notice).decode() for notice in state.untold]
+        bodies = [msgspec.json.encode(notice).decode() for notice in state.outbox]
         if self._parts.notices.send(bodies):
             self._tally.left = True
             return
         self._tally.notices += len(bodies)
-        ledger.save(queue, msgspec.structs.replace(state, untold=()), version)
+        ledger.save(queue, msgspec.structs.replace(state, outbox=()), version)
 
 
 class _UsualTimes:
@@ -315,12 +326,12 @@ class _UsualTimes:
                 yield seconds / max(1, job.details.generation)
 
 
-def _to_ask(known: Mapping[str, KnownQueue], seen: Mapping[str, Seen]) -> list[str]:
+def _to_ask(known: Mapping[str, KnownQueue], seen: Mapping[str, Snapshot]) -> list[str]:
     """The ids of jobs, those of the queues with few of them first."""
     by_queue: list[list[str]] = []
     for queue, one in seen.items():
         state = known[queue].state
-        if not (state and state.crowd):
+        if not (state and state.bulk_incident):
             told = {told.job_id for told in state.stuck} if state else set()
             by_queue.append(one.found.to_ask(told, EXAMINED))
     return [job_id for of_queue in sorted(by_queue, key=len) for job_id in of_queue]
@@ -330,4 +341,4 @@ def _renewed(seen: Observation, stored: StoredJob | None) -> Change | None:
     """The record with the same transition told anew; no change to any other."""
     if stored is None or stored.job.details.entered != seen.details.entered:
         return None
-    return None if stored.job.says_nothing_new(seen.details) else fold(stored, [seen])[0]
+    return None if stored.job.says_nothing_new(seen.details) else merge(stored, [seen])[0]

@@ -1,10 +1,10 @@
 """What was told: a claim and then a mark for each notice, a lease for each room, a thread for each
-job or episode of a queue, and room.
+job or incident of a queue, and room.
 
     pk               sk                              what
     JOB#<root id>    NOTICE#<room>#<kind>#<gen>      claimed until …, sent as …, or skipped
                      THREAD#<room>                   the message that later ones reply to
-    QUEUE#<name>     NOTICE#<room>#<kind>#<began>    likewise, of an episode of the queue
+    QUEUE#<name>     NOTICE#<room>#<kind>#<began>    likewise, of an incident of the queue
                      THREAD#<room>#<began>
     ROOM#<room>      ROOM                            leased until …, not to be sent to before …
 
@@ -58,7 +58,7 @@ class RoomLease(NamedTuple):
     free_at: int
 
 
-class NoticeLedger:
+class DeliveryTable:
     """Times are epoch milliseconds. Leases of rooms raise botocore's errors; all else comes back
     as outcomes."""
 
@@ -154,8 +154,8 @@ def _notice_key(notice: Notice) -> Item:
 
 
 def _thread_key(notice: Notice) -> Item:
-    episode = f"#{notice.generation}" if notice.job_id is None else ""
-    return {"pk": {"S": notice.subject}, "sk": {"S": f"THREAD#{notice.room}{episode}"}}
+    incident = f"#{notice.generation}" if notice.job_id is None else ""
+    return {"pk": {"S": notice.subject}, "sk": {"S": f"THREAD#{notice.room}{incident}"}}
 
 
 def _room_key(room: str) -> Item:

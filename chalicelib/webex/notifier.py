@@ -10,7 +10,7 @@ on: it is another queue's and another function's work.
     Webex's answer is lost  nobody knows: told again, at ever longer intervals
 
 Knows the order of the steps. Who is told what is `notice`'s, the words are `notice_text`'s, the
-marks `notice_ledger`'s; the clock, the sleep and the dice are handed in.
+marks `notice_ledger`'s; the clock, the sleep and the jitter are handed in.
 """
 
 import itertools
@@ -29,10 +29,10 @@ from chalicelib.aws.lambda_event import Message, without_reserve
 from chalicelib.aws.sqs import MessageQueue
 from chalicelib.errors import MessagesLeft
 from chalicelib.jobs.job import Description, Job, JobId, is_terminal
-from chalicelib.jobs.table import JobTable, Loaded
+from chalicelib.jobs.job_table import JobTable, Loaded
 from chalicelib.notices.notice import (
     CHILD_FAILED,
-    ENDS,
+    RESOLUTIONS,
     Notice,
     NoticeKey,
     is_old_news,
@@ -40,7 +40,7 @@ from chalicelib.notices.notice import (
 )
 from chalicelib.notices.rules import QUEUE_BLOCKED, RECOVERED, STUCK
 from chalicelib.queues.state import QueueState
-from chalicelib.queues.state_table import KnownQueue, QueueLedger
+from chalicelib.queues.state_table import KnownQueue, QueueStateTable
 from chalicelib.webex.client import (
     RateLimited,
     Refused,
@@ -50,16 +50,16 @@ from chalicelib.webex.client import (
     Webex,
     WebexError,
 )
-from chalicelib.webex.delivery_table import Entry, NoticeLedger, State
+from chalicelib.webex.delivery_table import DeliveryTable, Entry, State
 from chalicelib.webex.text import ArrayOutcome, NoticeText, Told
 
 LEASE = 150_000
 """Milliseconds, more than the function may run: a lease that runs out had its holder die."""
-CROWD = 5
+DIGEST_THRESHOLD = 5
 """More notices than this for one room at once become one digest."""
-CROWD_PAUSE = 10_000
+DIGEST_PAUSE = 10_000
 """Milliseconds that a room is left in peace after a digest, so that a storm becomes few."""
-MOST_AT_ONCE = 500
+MAX_DIGEST = 500
 """Notices that one invocation gathers for a digest."""
 ARRAY_PATIENCE = 120_000
 """Milliseconds that the end of an array waits for its children's own events."""
@@ -86,11 +86,11 @@ class Fate(NamedTuple):
 SETTLED = Fate(settled=True)
 
 
-def send_delay(error: Unavailable, attempt: int, time_left: float, dice: float) -> float | None:
+def send_delay(error: Unavailable, attempt: int, time_left: float, jitter: float) -> float | None:
     """Seconds to wait before Webex, unavailable at `attempt` (from 1), is asked again; None: the
     notice had better come again. What may have arrived is repeated once only."""
     attempts = 2 if is_lost(error) else 3
-    delay = 2.0 ** (attempt - 1) * (0.5 + dice / 2)
+    delay = 2.0 ** (attempt - 1) * (0.5 + jitter / 2)
     return delay if attempt < attempts and delay < time_left / 4 else None
 
 
@@ -122,18 +122,18 @@ class NoticeTally:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What a notifier works with. `clock` gives epoch seconds, `dice` numbers from 0 to 1."""
+    """What a notifier works with. `clock` gives epoch seconds, `jitter` numbers from 0 to 1."""
 
     jobs: JobTable
-    queues: QueueLedger
-    ledger: NoticeLedger
+    queues: QueueStateTable
+    ledger: DeliveryTable
     queue: MessageQueue
     webex: Webex
     text: NoticeText
     max_age_seconds: float
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
-    dice: Callable[[], float] = random.random
+    jitter: Callable[[], float] = random.random
 
     def now(self) -> int:
         return int(self.clock() * 1000)
@@ -141,10 +141,10 @@ class Parts:
     def later(self, outcome: Outcome) -> Fate:
         """For what DynamoDB did not do, or someone else does."""
         shortest, longest = (120, 300) if outcome is Outcome.OUTAGE else (3, 10)
-        return Fate.back_in(shortest + self.dice() * (longest - shortest))
+        return Fate.back_in(shortest + self.jitter() * (longest - shortest))
 
 
-class Asked(NamedTuple):
+class PendingNotice(NamedTuple):
     """A notice, the messages that ask for it, and when the first was put on the queue."""
 
     notice: Notice
@@ -152,10 +152,10 @@ class Asked(NamedTuple):
     queued_at: int
 
 
-class Due(NamedTuple):
+class ClaimedNotice(NamedTuple):
     """A notice to be told now, claimed by `entry`, and what is known of what it is about: `job` is
     the child that an early warning or a stuck array is about, else the root; of a queue `state` is
-    that of its episodes, and `job` the one that blocks it."""
+    that of its incidents, and `job` the one that blocks it."""
 
     notice: Notice
     receives: int
@@ -191,19 +191,21 @@ class Notifier:
         if left := back & set(messages):
             raise MessagesLeft(f"{len(left)} of {len(messages)} notices come again")
 
-    def _gather(self, messages: Sequence[Message]) -> tuple[dict[str, list[Asked]], list[Message]]:
+    def _gather(
+        self, messages: Sequence[Message]
+    ) -> tuple[dict[str, list[PendingNotice]], list[Message]]:
         """Notices by room, and what is none. A crowd draws more from the queue, so that its digest
         does not depend on how few messages the poller brings at a time."""
         rooms, broken = _read(messages, self._parts.now())
-        if any(len(asked) > CROWD for asked in rooms.values()):
-            more = self._parts.queue.take(MOST_AT_ONCE - len(messages))
+        if any(len(asked) > DIGEST_THRESHOLD for asked in rooms.values()):
+            more = self._parts.queue.take(MAX_DIGEST - len(messages))
             rooms, broken = _read([*messages, *more], self._parts.now())
         return rooms, broken
 
     def _tell_room(
         self,
         room: str,
-        asked: Sequence[Asked],
+        asked: Sequence[PendingNotice],
         time_left: Callable[[], float],
         tally: NoticeTally,
     ) -> dict[NoticeKey, Fate]:
@@ -216,7 +218,7 @@ class Notifier:
             return dict.fromkeys(keys, parts.later(Outcome.OUTAGE))
         if not lease.ours:
             return dict.fromkeys(keys, parts.later(Outcome.BUSY))
-        telling = _Telling(parts, room, time_left, tally, pause=lease.free_at)
+        telling = RoomDelivery(parts, room, time_left, tally, pause=lease.free_at)
         try:
             if lease.free_at > now:
                 return dict.fromkeys(keys, Fate.back_in((lease.free_at - now) / 1000))
@@ -242,7 +244,7 @@ class Notifier:
         return set(back)
 
 
-class _Telling:
+class RoomDelivery:
     """One room, under its lease. `pause` is until when it is to be left in peace (epoch ms)."""
 
     def __init__(
@@ -259,17 +261,19 @@ class _Telling:
         self._tally = tally
         self.pause = pause
 
-    def tell(self, asked: Sequence[Asked]) -> dict[NoticeKey, Fate]:
+    def tell(self, asked: Sequence[PendingNotice]) -> dict[NoticeKey, Fate]:
         due, fates = self._decide(asked)
         due, lost = self._claim(due)
         return fates | lost | self._send_all(due)
 
-    def _decide(self, asked: Sequence[Asked]) -> tuple[list[Due], dict[NoticeKey, Fate]]:
+    def _decide(
+        self, asked: Sequence[PendingNotice]
+    ) -> tuple[list[ClaimedNotice], dict[NoticeKey, Fate]]:
         """The notices to be told, and the fates of those that are not."""
         parts, now = self._parts, self._parts.now()
         entries, unread = parts.ledger.read([one.notice for one in asked])
         records = self._load([one.notice for one in asked])
-        due: list[Due] = []
+        due: list[ClaimedNotice] = []
         fates: dict[NoticeKey, Fate] = {}
         skips: list[Entry] = []
         for one in asked:
@@ -285,11 +289,13 @@ class _Telling:
                 job, size = records.job(notice), records.array_size(notice)
                 outcome = self._outcome(notice, size)
                 if outcome and outcome.unheard and now - one.queued_at < ARRAY_PATIENCE:
-                    fates[key] = Fate.back_in(10 + 10 * parts.dice())
+                    fates[key] = Fate.back_in(10 + 10 * parts.jitter())
                 else:
                     receives = max(message.receive_count for message in one.messages)
                     state = records.state(notice)
-                    due.append(Due(notice, receives, entries[notice], job, size, outcome, state))
+                    due.append(
+                        ClaimedNotice(notice, receives, entries[notice], job, size, outcome, state)
+                    )
         return due, fates | self._skip(skips)
 
     def _load(self, notices: Sequence[Notice]) -> "_Records":
@@ -298,7 +304,7 @@ class _Telling:
         needed = {job_id for notice in notices for job_id in records.needed(notice)}
         return records._replace(jobs=self._parts.jobs.load(needed, consistent=True))
 
-    def _is_needless(self, one: Asked, entry: Entry, records: "_Records") -> bool:
+    def _is_needless(self, one: PendingNotice, entry: Entry, records: "_Records") -> bool:
         """Old news is told by its age when it was queued: an outage of Webex makes nothing old."""
         old = is_old_news(one.notice, one.queued_at, self._parts.max_age_seconds)
         return (old and entry.state is State.NEW) or records.are_past(one.notice)
@@ -318,7 +324,9 @@ class _Telling:
             for notice, outcome in outcomes.items()
         }
 
-    def _claim(self, due: Sequence[Due]) -> tuple[list[Due], dict[NoticeKey, Fate]]:
+    def _claim(
+        self, due: Sequence[ClaimedNotice]
+    ) -> tuple[list[ClaimedNotice], dict[NoticeKey, Fate]]:
         """Those that are ours to tell, in the order of what happened, and the fates of others."""
         now = self._parts.now()
         claims = {
@@ -340,9 +348,9 @@ class _Telling:
         }
         return sorted(ours, key=lambda one: one.notice.at), lost
 
-    def _send_all(self, due: Sequence[Due]) -> dict[NoticeKey, Fate]:
+    def _send_all(self, due: Sequence[ClaimedNotice]) -> dict[NoticeKey, Fate]:
         """Sends one by one, or a crowd as one digest, and marks each as soon as it is sent."""
-        batches = [list(due)] if len(due) > CROWD else [[one] for one in due]
+        batches = [list(due)] if len(due) > DIGEST_THRESHOLD else [[one] for one in due]
         fates: dict[NoticeKey, Fate] = {}
         while batches:
             try:
@@ -354,11 +362,11 @@ class _Telling:
                 return fates | self._give_up(rest, self._consequence(error), error)
             else:
                 fates |= self._mark(batches.pop(0), message_id)
-        if len(due) > CROWD:
-            self.pause = self._parts.now() + CROWD_PAUSE
+        if len(due) > DIGEST_THRESHOLD:
+            self.pause = self._parts.now() + DIGEST_PAUSE
         return fates
 
-    def _send(self, due: Sequence[Due]) -> str:
+    def _send(self, due: Sequence[ClaimedNotice]) -> str:
         """Posts one message and returns its id. Raises WebexError."""
         markdown = self._compose(due)
         thread = self._parts.ledger.thread(due[0].notice) if len(due) == 1 else None
@@ -380,13 +388,13 @@ class _Telling:
             try:
                 return post(self._room, markdown, parent_id=thread, time_left=self._time_left)
             except Unavailable as error:
-                delay = send_delay(error, attempt, self._time_left(), self._parts.dice())
+                delay = send_delay(error, attempt, self._time_left(), self._parts.jitter())
                 if delay is None:
                     raise
                 self._parts.sleep(delay)
         raise AssertionError("itertools.count ended")
 
-    def _compose(self, due: Sequence[Due]) -> str:
+    def _compose(self, due: Sequence[ClaimedNotice]) -> str:
         try:
             return self._words(due)
         except (ClientError, BotoCoreError):
@@ -395,7 +403,7 @@ class _Telling:
             # A defect of ours must not hold up the room's other notices.
             raise Refused(f"batchwatch could not word it: {type(error).__name__}") from error
 
-    def _words(self, due: Sequence[Due]) -> str:
+    def _words(self, due: Sequence[ClaimedNotice]) -> str:
         text, jobs = self._parts.text, self._parts.jobs
         notice, _, _, job, array_size, outcome, state = due[0]
         if len(due) == 1 and notice.job_id is None:
@@ -414,7 +422,7 @@ class _Telling:
             return text.recovered(job, description)
         return text.status(job, description)
 
-    def _mark(self, told: Sequence[Due], message_id: str) -> dict[NoticeKey, Fate]:
+    def _mark(self, told: Sequence[ClaimedNotice], message_id: str) -> dict[NoticeKey, Fate]:
         """What can't be marked comes again when its claim has run out."""
         self._tally.messages += 1
         self._tally.told += len(told)
@@ -426,12 +434,14 @@ class _Telling:
             unmarked = [one for one in unmarked if outcomes[one.notice] is not Outcome.SAVED]
             if not unmarked:
                 break
-            self._parts.sleep(self._parts.dice())
+            self._parts.sleep(self._parts.jitter())
         fates = {one.notice.key: SETTLED for one in told}
         again = Fate.back_in(LEASE / 1000)
         return fates | {entry.notice.key: again for entry in unmarked}
 
-    def _give_up(self, due: Sequence[Due], fate: Fate, error: WebexError) -> dict[NoticeKey, Fate]:
+    def _give_up(
+        self, due: Sequence[ClaimedNotice], fate: Fate, error: WebexError
+    ) -> dict[NoticeKey, Fate]:
         """Frees the claims, so that whoever gets the notices next need not wait for them."""
         self._tally.trouble[self._room] = f"{type(error).__name__}: {error}"
         freed = [one.entry._replace(until=0) for one in due]
@@ -449,14 +459,16 @@ class _Telling:
             return Fate.back_in(error.retry_after)
         if isinstance(error, Unauthorized):
             self._tally.unauthorized += 1
-            return Fate.back_in(300 + 300 * self._parts.dice())
+            return Fate.back_in(300 + 300 * self._parts.jitter())
         self.pause = self._parts.now() + _OUTAGE_PAUSE
-        return Fate.back_in(_OUTAGE_PAUSE / 1000 * (1 + self._parts.dice()))
+        return Fate.back_in(_OUTAGE_PAUSE / 1000 * (1 + self._parts.jitter()))
 
 
-def _read(messages: Sequence[Message], now: int) -> tuple[dict[str, list[Asked]], list[Message]]:
+def _read(
+    messages: Sequence[Message], now: int
+) -> tuple[dict[str, list[PendingNotice]], list[Message]]:
     """Notices by room, each with all the messages that ask for it; and what is none."""
-    rooms: dict[str, dict[NoticeKey, Asked]] = {}
+    rooms: dict[str, dict[NoticeKey, PendingNotice]] = {}
     broken: list[Message] = []
     for message in messages:
         try:
@@ -467,7 +479,7 @@ def _read(messages: Sequence[Message], now: int) -> tuple[dict[str, list[Asked]]
             continue
         queued_at = now if message.sent_at is None else message.sent_at
         asked = rooms.setdefault(notice.room, {})
-        known = asked.setdefault(notice.key, Asked(notice, [], queued_at))
+        known = asked.setdefault(notice.key, PendingNotice(notice, [], queued_at))
         known.messages.append(message)
         asked[notice.key] = known._replace(queued_at=min(known.queued_at, queued_at))
     return {room: list(asked.values()) for room, asked in rooms.items()}, broken
@@ -477,7 +489,7 @@ def _check(notice: Notice) -> None:
     """Raises ValueError for what only looks like a notice."""
     if notice.job_id is not None:
         JobId.parse(str(_about(notice, None)))
-    elif notice.kind not in {*ENDS, *ENDS.values()}:
+    elif notice.kind not in {*RESOLUTIONS, *RESOLUTIONS.values()}:
         raise ValueError("not about a queue")
 
 
@@ -513,7 +525,7 @@ class _Records(NamedTuple):
 
     def are_past(self, notice: Notice) -> bool:
         """Whether nobody cares for the notice any more."""
-        if notice.kind in ENDS:
+        if notice.kind in RESOLUTIONS:
             state = self.state(notice)
             return state is None or not state.is_about_now(notice)
         root = self.jobs.job(notice.job_id) if notice.job_id else None

@@ -17,19 +17,19 @@ from urllib.parse import quote
 
 import msgspec
 
-from chalicelib.human_time import Moment, duration, span
 from chalicelib.jobs import failure
 from chalicelib.jobs import pending_reason as waiting
 from chalicelib.jobs.console_links import console_link, logs_link
 from chalicelib.jobs.durations import durations
 from chalicelib.jobs.failure import Cause, Failure
 from chalicelib.jobs.job import Description, Job, JobId, JobStatus, is_terminal
-from chalicelib.notices.notice import CHILD_FAILED, CROWD, ENDS, Notice
-from chalicelib.notices.rules import QUEUE_BLOCKED, RECOVERED, SILENT, STUCK
+from chalicelib.notices.notice import BULK_STUCK, CHILD_FAILED, RESOLUTIONS, Notice
+from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED, RECOVERED, STUCK
 from chalicelib.queues.blocked import Blocked
-from chalicelib.queues.missing_events import Silence
+from chalicelib.queues.missing_events import MissingEvents
 from chalicelib.queues.state import QueueState
-from chalicelib.queues.stuck import Crowd
+from chalicelib.queues.stuck import BulkIncident
+from chalicelib.text_format import Moment, duration, span
 from chalicelib.webex.markdown import (
     LIMIT,
     LINE_BREAK,
@@ -157,17 +157,17 @@ class NoticeText(msgspec.Struct, frozen=True):
     def of_queue(
         self, notice: Notice, state: QueueState | None, job: Job | None, description: Description
     ) -> str:
-        """That an episode of a queue begins, by its `state`, or ends. `job` is the record of the
+        """That an incident of a queue begins, by its `state`, or ends. `job` is the record of the
         one that blocks it, if there is one, and `description` its."""
-        if state and state.crowd and notice.kind == CROWD:
-            return self.crowd(notice.queue, state.crowd)
+        if state and state.bulk_incident and notice.kind == BULK_STUCK:
+            return self.bulk_incident(notice.queue, state.bulk_incident)
         if state and state.blocked and notice.kind == QUEUE_BLOCKED:
             return self.queue_blocked(notice.queue, state.blocked, job, description)
-        if state and state.silence and notice.kind == SILENT:
-            return self.silent(notice.queue, state.silence)
+        if state and state.missing_events and notice.kind == EVENTS_MISSING:
+            return self.silent(notice.queue, state.missing_events)
         return self.queue_recovered(notice)
 
-    def crowd(self, queue: str, crowd: Crowd) -> str:
+    def bulk_incident(self, queue: str, crowd: BulkIncident) -> str:
         """That many jobs of a queue are stuck."""
         cause, *others = crowd.causes
         known = f"{'most often ' if others else ''}{cause}" if cause else ""
@@ -183,7 +183,7 @@ class NoticeText(msgspec.Struct, frozen=True):
         ]
         return fitted(
             [
-                f"{_sign(CROWD)} **{crowd.jobs:,} jobs** are stuck in {strong(queue)}"
+                f"{_sign(BULK_STUCK)} **{crowd.jobs:,} jobs** are stuck in {strong(queue)}"
                 f"{_colon(known)}",
                 f"{explanation}{_quoted(crowd.reason)}",
                 LINE_BREAK.join(fact for fact in facts if fact),
@@ -209,29 +209,30 @@ class NoticeText(msgspec.Struct, frozen=True):
             ]
         )
 
-    def silent(self, queue: str, silence: Silence) -> str:
+    def silent(self, queue: str, missing_events: MissingEvents) -> str:
         """That no events of a queue arrive though its jobs get on."""
         heard = (
-            f"The last event arrived {Moment.of(silence.heard_at, self.zone)}."
-            if silence.heard_at
+            f"The last event arrived {Moment.of(missing_events.last_event_at, self.zone)}."
+            if missing_events.last_event_at
             else "None ever did."
         )
         return fitted(
             [
-                f"{_sign(SILENT)} No events of {strong(queue)} arrive, though its jobs get on",
-                f"AWS Batch tells of at least {silence.changes:,} changes that no event told. "
+                f"{_sign(EVENTS_MISSING)} No events received from {strong(queue)},"
+                " although its jobs are progressing",
+                f"AWS Batch reports at least {missing_events.changes:,} changes without an event. "
                 f"{heard} The sweep finds what happens, but late. Check, the likeliest first:",
                 "\n".join(f"{number}. {cause}" for number, cause in enumerate(_NO_EVENTS, 1)),
             ]
         )
 
     def queue_recovered(self, notice: Notice) -> str:
-        """That an episode of a queue has ended."""
+        """That an incident of a queue has ended."""
         queue, lasted = strong(notice.queue), duration((notice.at - notice.generation) / 1000)
         news = {
-            ENDS[CROWD]: f"No job is stuck in {queue} any more: it took {lasted}",
-            ENDS[QUEUE_BLOCKED]: f"{queue} moves again: it was blocked for {lasted}",
-            ENDS[SILENT]: f"Events of {queue} arrive again: it took {lasted}",
+            RESOLUTIONS[BULK_STUCK]: f"No job is stuck in {queue} any more: it took {lasted}",
+            RESOLUTIONS[QUEUE_BLOCKED]: f"{queue} moves again: it was blocked for {lasted}",
+            RESOLUTIONS[EVENTS_MISSING]: f"Events of {queue} arrive again: it took {lasted}",
         }
         return f"{_sign(RECOVERED)} {news[notice.kind]}"
 
@@ -324,12 +325,12 @@ def ranges(indexes: Sequence[int]) -> list[Item]:
 _SIGNS: Final[Mapping[str, str]] = {
     JobStatus.FAILED: "❌",
     CHILD_FAILED: "⚠️",
-    SILENT: "🔇",
+    EVENTS_MISSING: "🔇",
     QUEUE_BLOCKED: "⛔",
-    CROWD: "⏳",
+    BULK_STUCK: "⏳",
     STUCK: "⏳",
     RECOVERED: "👍",
-    **dict.fromkeys(ENDS.values(), "👍"),
+    **dict.fromkeys(RESOLUTIONS.values(), "👍"),
     JobStatus.SUCCEEDED: "✅",
 }
 """In the order of how much they matter. All else is progress."""
@@ -534,7 +535,7 @@ def _run(run: Sequence[int]) -> list[Item]:
 # ------------------------------------------------------------------ of a queue
 
 
-def _causes(crowd: Crowd) -> str:
+def _causes(crowd: BulkIncident) -> str:
     causes = [
         Item(f"{count:,}{_TIMES} {cause or 'nothing is known'}")
         for cause, count in crowd.causes.items()
@@ -562,12 +563,12 @@ _VERBS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 _QUEUE_VERBS: Final[Mapping[str, tuple[str, str]]] = {
-    SILENT: ("is not heard of", "are not heard of"),
+    EVENTS_MISSING: ("is not heard of", "are not heard of"),
     QUEUE_BLOCKED: ("is blocked", "are blocked"),
-    CROWD: ("has many stuck jobs", "have many stuck jobs"),
-    ENDS[SILENT]: ("is heard of again", "are heard of again"),
-    ENDS[QUEUE_BLOCKED]: ("moves again", "move again"),
-    ENDS[CROWD]: ("has no stuck jobs any more", "have no stuck jobs any more"),
+    BULK_STUCK: ("has many stuck jobs", "have many stuck jobs"),
+    RESOLUTIONS[EVENTS_MISSING]: ("is heard of again", "are heard of again"),
+    RESOLUTIONS[QUEUE_BLOCKED]: ("moves again", "move again"),
+    RESOLUTIONS[BULK_STUCK]: ("has no stuck jobs any more", "have no stuck jobs any more"),
 }
 
 
@@ -641,8 +642,8 @@ def _cause_of_queue(told: Told) -> str:
     state, kind = told.state, told.notice.kind
     if state and state.blocked and kind == QUEUE_BLOCKED:
         return waiting.explain(JobStatus.RUNNABLE, state.blocked.reason).cause or ""
-    if state and state.crowd and kind == CROWD:
-        return next(iter(state.crowd.causes), "")
+    if state and state.bulk_incident and kind == BULK_STUCK:
+        return next(iter(state.bulk_incident.causes), "")
     return ""
 
 

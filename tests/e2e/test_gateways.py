@@ -1,0 +1,172 @@
+"""The API gives the same answers through `chalice local` and through the deployed REST API, whose
+functions may do no more than their policies say."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import pytest
+import requests
+
+from local.api import Api as Served
+from local.aws import LocalAws
+from local.ports import free_port
+from tests.support.builders import NOON, a_body, an_attempt
+from tests.support.deployed_stack import DeployedStack
+from tests.support.log_samples import write
+from tests.support.recorder_harness import RecorderHarness
+
+QUEUE = "arn:aws:batch:us-east-1:000000000000:job-queue/{}".format
+LOG_STREAM = "def/default/1"
+
+
+class Gateways(NamedTuple):
+    """Where the same API answers."""
+
+    urls: Mapping[str, str]
+    token: str
+
+    def get(self, gateway: str, path: str, **headers: str) -> requests.Response:
+        given = {"Authorization": f"Bearer {self.token}"} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        return requests.get(self.urls[gateway] + path, headers=given, timeout=30)
+
+
+@pytest.fixture(scope="module")
+def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateways]:
+    folder = tmp_path_factory.mktemp("gateways")
+    with LocalAws(free_port(), folder, keep=False, auth=True) as aws:
+        deployed = DeployedStack(aws, folder)
+        fill(deployed)
+        with Served(free_port(), aws, deployed.token, folder / "api.log") as served:
+            yield Gateways({"local": served.url, "deployed": deployed.url}, deployed.token)
+
+
+@pytest.fixture(params=["local", "deployed"])
+def gateway(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+def fill(deployed: DeployedStack) -> None:
+    """All jobs have ended, so that what is asked twice is answered alike."""
+    write(deployed.aws, LOG_STREAM, ["a line"])
+    ended: dict[str, Any] = {
+        "status": "FAILED",
+        "stoppedAt": NOON + 9_000,
+        "container": {"image": "busybox"},
+        "attempts": [an_attempt(container={"exitCode": 1, "logStreamName": LOG_STREAM})],
+    }
+    RecorderHarness(deployed.aws, deployed.resources).record(
+        [
+            a_body(jobId="plain", **ended, tags={"team": "genomics"}),
+            a_body(jobId="other", **ended, jobQueue=QUEUE("spot"), at=NOON + 2_000),
+            a_body(jobId="array", **ended, arrayProperties={"size": 3}, at=NOON + 1_000),
+            *(a_body(jobId=f"array:{n}", **ended, at=NOON + n * 1000) for n in range(3)),
+            a_body(jobId="nodes", **ended, nodeProperties={"numNodes": 1, "mainNode": 0}),
+            a_body(jobId="nodes#0", **ended),
+        ]
+    )
+
+
+ANSWERS = {
+    "/health": 200,
+    "/openapi.json": 200,
+    "/jobs": 200,
+    "/jobs?limit=2": 200,
+    "/jobs?queue=spot&status=FAILED": 200,
+    "/jobs?status=FAILED&status=RUNNING": 200,
+    "/jobs?status=failed,RUNNING&since=2026-05-28T20:26:41%2B00:00": 200,
+    "/jobs?name=al": 200,
+    "/jobs?name=%C3%A9%20": 200,
+    "/jobs/plain": 200,
+    "/jobs/array": 200,
+    "/jobs/array:2": 200,
+    "/jobs/array%3A2": 200,
+    "/jobs/nodes%230": 200,
+    "/jobs/array/children": 200,
+    "/jobs/array/children?status=FAILED&limit=2": 200,
+    "/jobs/nodes/children": 200,
+    "/jobs/plain/logs": 200,
+    "/jobs/array%3A1/logs?attempt=1&lines=1": 200,
+    "/jobs/plain?wait=1": 200,
+    "/jobs/unknown": 404,
+    "/jobs/a%20b": 404,
+    "/jobs/unknown/children": 404,
+    "/jobs/plain/logs?attempt=9": 404,
+    "/jobs?limit=0": 400,
+    "/jobs?limit=1&limit=2": 400,
+    "/jobs?queue=": 400,
+    "/jobs?bogus=%3Cb%3E": 400,
+    "/jobs?nextToken=made-up": 400,
+    "/jobs/plain/logs?lines=all": 400,
+}
+
+
+@pytest.mark.parametrize(("path", "status"), ANSWERS.items())
+def test_both_give_the_same_answer(gateways: Gateways, path: str, status: int) -> None:
+    local, deployed = (gateways.get(name, path) for name in gateways.urls)
+
+    assert (local.status_code, local.headers["Content-Type"]) == (status, "application/json")
+    are_alike(local, deployed)
+
+
+@pytest.mark.parametrize("path", ["/jobs?limit=2", "/jobs/array", "/jobs/plain/logs"])
+@pytest.mark.parametrize("accept", ["text/plain", "text/csv", "text/html,*/*;q=0.8"])
+def test_both_choose_the_same_format(gateways: Gateways, path: str, accept: str) -> None:
+    are_alike(*(gateways.get(name, path, accept=accept) for name in gateways.urls))
+
+
+def are_alike(local: requests.Response, deployed: requests.Response) -> None:
+    assert deployed.status_code == local.status_code
+    assert deployed.text == local.text
+    for name in ("Content-Type", "ETag", "Vary", "X-Next-Token", "X-Content-Type-Options"):
+        assert deployed.headers.get(name) == local.headers.get(name), name
+
+
+def test_a_page_token_of_one_is_good_at_the_other(gateways: Gateways) -> None:
+    first = gateways.get("local", "/jobs?limit=1").json()
+    rest = gateways.get("deployed", f"/jobs?limit=100&nextToken={first['nextToken']}").json()
+
+    listed = [job["jobId"] for page in (first, rest) for job in page["jobs"]]
+    assert sorted(listed) == ["array", "nodes", "other", "plain"]
+
+
+def test_a_version_that_the_client_has_is_a_304(gateways: Gateways, gateway: str) -> None:
+    etag = gateways.get(gateway, "/jobs/array").headers["ETag"]
+
+    answer = gateways.get(gateway, "/jobs/array", if_none_match=etag)
+
+    assert (answer.status_code, answer.text) == (304, "")
+
+
+def test_an_oversized_header_is_a_431(gateways: Gateways, gateway: str) -> None:
+    assert gateways.get(gateway, "/jobs", x_large="x" * 5_000).status_code == 431
+
+
+@pytest.mark.parametrize(
+    "path", ["/openapi.json", "/jobs", "/jobs/plain", "/jobs/array/children", "/jobs/plain/logs"]
+)
+def test_no_token_is_a_401_in_the_gateways_own_form(
+    gateways: Gateways, gateway: str, path: str
+) -> None:
+    answer = requests.get(gateways.urls[gateway] + path, timeout=30)
+
+    assert answer.status_code == 401
+    assert answer.json()["message"] == "Unauthorized"
+
+
+def test_a_wrong_token_is_a_403_in_the_gateways_own_form(gateways: Gateways, gateway: str) -> None:
+    answer = gateways.get(gateway, "/jobs", Authorization="Bearer wrong")
+
+    assert answer.status_code == 403
+    assert "message" in {name.lower() for name in answer.json()}
+
+
+def test_an_unknown_route_is_refused_in_the_gateways_own_form(
+    gateways: Gateways, gateway: str
+) -> None:
+    answer = gateways.get(gateway, "/secrets")
+
+    assert answer.status_code in (403, 404)
+    assert "message" in {name.lower() for name in answer.json()}

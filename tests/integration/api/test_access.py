@@ -1,0 +1,117 @@
+"""Who gets in, what they see, and what wrong or oversized requests get."""
+
+import random
+import re
+import sys
+from fnmatch import fnmatchcase
+
+import pytest
+
+from chalicelib.telemetry import logger
+from local.aws import ROOT
+from tests.support.api_harness import Api
+from tests.support.builders import a_body, a_job_id, an_attempt
+
+QUEUES = ["gpu", "gpu-large", "spot-1", "spot-2", "team-a.high", "team_b"]
+TOKENS = 300
+
+DOCUMENTED = re.findall(
+    r"^\| `(/\S*)` \| (\d{3}) \| (.*) \|$",
+    (ROOT / "docs" / "api.md").read_text(),
+    re.MULTILINE,
+)
+
+
+def test_a_failed_authentication_is_counted_without_the_token(
+    api: Api, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Another test of this process may have imported the logger, with a stdout of its own.
+    monkeypatch.setattr(logger.registered_handler, "stream", sys.stdout)
+
+    for token in ("guess-4711", None):
+        api.get("/jobs", token=token)
+
+    told = capsys.readouterr().out
+    assert '"AuthenticationsFailed":[1.0]' in told
+    assert '"message":"authentication_failed"' in told
+    assert "guess-4711" not in told
+
+
+@pytest.mark.parametrize("path", ["/jobs", "/jobs/unknown", "/health", "/openapi.json"])
+def test_every_answer_tells_browsers_to_be_careful(api: Api, path: str) -> None:
+    headers = api.response(path).headers
+
+    assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert "Access-Control-Allow-Origin" not in headers
+
+
+@pytest.mark.parametrize(("path", "status", "message"), DOCUMENTED)
+def test_a_wrong_input_gets_what_is_documented(
+    api: Api, path: str, status: str, message: str
+) -> None:
+    api.record(a_body(jobId="4c75", container={}))
+
+    answer = api.get(path)
+
+    assert answer.status == int(status)
+    beginning = message.removesuffix("…").rstrip(" ,").removesuffix(",")
+    assert answer.body["Message"].startswith(beginning)
+    assert message.endswith("…") or answer.body["Message"] == message
+
+
+def test_the_table_of_wrong_inputs_is_found() -> None:
+    assert len(DOCUMENTED) == 15
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "code"),
+    [
+        ("/jobs?queue=" + "x" * 2_001, {}, 400, "BadRequestError"),
+        ("/jobs?" + "&".join(["status=" + "x" * 1_900] * 4), {}, 414, "URITooLongError"),
+        ("/jobs/" + "x" * 6_001, {}, 414, "URITooLongError"),
+        ("/jobs/" + "x" * 200, {}, 404, "NotFoundError"),
+        ("/jobs", {"accept": "x" * 4_001}, 431, "HeaderTooLargeError"),
+        ("/jobs/4c75", {"if_none_match": "x" * 4_001}, 431, "HeaderTooLargeError"),
+    ],
+)
+def test_what_is_too_large_is_refused(
+    api: Api, path: str, headers: dict[str, str], status: int, code: str
+) -> None:
+    response = api.response(path, **headers)
+
+    assert response.status_code == status
+    assert response.json_body["Code"] == code
+
+
+def test_nothing_outside_of_a_tokens_queues_is_ever_shown(api: Api) -> None:
+    """Every route, and the page tokens of one who sees all, with hundreds of scopes."""
+    chance = random.Random(7)
+    parts = [*QUEUES, "*", "gpu*", "spot-?", "team*", "[gs]*", "*-*", "none", "GPU", "gpu-*", ""]
+    scopes = {f"token {n}": chance.sample(parts, chance.randint(0, 3)) for n in range(TOKENS)}
+    api.allow_each(scopes)
+    jobs = {queue: a_job_id() for queue in QUEUES}
+    for queue, job_id in jobs.items():
+        arn = f"arn:aws:batch:us-east-1:000000000000:job-queue/{queue}"
+        fields = {"jobQueue": arn, "status": "FAILED", "attempts": [an_attempt()], "container": {}}
+        api.record(
+            a_body(jobId=job_id, arrayProperties={"size": 1}, **fields),
+            a_body(jobId=f"{job_id}:0", **fields),
+        )
+    lists = ["/jobs?status=FAILED&limit=3", "/jobs?name=al&limit=3"]
+    lists += [f"{path}&nextToken={api.get(path).body['nextToken']}" for path in lists]
+
+    for token, globs in scopes.items():
+        allowed = {q for q in QUEUES if any(fnmatchcase(q, glob) for glob in globs)}
+        shown = [api.get(path, token=token).body["jobs"] for path in lists]
+        queue, job_id = chance.choice(list(jobs.items()))
+        routes = [f"/jobs/{job_id}", f"/jobs/{job_id}%3A0", f"/jobs/{job_id}/children"]
+        answers = [api.get(route, token=token).status for route in routes]
+        log = api.get(f"/jobs/{job_id}/logs", token=token).body["Message"]
+
+        assert {job["jobQueue"] for page in shown for job in page} <= allowed
+        assert {job["jobQueue"] for job in shown[0]} == allowed or len(shown[0]) == 3
+        assert answers == [200 if queue in allowed else 404] * 3
+        assert ("no job" in log) == (queue not in allowed)

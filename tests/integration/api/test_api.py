@@ -1,0 +1,368 @@
+"""What `curl` gets: routes, access, parameters and pages, on the local AWS."""
+
+import re
+
+import pytest
+
+from local.aws import LocalAws, Resources
+from tests.support.api_harness import Api
+from tests.support.builders import NOON, a_body, a_job_id, an_attempt
+
+QUEUE_OF = "arn:aws:batch:us-east-1:000000000000:job-queue/{}".format
+
+
+def test_a_recorded_job_is_shown_as_the_contract_says(api: Api) -> None:
+    job_id = a_job_id()
+    container = {
+        "image": "busybox",
+        "command": ["sh", "-c", "run"],
+        "environment": [{"name": "K", "value": "V"}],
+        "resourceRequirements": [
+            {"type": "VCPU", "value": "2"},
+            {"type": "MEMORY", "value": "2000"},
+        ],
+    }
+    ended = an_attempt(
+        container={"exitCode": 1, "logStreamName": "def/default/1"},
+        startedAt=NOON + 60_000,
+        stoppedAt=NOON + 90_000,
+        statusReason="Essential container in task exited",
+    )
+    api.record(
+        a_body(jobId=job_id, status="RUNNABLE", at=NOON + 1_000, container=container),
+        a_body(jobId=job_id, status="STARTING", at=NOON + 50_000, container=container),
+        a_body(
+            jobId=job_id,
+            status="FAILED",
+            at=NOON + 90_000,
+            container=container,
+            attempts=[ended],
+            startedAt=NOON + 60_000,
+            stoppedAt=NOON + 90_000,
+            statusReason="Essential container in task exited",
+            jobDefinition="arn:aws:batch:us-east-1:000000000000:job-definition/def:3",
+            tags={"team": "genomics"},
+        ),
+    )
+
+    status, job = api.get(f"/jobs/{job_id}")
+
+    assert status == 200
+    explanation = job["failure"].pop("explanation")
+    assert "exit code 1" in explanation
+    links = job.pop("links")
+    assert job == {
+        "jobId": job_id,
+        "jobName": "align",
+        "jobQueue": "high-priority",
+        "jobQueueArn": QUEUE_OF("high-priority"),
+        "jobDefinition": "arn:aws:batch:us-east-1:000000000000:job-definition/def:3",
+        "serviceJobType": None,
+        "status": "FAILED",
+        "statusReason": "Essential container in task exited",
+        "since": "2026-05-28T20:28:10.000Z",
+        "createdAt": "2026-05-28T20:26:40.000Z",
+        "startedAt": "2026-05-28T20:27:40.000Z",
+        "stoppedAt": "2026-05-28T20:28:10.000Z",
+        "durations": {
+            "queuedSeconds": 60.0,
+            "startingSeconds": 10.0,
+            "runningSeconds": 30.0,
+            "totalSeconds": 90.0,
+        },
+        "failure": {"cause": "EXIT_CODE"},
+        "array": None,
+        "use": {
+            "vcpuHours": 0.016667,
+            "gbHours": 0.016276,
+            "gpuHours": 0.0,
+            "wasted": {"vcpuHours": 0.016667, "gbHours": 0.016276, "gpuHours": 0.0},
+        },
+        "cost": None,
+        "history": [
+            {
+                "status": "RUNNABLE",
+                "attempt": None,
+                "at": "2026-05-28T20:26:41.000Z",
+                "source": "event",
+            },
+            {
+                "status": "STARTING",
+                "attempt": 1,
+                "at": "2026-05-28T20:27:30.000Z",
+                "source": "event",
+            },
+            {
+                "status": "FAILED",
+                "attempt": 1,
+                "at": "2026-05-28T20:28:10.000Z",
+                "source": "event",
+            },
+        ],
+        "attempts": [
+            {
+                "attempt": 1,
+                "startedAt": "2026-05-28T20:27:40.000Z",
+                "stoppedAt": "2026-05-28T20:28:10.000Z",
+                "exitCode": 1,
+                "reason": None,
+                "statusReason": "Essential container in task exited",
+                "logStreamName": "def/default/1",
+                "serviceResourceId": None,
+                "cause": "EXIT_CODE",
+            }
+        ],
+        "preemptions": [],
+        "container": {
+            "image": "busybox",
+            "command": ["sh", "-c", "run"],
+            "vcpus": 2,
+            "memory": 2000,
+            "gpus": None,
+            "environment": [{"name": "K", "value": "REDACTED"}],
+        },
+        "parameters": {},
+        "tags": {"team": "genomics"},
+        "waiting": None,
+    }
+    assert job_id in links["console"]
+    assert links["logs"].endswith(
+        "#logsV2:log-groups/log-group/$252Faws$252Fbatch$252Fjob/log-events/def$252Fdefault$252F1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("suffix", "in_path"), [(":12", ":12"), (":12", "%3A12"), (":12", "%3a12"), ("#1", "%231")]
+)
+def test_a_childs_id_may_come_decoded_or_not(api: Api, suffix: str, in_path: str) -> None:
+    root = a_job_id()
+    api.record(a_body(jobId=root + suffix))
+
+    assert api.get(f"/jobs/{root}{in_path}").body["jobId"] == root + suffix
+
+
+def test_an_unknown_job_is_a_404(api: Api) -> None:
+    answer = api.get("/jobs/no-such-job")
+
+    assert answer.status == 404
+    assert answer.body == {
+        "Code": "NotFoundError",
+        "Message": "no job no-such-job was heard of",
+    }
+
+
+def test_what_is_no_job_id_is_a_404_that_says_so(api: Api) -> None:
+    answer = api.get("/jobs/a%20b")
+
+    assert answer.status == 404
+    assert "is not a Batch job id" in answer.body["Message"]
+
+
+def test_a_job_outside_of_the_tokens_queues_is_a_404_like_an_unknown_one(api: Api) -> None:
+    job_id = a_job_id()
+    api.allow("spot only", ["spot-*"])
+    api.record(a_body(jobId=job_id, jobQueue=QUEUE_OF("gpu")))
+
+    hidden = api.get(f"/jobs/{job_id}", token="spot only")
+    unknown = api.get("/jobs/unknown", token="spot only")
+
+    assert hidden.status == unknown.status == 404
+    assert hidden.body["Message"].replace(job_id, "unknown") == unknown.body["Message"]
+
+
+def test_a_list_shows_only_the_tokens_queues(api: Api) -> None:
+    api.allow("spot only", ["spot-*"])
+    api.record(
+        a_body(jobName="seen", jobQueue=QUEUE_OF("spot-1")),
+        a_body(jobName="hidden", jobQueue=QUEUE_OF("gpu")),
+    )
+
+    listed = api.get("/jobs", token="spot only").body["jobs"]
+    asked_for = api.get("/jobs?queue=gpu", token="spot only").body["jobs"]
+
+    assert [job["jobName"] for job in listed] == ["seen"]
+    assert asked_for == []
+
+
+def test_no_token_is_a_401_and_a_wrong_one_a_403(api: Api) -> None:
+    assert api.get("/jobs", token=None).status == 401
+    assert api.get("/jobs", token="wrong").status == 403
+
+
+def test_a_removed_token_stops_working(api: Api) -> None:
+    api.allow("leaver", ["*"])
+    api.forbid("leaver")
+
+    assert api.get("/jobs", token="leaver").status == 403
+
+
+def test_every_route_but_health_and_the_page_wants_a_token(api: Api) -> None:
+    routes = {
+        path: entry.authorizer
+        for path, methods in api.app.routes.items()
+        for entry in methods.values()
+    }
+
+    public = {path for path, authorizer in routes.items() if authorizer is None}
+    assert public == {"/health", "/", "/assets/{version}/{name}"}
+
+
+def test_a_job_that_the_client_has_is_a_304_until_something_is_heard_of_it(api: Api) -> None:
+    job_id = a_job_id()
+    api.record(a_body(jobId=job_id, status="RUNNING"))
+    etag = api.response(f"/jobs/{job_id}").headers["ETag"]
+
+    known = api.response(f"/jobs/{job_id}", if_none_match=f'"other", {etag}')
+    api.record(a_body(jobId=job_id, status="SUCCEEDED", at=NOON + 5_000))
+    changed = api.response(f"/jobs/{job_id}", if_none_match=etag)
+
+    assert (known.status_code, known.body, known.headers["ETag"]) == (304, b"", etag)
+    assert changed.status_code == 200
+    assert changed.headers["ETag"] != etag
+
+
+def test_health_is_ok_when_table_and_queue_answer(api: Api) -> None:
+    assert api.get("/health", token=None) == (200, {"status": "ok"})
+
+
+def test_a_list_is_newest_first_and_has_roots_only(api: Api) -> None:
+    ids = [a_job_id() for _ in range(5)]
+    api.record(
+        *(a_body(jobId=job_id, at=NOON + n * 1000) for n, job_id in enumerate(ids)),
+        a_body(jobId=f"{ids[0]}:0", at=NOON + 9_000),
+    )
+
+    listed = [job["jobId"] for job in api.get("/jobs").body["jobs"]]
+
+    assert listed == ids[::-1]
+
+
+def test_a_job_that_does_not_run_yet_says_why(api: Api) -> None:
+    blocked, running = a_job_id(), a_job_id()
+    reason = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfil the request"
+    api.record(a_body(jobId=blocked, statusReason=reason), a_body(jobId=running, status="RUNNING"))
+
+    waiting = api.get(f"/jobs/{blocked}").body["waiting"]
+
+    assert waiting["cause"] == "AWS has no capacity for it"
+    assert waiting["explanation"].startswith("AWS has no free instance")
+    assert api.get(f"/jobs/{running}").body["waiting"] is None
+
+
+def test_a_summary_is_a_job_without_its_long_parts(api: Api) -> None:
+    job_id = a_job_id()
+    api.record(a_body(jobId=job_id, status="SUCCEEDED", stoppedAt=NOON + 5_000))
+
+    job = api.get(f"/jobs/{job_id}").body
+    (summary,) = api.get("/jobs").body["jobs"]
+
+    parts = ("history", "attempts", "preemptions", "container", "parameters", "tags", "waiting")
+    for part in parts:
+        del job[part]
+    assert summary == job
+
+
+def test_a_list_is_filtered_by_queue_and_status(api: Api) -> None:
+    for queue in ("gpu", "spot"):
+        for status in ("RUNNING", "FAILED", "HIBERNATING"):
+            name = f"{queue}-{status}"
+            api.record(a_body(jobQueue=QUEUE_OF(queue), status=status, jobName=name))
+
+    def names(query: str) -> set[str]:
+        return {job["jobName"] for job in api.get(f"/jobs?{query}").body["jobs"]}
+
+    assert names("queue=gpu") == {"gpu-RUNNING", "gpu-FAILED", "gpu-HIBERNATING"}
+    assert names("status=FAILED") == {"gpu-FAILED", "spot-FAILED"}
+    assert names("status=FAILED,RUNNING&queue=spot") == {"spot-FAILED", "spot-RUNNING"}
+    assert names("status=failed&status=RUNNING&queue=gpu") == {"gpu-FAILED", "gpu-RUNNING"}
+    assert names("status=OTHER") == {"gpu-HIBERNATING", "spot-HIBERNATING"}
+    assert names("status=UNKNOWN") == set()
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 100])
+def test_pages_together_are_the_whole_list(api: Api, limit: int) -> None:
+    ids = [a_job_id() for _ in range(20)]
+    statuses = ["RUNNING", "FAILED"]
+    api.record(
+        *(
+            a_body(jobId=job_id, status=statuses[n % 2], at=NOON + n // 3 * 1000)
+            for n, job_id in enumerate(ids)
+        )
+    )
+
+    pages = list(api.pages(f"/jobs?limit={limit}"))
+
+    assert all(len(page) <= limit for page in pages)
+    seen = [job["jobId"] for page in pages for job in page]
+    assert len(seen) == 20
+    assert set(seen) == set(ids)
+
+
+def test_a_page_token_serves_its_own_query_only_and_unchanged(api: Api) -> None:
+    api.record(*(a_body(status="RUNNING") for _ in range(3)))
+    token = api.get("/jobs?limit=1").body["nextToken"]
+
+    changed = token[:-2] + ("A" if token[-2] != "A" else "B") + token[-1]
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", token)
+    assert api.get(f"/jobs?nextToken={token}").status == 200
+    for query in (f"status=RUNNING&nextToken={token}", f"nextToken={changed}", "nextToken=x"):
+        answer = api.get(f"/jobs?{query}")
+        assert answer.status == 400
+        assert answer.body["Message"] == "nextToken: is not one of this query's"
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("limit=0", "limit: '0' is not a number from 1 to 100"),
+        ("limit=101", "limit: '101' is not a number from 1 to 100"),
+        ("limit=0000000019999999", "limit: '0000000019999999' is not a number from 1 to 100"),
+        ("queue=CHILDREN%23gpu", "queue: 'CHILDREN#gpu' is not the name of a job queue"),
+        ("limit=ten", "limit: 'ten' is not a number from 1 to 100"),
+        ("limit=", "limit: is empty"),
+        ("limit=1&limit=2", "limit: given 2 times, expected once"),
+        ("status=DONE", "status: 'DONE' is none of SUBMITTED, PENDING"),
+        ("status=", "status: '' is none of"),
+        ("stauts=FAILED", "stauts: no such parameter. There are: queue, status"),
+        ("since=yesterday", "since: 'yesterday' is no time like 2026-11-24T03:55:00Z"),
+        ("since=2026-13-01T00:00:00Z", "since: '2026-13-01T00:00:00Z' is no time like"),
+        ("until=", "until: is empty"),
+        ("until=24h", "until: '24h' is no time like 2026-11-24T03:55:00Z or 2026-11-24, nor like"),
+        ("name=a&name=b", "name: given 2 times, expected once"),
+        ("queue=" + "x" * 3000, "queue: longer than 2000 characters"),
+    ],
+)
+def test_a_bad_parameter_is_a_400_that_names_it(api: Api, query: str, message: str) -> None:
+    answer = api.get(f"/jobs?{query}")
+
+    assert answer.status == 400
+    assert answer.body["Code"] == "BadRequestError"
+    assert message in answer.body["Message"]
+
+
+def test_without_its_table_a_route_says_so(api: Api, aws: LocalAws, resources: Resources) -> None:
+    aws.dynamodb.delete_table(TableName=resources.jobs_table)
+
+    answer = api.get("/jobs/4c75")
+
+    assert answer.status == 503
+    assert answer.body["Code"] == "ServiceUnavailableError"
+    assert api.get("/health", token=None) == (503, {"status": "failing"})
+
+
+@pytest.mark.parametrize(("token", "effect"), [("all", "Allow"), ("wrong", None)])
+def test_the_authorizer_answers_api_gateway_with_a_policy(
+    api: Api, token: str, effect: str | None
+) -> None:
+    event = {
+        "type": "TOKEN",
+        "authorizationToken": f"Bearer {token}",
+        "methodArn": "arn:aws:execute-api:us-east-1:000000000000:api/api/GET/jobs",
+    }
+
+    policy = api.invoke("authorize", event)
+
+    (statement,) = policy["policyDocument"]["Statement"]
+    allowed = statement["Effect"] == "Allow" and statement["Resource"]
+    assert bool(allowed) == (effect == "Allow")
+    assert policy["principalId"] == (token if effect else "nobody")

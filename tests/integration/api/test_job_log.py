@@ -1,0 +1,166 @@
+"""The end of a job's log, from the local AWS's CloudWatch Logs."""
+
+import time
+from typing import Any
+
+import pytest
+
+from local.aws import LocalAws
+from tests.support.api_harness import Api
+from tests.support.builders import NOON, a_body, a_job_id, an_attempt
+from tests.support.log_samples import GROUP, write
+
+
+def record_a_job(api: Api, *streams: str, **fields: Any) -> str:
+    """One that failed once for each log stream."""
+    job_id = a_job_id()
+    attempts = [an_attempt(container={"logStreamName": stream}) for stream in streams]
+    container = {"image": "busybox", **fields.pop("container", {})}
+    api.record(
+        a_body(jobId=job_id, status="FAILED", attempts=attempts, container=container, **fields)
+    )
+    return job_id
+
+
+def messages(api: Api, path: str) -> list[str]:
+    status, body = api.get(path)
+    assert status == 200, body
+    return [line["message"] for line in body["lines"]]
+
+
+def test_the_end_of_the_last_attempts_log_is_shown(api: Api, aws: LocalAws) -> None:
+    start = write(aws, "def/default/2", ["one", "two", "three"])
+    job_id = record_a_job(api, "def/default/1", "def/default/2")
+
+    status, body = api.get(f"/jobs/{job_id}/logs?lines=2")
+
+    assert status == 200
+    assert [line["message"] for line in body.pop("lines")] == ["two", "three"]
+    assert body == {
+        "jobId": job_id,
+        "attempt": 2,
+        "logGroup": GROUP,
+        "logStreamName": "def/default/2",
+    }
+    first = api.get(f"/jobs/{job_id}/logs").body["lines"][0]
+    assert first["at"].endswith(".000Z")
+    assert time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(start / 1000)) == first["at"][:19]
+
+
+def test_an_attempt_can_be_chosen(api: Api, aws: LocalAws) -> None:
+    write(aws, "1", ["of the first"])
+    write(aws, "2", ["of the second"])
+    job_id = record_a_job(api, "1", "2")
+
+    assert messages(api, f"/jobs/{job_id}/logs?attempt=1") == ["of the first"]
+
+
+def test_a_running_attempt_that_is_not_listed_has_its_log(api: Api, aws: LocalAws) -> None:
+    write(aws, "2", ["still running"])
+    job_id = a_job_id()
+    first = an_attempt(container={"logStreamName": "1", "exitCode": 1})
+    container = {"logStreamName": "2"}
+    api.record(a_body(jobId=job_id, status="RUNNING", attempts=[first], container=container))
+
+    answer = api.get(f"/jobs/{job_id}/logs")
+
+    assert answer.body["attempt"] == 2
+    assert messages(api, f"/jobs/{job_id}/logs?attempt=2") == ["still running"]
+
+
+def test_a_childs_log_is_shown(api: Api, aws: LocalAws) -> None:
+    write(aws, "child", ["of a child"])
+    root = a_job_id()
+    attempts = [an_attempt(container={"logStreamName": "child"})]
+    api.record(a_body(jobId=f"{root}:3", status="FAILED", attempts=attempts, container={}))
+
+    assert messages(api, f"/jobs/{root}%3A3/logs") == ["of a child"]
+
+
+def test_a_log_is_redacted(api: Api, aws: LocalAws) -> None:
+    key = ["-----BEGIN RSA PRIVATE KEY-----", "c2VjcmV0", "-----END RSA PRIVATE KEY-----"]
+    write(aws, "s", ['PASSWORD="left open', "plain", *key, "after", "--token hunter2"])
+    job_id = record_a_job(api, "s")
+
+    told = messages(api, f"/jobs/{job_id}/logs")
+
+    assert told == [
+        'PASSWORD="REDACTED"',
+        "plain",
+        "REDACTED",
+        "REDACTED",
+        "REDACTED",
+        "after",
+        "--token REDACTED",
+    ]
+    assert messages(api, f"/jobs/{job_id}/logs?lines=4")[:2] == ["REDACTED", "REDACTED"]
+
+
+def test_a_log_is_bounded_in_size(api: Api, aws: LocalAws) -> None:
+    write(aws, "s", [f"{n} {'x' * 200_000}" for n in range(4)])
+    job_id = record_a_job(api, "s")
+
+    told = messages(api, f"/jobs/{job_id}/logs")
+
+    assert sum(map(len, told)) <= 500_000
+    assert told[-1].startswith("3 x")
+
+
+def test_only_the_log_groups_of_the_settings_are_read(api: Api, aws: LocalAws) -> None:
+    write(aws, "s", ["not for batchwatch"], group="/secret/group")
+    options = {"awslogs-group": "/secret/group"}
+    container = {"logConfiguration": {"logDriver": "awslogs", "options": options}}
+    job_id = record_a_job(api, "s", container=container)
+
+    answer = api.get(f"/jobs/{job_id}/logs")
+
+    assert answer.status == 409
+    assert answer.body["Message"] == (
+        "log group /secret/group is none of those that LOG_GROUPS lists"
+    )
+
+
+def test_a_stream_that_is_not_there_is_a_404_that_says_so(api: Api, aws: LocalAws) -> None:
+    job_id = record_a_job(api, "gone")
+
+    answer = api.get(f"/jobs/{job_id}/logs")
+
+    assert answer.status == 404
+    assert answer.body["Message"].startswith("log stream gone is not in log group /aws/batch/job:")
+
+
+@pytest.mark.parametrize(
+    ("fields", "query", "status", "message"),
+    [
+        ({"status": "RUNNABLE", "container": {}}, "", 409, "the job has not started: it is RUNN"),
+        ({"status": "FAILED", "container": {}}, "", 404, "attempt 1 has no log stream"),
+        ({"status": "FAILED"}, "", 404, "the job's log does not go to a CloudWatch log group"),
+        (
+            {"status": "FAILED", "attempts": [an_attempt(), an_attempt()], "container": {}},
+            "?attempt=3",
+            404,
+            "attempt: no attempt 3 was heard of; there are: 1, 2",
+        ),
+        ({"container": {}}, "?lines=1001", 400, "lines: '1001' is not a number from 1 to 1000"),
+        ({"container": {}}, "?attempt=0", 400, "attempt: '0' is not a number from 1 to 1000"),
+        ({"container": {}}, "?line=1", 400, "line: no such parameter. There are: attempt, lines"),
+    ],
+)
+def test_a_job_without_a_log_says_why(
+    api: Api, fields: dict[str, Any], query: str, status: int, message: str
+) -> None:
+    job_id = a_job_id()
+    api.record(a_body(jobId=job_id, at=NOON, **fields))
+
+    answer = api.get(f"/jobs/{job_id}/logs{query}")
+
+    assert answer.status == status
+    assert answer.body["Message"].startswith(message)
+
+
+def test_the_log_of_a_hidden_job_is_a_404(api: Api, aws: LocalAws) -> None:
+    write(aws, "s", ["hidden"])
+    api.allow("spot only", ["spot-*"])
+    job_id = record_a_job(api, "s")
+
+    assert api.get(f"/jobs/{job_id}/logs", token="spot only").status == 404

@@ -1,0 +1,149 @@
+"""The description of the API is true: of the routes, their parameters and their answers."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from chalicelib.api import openapi
+from local.api import Api as Served
+from local.aws import ROOT, LocalAws, Resources
+from local.ports import free_port
+from local.stacks import kept_token
+from tests.support.api_harness import Api
+from tests.support.builders import NOON, a_body, a_job_id, an_attempt
+from tests.support.log_samples import write
+
+SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
+
+
+def record_some_jobs(api: Api) -> str:
+    """A failed array with children, and the id of the array."""
+    root = a_job_id()
+    ended = an_attempt(container={"exitCode": 137, "logStreamName": "s"}, statusReason="Essential")
+    api.record(
+        a_body(jobId=root, arrayProperties={"size": 2, "statusSummary": {"FAILED": 1}}),
+        a_body(jobId=root, status="FAILED", attempts=[ended], at=NOON + 9_000, tags={"t": "x"}),
+        a_body(jobId=f"{root}:0", container={"image": "i", "environment": [{"name": "K"}]}),
+        a_body(jobId=f"{root}:1", status="HIBERNATING"),
+        a_body(jobId=f"{root}:2", status="RUNNING", container={"logStreamName": "s"}),
+        a_body(jobName="bare"),
+    )
+    return root
+
+
+def is_of_the_page(path: str) -> bool:
+    return path == "/" or path.startswith("/assets/")
+
+
+def test_every_route_of_the_app_is_described_and_no_other(api: Api) -> None:
+    described = {path.replace("{jobId}", "{job_id}"): r for path, r in openapi.ROUTES.items()}
+
+    in_app = {
+        path: entry.authorizer is not None
+        for path, methods in api.app.routes.items()
+        for entry in methods.values()
+        if not is_of_the_page(path)
+    }
+    assert {path: route.token for path, route in described.items()} == in_app
+
+
+@pytest.mark.parametrize(
+    "path", [p for p, r in openapi.ROUTES.items() if {"limit", "lines", "wait"} & set(r.parameters)]
+)
+def test_a_route_takes_the_parameters_that_are_described_and_no_other(api: Api, path: str) -> None:
+    root = record_some_jobs(api)
+
+    answer = api.get(path.format(jobId=root) + "?bogus=1")
+
+    described = [
+        name for name in openapi.ROUTES[path].parameters if name not in ("jobId", "If-None-Match")
+    ]
+    assert answer.status == 400
+    assert answer.body["Message"].endswith(f"There are: {', '.join(described)}")
+
+
+def test_real_answers_are_as_described(api: Api, aws: LocalAws) -> None:
+    write(aws, "s", ["a line"])
+    document = api.get("/openapi.json").body
+    root = record_some_jobs(api)
+    paths = {
+        "/jobs": ["/jobs", "/jobs?limit=1", "/jobs?limit=0", "/jobs?name=a"],
+        "/jobs/{jobId}": [f"/jobs/{root}", f"/jobs/{root}%3A0", "/jobs/unknown"],
+        "/jobs/{jobId}/children": [f"/jobs/{root}/children", f"/jobs/{root}/children?limit=x"],
+        "/jobs/{jobId}/logs": [
+            *(f"/jobs/{root}/logs", f"/jobs/{root}%3A0/logs", f"/jobs/{root}%3A2/logs"),
+            *("/jobs/a/logs", f"/jobs/{root}%3A2/logs?attempt=0"),
+        ],
+        "/queues": ["/queues", "/queues?limit=1"],
+        "/queues/{queue}": ["/queues/high-priority", "/queues/none", "/queues/none?a=b"],
+        "/health": ["/health"],
+    }
+    api.count()
+
+    for route, asked in paths.items():
+        answers = [api.get(path) for path in asked]
+        assert 200 in {status for status, _ in answers}, route
+        for status, body in answers:
+            answer = document["paths"][route]["get"]["responses"][str(int(status))]
+            schema = answer["content"]["application/json"]["schema"]
+            validator = Draft202012Validator({**schema, "components": document["components"]})
+            validator.validate(body)
+
+
+def test_the_described_job_id_is_the_one_that_is_taken(api: Api) -> None:
+    pattern = openapi.PARAMETERS["jobId"]["schema"]["pattern"]
+
+    for job_id in (
+        "a",
+        "4c75:0",
+        "4c75#12",
+        "a.b_c-d",
+        "a b",
+        "a:",
+        "a:01",
+        "a:0:0",
+        "é",
+        "a" * 200,
+    ):
+        described = re.fullmatch(pattern, job_id) is not None
+        message = api.get(f"/jobs/{job_id.replace('#', '%23')}").body["Message"]
+        assert ("is not a Batch job id" not in message) == described
+
+
+# Generated requests, against the app as `chalice local` serves it
+
+
+def test_no_generated_request_gets_a_wrong_answer(
+    api: Api, aws: LocalAws, resources: Resources, tmp_path: Path
+) -> None:
+    """All checks but one: no schema tells a page token of ours from one that somebody made up.
+    The jobs have ended, for a generated `wait` would wait for others.
+
+    MOST_EXAMPLES=1200 makes some 5,000 requests of it.
+    """
+    root = a_job_id()
+    ended = an_attempt(container={"logStreamName": "s"})
+    api.record(
+        a_body(jobId=root, status="FAILED", arrayProperties={"size": 2}, attempts=[ended]),
+        a_body(jobId=f"{root}:0", status="FAILED", attempts=[ended], container={}),
+        a_body(jobId=f"{root}:1", status="SUCCEEDED"),
+    )
+    token = kept_token(aws, resources.secret_id, tmp_path / "token")
+    command = [
+        *(SCHEMATHESIS, f"--config-file={ROOT / 'tests' / 'support' / 'schemathesis.toml'}", "run"),
+        *("--header", f"Authorization: Bearer {token}", "--no-color", "--seed", "1"),
+        *("--checks", "all", "--exclude-checks", "positive_data_acceptance"),
+        *("--max-examples", os.environ.get("MOST_EXAMPLES", "40"), "--request-timeout", "30"),
+    ]
+
+    with Served(free_port(), aws, token, tmp_path / "api.log") as served:
+        run = subprocess.run(
+            [*command, f"{served.url}/openapi.json"], cwd=tmp_path, capture_output=True, text=True
+        )
+
+    assert run.returncode == 0, run.stdout + run.stderr

@@ -1,0 +1,307 @@
+"""Large arrays through the recorder: their summary is right after every batch, whoever records it
+and in whatever order, and costs little.
+
+ARRAY_SIZE=10000 makes it as large as Batch allows.
+"""
+
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import pytest
+
+from chalicelib.aws.lambda_event import Message
+from chalicelib.errors import MessagesLeft
+from chalicelib.jobs.array_summary import CHILDREN, BlockKey, Summary
+from local.aws import LocalAws, Resources
+from tests.support.api_harness import Api
+from tests.support.builders import NOON, a_body, a_job_id, a_message, an_attempt
+from tests.support.faulty_aws import FaultyAws, on, partly
+from tests.support.recorder_harness import RecorderHarness
+
+SIZE = int(os.environ.get("ARRAY_SIZE", "1200"))
+BATCH = 250
+
+
+class Step(NamedTuple):
+    """What Batch says of a child in its turn; `order` counts the steps of its life."""
+
+    child: int
+    order: int
+    status: str
+    attempts: int
+
+
+def life(child: int, jitter: random.Random) -> list[Step]:
+    """Some children try twice, and many events are never delivered."""
+    tries = jitter.choice((1, 1, 1, 2))
+    statuses = [
+        (status, attempt)
+        for attempt in range(tries)
+        for status in ("RUNNABLE", "STARTING", "RUNNING")
+    ]
+    statuses.append((jitter.choice(("SUCCEEDED", "SUCCEEDED", "FAILED")), tries))
+    steps = [Step(child, order, *entered) for order, entered in enumerate(statuses)]
+    return sorted(jitter.sample(steps, k=2))
+
+
+def body(root: str, step: Step) -> str:
+    return a_body(
+        jobId=f"{root}:{step.child}",
+        status=step.status,
+        attempts=[an_attempt()] * step.attempts,
+        at=NOON + step.order * 60_000,
+    )
+
+
+class Delivery:
+    """An array's events in no order and with duplicates, and the truth so far: what was last in
+    each child's life of all that was delivered."""
+
+    def __init__(self, root: str, seed: int) -> None:
+        jitter = random.Random(seed)
+        steps = [step for child in range(SIZE) for step in life(child, jitter)]
+        steps += jitter.sample(steps, k=len(steps) // 5)
+        jitter.shuffle(steps)
+        self._root = root
+        self._steps = steps
+        self._last: dict[int, Step] = {}
+
+    def batches(self) -> Iterator[list[str]]:
+        for start in range(0, len(self._steps), BATCH):
+            steps = self._steps[start : start + BATCH]
+            for step in steps:
+                self._last[step.child] = max(self._last.get(step.child, step), step)
+            yield [body(self._root, step) for step in steps]
+
+    @property
+    def truth(self) -> dict[str, int]:
+        return Counter(step.status for step in self._last.values())
+
+
+def a_parent(root: str, status: str = "PENDING", at: int = NOON, **summary: int) -> str:
+    array = {"size": SIZE, "statusSummary": summary}
+    return a_body(jobId=root, status=status, at=at, arrayProperties=array)
+
+
+def summary(stand: RecorderHarness, root: str) -> Summary:
+    return stand.arrays.summaries([stand.job(root)])[root]
+
+
+def block_items(stand: RecorderHarness) -> list[dict[str, Any]]:
+    return [item for item in stand.items() if item["sk"]["S"].startswith("SUMMARY#")]
+
+
+def test_the_summary_is_the_truth_after_every_batch(stand: RecorderHarness) -> None:
+    root = a_job_id()
+    delivery = Delivery(root, seed=1)
+    stand.record([a_parent(root)])
+
+    for batch in delivery.batches():
+        stand.record(batch)
+        assert summary(stand, root).counts == delivery.truth
+
+    assert sum(delivery.truth.values()) == SIZE
+
+
+def test_four_consumers_at_once_make_the_same_blocks_as_one(
+    stand: RecorderHarness, aws: LocalAws, resources: Resources
+) -> None:
+    root, other = a_job_id(), a_job_id()
+    alone, together = Delivery(root, seed=2), Delivery(other, seed=2)
+    for batch in alone.batches():
+        stand.record(batch)
+    stands = [RecorderHarness(aws, resources, sleep=time.sleep) for _ in range(4)]
+
+    def consume(stand: RecorderHarness, batches: Sequence[list[str]]) -> None:
+        for batch in batches:
+            record_until_done(stand, [a_message(body) for body in batch])
+
+    shares = [list(together.batches())[share::4] for share in range(4)]
+    with ThreadPoolExecutor(len(stands)) as threads:
+        list(threads.map(consume, stands, shares))
+
+    stand.record([a_parent(root), a_parent(other)])
+    assert summary(stand, other).counts == together.truth == alone.truth
+    blocks = stand.blocks()
+    numbers = range(-(-SIZE // CHILDREN))
+    for one, same in ((BlockKey(root, n), BlockKey(other, n)) for n in numbers):
+        assert blocks.pop(one) == blocks.pop(same)
+    assert blocks == {}
+
+
+def record_until_done(stand: RecorderHarness, messages: list[Message]) -> None:
+    """As the queue would: what could not be done in all its attempts comes again."""
+    for _ in range(20):
+        try:
+            stand.record(messages)
+        except MessagesLeft:
+            continue
+        return
+    raise AssertionError("messages come again and again")
+
+
+# What it costs
+
+
+def test_a_batch_of_children_costs_one_read_and_a_write_for_each_of_their_blocks(
+    stand: RecorderHarness,
+) -> None:
+    root = a_job_id()
+    stand.record([a_body(jobId=f"{root}:0")])
+    stand.requests.clear()
+
+    stand.record([a_body(jobId=f"{root}:{index}") for index in range(2 * CHILDREN)])
+
+    assert stand.requests == {
+        "BatchGetItem": 10 + 1,
+        "BatchExecuteStatement": 40 + 1,
+    }, "1,000 records and two blocks"
+
+
+def test_duplicates_read_their_block_and_write_nothing(stand: RecorderHarness) -> None:
+    bodies = [a_body(jobId=f"{a_job_id()}:{index}", status="RUNNING") for index in range(20)]
+    stand.record(bodies)
+    stand.requests.clear()
+
+    stand.record(bodies)
+
+    assert stand.requests == {"BatchGetItem": 2}
+
+
+def test_neither_other_jobs_nor_parents_nor_nodes_touch_a_block(stand: RecorderHarness) -> None:
+    root = a_job_id()
+
+    stand.record([a_body(), a_parent(root), a_parent(root, "FAILED"), a_body(jobId=f"{root}#1")])
+
+    assert stand.blocks() == {}
+    assert stand.requests["BatchGetItem"] == 1
+
+
+# What goes wrong
+
+
+def test_a_redelivered_event_makes_good_a_block_that_was_never_written(
+    stand: RecorderHarness,
+) -> None:
+    child = a_body(jobId=f"{a_job_id()}:7", status="RUNNING")
+    stand.record([child])
+    (block,) = block_items(stand)
+    key = {"pk": block["pk"], "sk": block["sk"]}
+    stand.aws.dynamodb.delete_item(TableName=stand.resources.jobs_table, Key=key)
+
+    tally = stand.record([child])
+
+    assert tally.unchanged == 1
+    assert block_items(stand) == [block]
+
+
+@pytest.mark.parametrize("operation", ["BatchGetItem", "BatchExecuteStatement"])
+def test_an_event_is_done_only_when_its_block_is_saved(
+    aws: LocalAws, resources: Resources, operation: str
+) -> None:
+    root, plain = a_job_id(), a_job_id()
+    bodies = [a_body(jobId=f"{root}:0", status="FAILED"), a_body(jobId=plain)]
+
+    with FaultyAws(aws.endpoint) as faulty:
+        stand = RecorderHarness(aws, resources, endpoint=faulty.endpoint)
+        faulty.follow(on(operation, partly(lambda position, entry: b"SUMMARY#" in entry)))
+        with pytest.raises(MessagesLeft, match="1 of 2 messages come again"):
+            stand.record(bodies)
+        assert stand.job(plain).status == "RUNNABLE"
+        assert stand.blocks() == {}
+
+        faulty.follow(lambda call: None)
+        stand.record(bodies)
+
+    assert stand.blocks() == {BlockKey(root, 0): b"\xe1"}
+
+
+# What the API says
+
+
+def test_the_api_says_what_tells_more_and_as_of_when(api: Api) -> None:
+    root = a_job_id()
+    children = [a_body(jobId=f"{root}:{n}", status="RUNNING", at=NOON + n * 1000) for n in range(3)]
+
+    def told(*bodies: str) -> tuple[object, object]:
+        api.record(*bodies)
+        one, (listed,) = api.get(f"/jobs/{root}").body, api.get("/jobs").body["jobs"]
+        assert listed["array"] == one["array"]
+        return one["array"]["statusSummary"], one["array"]["statusSummaryAsOf"]
+
+    assert told(a_parent(root)) == (None, None)
+    assert told(children[0]) == ({"RUNNING": 1}, "2026-05-28T20:26:40.000Z")
+    assert told(a_parent(root, at=NOON + 9_000, RUNNABLE=2)) == (
+        {"RUNNABLE": 2},
+        "2026-05-28T20:26:49.000Z",
+    )
+    assert told(children[1]) == ({"RUNNING": 2}, "2026-05-28T20:26:41.000Z")
+    ended = a_body(jobId=f"{root}:0", status="FAILED", at=NOON + 20_000)
+    assert told(ended) == ({"FAILED": 1, "RUNNING": 1}, "2026-05-28T20:27:00.000Z")
+    assert told(a_parent(root, at=NOON + 30_000, FAILED=1, RUNNING=2))[0] == {
+        "FAILED": 1,
+        "RUNNING": 2,
+    }
+
+
+def test_a_child_and_a_plain_job_have_no_summary(api: Api) -> None:
+    root, plain = a_job_id(), a_job_id()
+    api.record(a_body(jobId=plain), a_body(jobId=f"{root}:0", arrayProperties={"index": 0}))
+
+    assert api.get(f"/jobs/{plain}").body["array"] is None
+    child = api.get(f"/jobs/{root}%3A0").body["array"]
+    assert (child["statusSummary"], child["statusSummaryAsOf"]) == (None, None)
+
+
+@pytest.mark.parametrize("arrays", [1, 60])
+def test_blocks_are_read_in_hundreds_and_only_of_arrays_that_leave_something_to_tell(
+    api: Api, arrays: int
+) -> None:
+    ended = {"size": 10_000, "statusSummary": {"FAILED": 1, "SUCCEEDED": 9_999}}
+    api.record(*(a_body(arrayProperties={"size": 10_000}) for _ in range(arrays)))
+    api.record(*(a_body(status="FAILED", arrayProperties=ended) for _ in range(arrays)))
+
+    assert api.requests("/jobs?queue=high-priority&status=FAILED&limit=100") == {"Query": 8}
+    assert api.requests("/jobs?queue=high-priority&status=RUNNABLE&limit=100") == {
+        "Query": 8,
+        "BatchGetItem": -(-arrays * 20 // 100),
+    }
+
+
+def test_what_is_heard_of_a_child_is_another_version_of_its_array(api: Api) -> None:
+    root = a_job_id()
+    api.record(a_parent(root))
+    before = api.response(f"/jobs/{root}").headers["ETag"]
+
+    api.record(a_body(jobId=f"{root}:0", status="RUNNING"))
+
+    after = api.response(f"/jobs/{root}", if_none_match=before)
+    assert after.status_code == 200
+    assert api.response(f"/jobs/{root}", if_none_match=after.headers["ETag"]).status_code == 304
+
+
+# Expiry
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_blocks_expire_with_their_array_and_not_before(
+    aws: LocalAws, resources: Resources, late: bool
+) -> None:
+    stand = RecorderHarness(aws, resources, retention_days=30)
+    root = a_job_id()
+    children = [a_body(jobId=f"{root}:{index}", status="FAILED") for index in (0, SIZE - 1)]
+    end = a_body(jobId=root, status="FAILED", at=NOON + 60_000, arrayProperties={"size": SIZE})
+
+    stand.record(children[late:])
+    assert all("expiresAt" not in block for block in block_items(stand))
+    stand.record([end])
+    stand.record(children)
+
+    expiries = {block["expiresAt"]["N"] for block in block_items(stand)}
+    assert expiries == {str(NOON // 1000 + 60 + 30 * 86_400)}
+    assert len(stand.blocks()) == -(-SIZE // CHILDREN)

@@ -1,0 +1,83 @@
+"""What a job costs, as the API says it, by prices that are set: worked out by hand."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.api.access import Scope
+from chalicelib.api.formats import TEXT, written
+from chalicelib.api.job_log import JobLog
+from chalicelib.api.jobs import Jobs
+from chalicelib.api.long_poll import LongPollSlots
+from chalicelib.api.representation import JobBody
+from chalicelib.jobs.prices import Prices
+from chalicelib.redaction import Redaction
+from tests.support.builders import NOON, a_body, a_job_id
+from tests.support.recorder_harness import RecorderHarness
+
+HOUR = 3_600_000
+PRICES = Prices.parse('[[prices]]\nqueues = ["high-*"]\nvcpuHour = 0.04\ngbHour = 0.005')
+CONTAINER = {
+    "resourceRequirements": [{"type": "VCPU", "value": "2"}, {"type": "MEMORY", "value": "4096"}]
+}
+
+
+def told(stand: RecorderHarness, job_id: str, prices: Prices = PRICES, now: int = NOON) -> JobBody:
+    table = stand.resources.jobs_table
+    jobs = Jobs(
+        stand.table,
+        stand.arrays,
+        JobLog(None, (), Redaction()),
+        LongPollSlots(stand.dynamodb, table),
+        prices,
+        lambda: b"key",
+        clock=lambda: now / 1000,
+    )
+    return jobs.one(job_id, {}, Scope(("*",))).body
+
+
+def record(stand: RecorderHarness, status: str, *attempts: tuple[int, int], **fields: Any) -> str:
+    """A job with attempts from one hour after noon to another."""
+    job_id = a_job_id()
+    listed = [
+        {"startedAt": NOON + start * HOUR, "stoppedAt": NOON + stop * HOUR}
+        for start, stop in attempts
+    ]
+    body = a_body(jobId=job_id, status=status, attempts=listed, container=CONTAINER, **fields)
+    stand.record([body])
+    return job_id
+
+
+def test_a_job_costs_what_its_attempts_held_for_as_long_as_they_ran(stand: RecorderHarness) -> None:
+    """1 h was reclaimed and 3 h succeeded, of 2 vCPUs and 4 GB: 8 vCPU-hours at 0.04 and 16
+    GB-hours at 0.005 are 0.32 + 0.08; a quarter of it was wasted."""
+    job = told(stand, record(stand, "SUCCEEDED", (0, 1), (2, 5)))
+
+    assert job.use
+    assert (job.use.vcpu_hours, job.use.gb_hours, job.use.gpu_hours) == (8, 16, 0)
+    assert (job.use.wasted.vcpu_hours, job.use.wasted.gb_hours) == (2, 4)
+    assert job.cost
+    assert (job.cost.estimate, job.cost.wasted, job.cost.currency) == (0.4, 0.1, "USD")
+    page = written(job, TEXT)
+    assert "used   8 vCPU-hours, 16 GB-hours; wasted 2 vCPU-hours, 4 GB-hours\n" in page
+    assert "cost   about 0.4 USD (an estimate), 0.1 of it wasted\n" in page
+
+
+def test_a_running_job_costs_more_each_hour(stand: RecorderHarness) -> None:
+    job_id = record(stand, "RUNNING", startedAt=NOON)
+
+    costs = [told(stand, job_id, now=NOON + hours * HOUR).cost for hours in (0, 1, 10)]
+
+    assert [cost and cost.estimate for cost in costs] == pytest.approx([0, 0.1, 1])
+    assert {cost and cost.wasted for cost in costs} == {0}
+
+
+def test_there_is_no_cost_without_a_price_and_no_use_without_resources(
+    stand: RecorderHarness,
+) -> None:
+    priced_not = told(stand, record(stand, "SUCCEEDED", (0, 1)), Prices())
+    stand.record([a_body(jobId="bare", status="RUNNING", startedAt=NOON)])
+
+    assert priced_not.use
+    assert priced_not.cost is None
+    assert (told(stand, "bare").use, told(stand, "bare").cost) == (None, None)

@@ -1,0 +1,324 @@
+"""Lists of jobs: by time, by name, of children; what a page costs, and what it never does."""
+
+import time
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from bench.filling import fill, job_id
+from chalicelib.jobs.job_table import JobTable, StatusPartition, job_key
+from local.aws import LocalAws, Resources
+from tests.support.api_harness import Api
+from tests.support.builders import NOON, a_body, a_job_id
+
+QUEUE_OF = "arn:aws:batch:us-east-1:000000000000:job-queue/{}".format
+
+
+def names(api: Api, query: str) -> list[str]:
+    return [job["jobName"] for page in api.pages(f"/jobs?{query}") for job in page]
+
+
+# By time
+
+
+def test_since_is_inclusive_and_until_exclusive(api: Api) -> None:
+    api.record(*(a_body(jobName=f"at-{n}", at=NOON + n * 1000) for n in range(5)))
+
+    assert names(api, "since=2026-05-28T20:26:42Z") == ["at-4", "at-3", "at-2"]
+    assert names(api, "until=2026-05-28T20:26:42.000Z") == ["at-1", "at-0"]
+    assert names(api, "since=2026-05-28T20:26:41Z&until=2026-05-28T20:26:43Z") == ["at-2", "at-1"]
+    assert names(api, "since=2026-05-28T20:26:43Z&until=2026-05-28T20:26:43Z") == []
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        "2026-05-28T20:26:42Z",
+        "2026-05-28t20:26:42.000000z",
+        "2026-05-28T22:26:42%2B02:00",
+        "2026-05-28T22:26:42+02:00",
+        "2026-05-28T15:26:42-05:00",
+    ],
+)
+def test_a_time_may_be_written_as_rfc_3339_allows(api: Api, since: str) -> None:
+    api.record(*(a_body(jobName=f"at-{n}", at=NOON + n * 1000) for n in range(4)))
+
+    assert names(api, f"since={since}") == ["at-3", "at-2"]
+
+
+def test_a_time_may_be_a_day_or_so_long_ago(api: Api) -> None:
+    now = int(time.time()) * 1000
+    api.record(
+        a_body(jobName="recent", at=now - 60_000),
+        a_body(jobName="yesterday", at=now - 20 * 3_600_000),
+        a_body(jobName="old", at=NOON),
+    )
+
+    assert names(api, "since=-30m") == ["recent"]
+    assert names(api, "since=-24h") == ["recent", "yesterday"]
+    assert names(api, "until=-1h&since=-7d") == ["yesterday"]
+    assert names(api, "until=2026-05-29") == ["old"]
+
+
+# By name
+
+
+def test_a_name_is_a_prefix_and_orders_by_name_newest_first(api: Api) -> None:
+    created = {"align-b": [1, 3, 2], "align": [5], "align-a": [0], "call": [9]}
+    for name, seconds in created.items():
+        for second in seconds:
+            api.record(a_body(jobName=name, createdAt=NOON + second * 1000))
+
+    listed = [job for page in api.pages("/jobs?name=align&limit=2") for job in page]
+
+    order = [(job["jobName"], job["createdAt"][17:19]) for job in listed]
+    assert order == [
+        ("align", "45"),
+        ("align-a", "40"),
+        ("align-b", "43"),
+        ("align-b", "42"),
+        ("align-b", "41"),
+    ]
+
+
+def test_a_name_is_no_longer_than_a_key_can_be(api: Api) -> None:
+    widest = quote("\U0010fffe")
+
+    assert api.get(f"/jobs?queue=gpu&name={widest * 200}").body == {"jobs": [], "nextToken": None}
+    status, refusal = api.get(f"/jobs?queue=gpu&name={widest * 201}")
+    assert (status, refusal["Message"]) == (400, "name: longer than 200 characters")
+
+
+def test_a_name_goes_with_every_other_filter(api: Api) -> None:
+    for queue in ("gpu", "spot"):
+        for n, status in enumerate(("RUNNING", "FAILED", "HIBERNATING")):
+            arn = QUEUE_OF(queue)
+            name = f"{queue}-{status}"
+            api.record(a_body(jobQueue=arn, status=status, jobName=name, at=NOON + n * 1000))
+
+    assert names(api, "name=gpu&status=FAILED") == ["gpu-FAILED"]
+    assert names(api, "name=spot&queue=gpu") == []
+    assert names(api, "name=spot&status=OTHER,RUNNING") == ["spot-HIBERNATING", "spot-RUNNING"]
+    assert names(api, "name=spot&since=2026-05-28T20:26:42Z") == ["spot-HIBERNATING"]
+    assert names(api, "name=spot&until=2026-05-28T20:26:41Z&queue=spot") == ["spot-RUNNING"]
+
+
+@pytest.mark.parametrize("filters", ["", "&status=FAILED"])
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_pages_by_name_together_are_the_whole_list(api: Api, limit: int, filters: str) -> None:
+    ids = [a_job_id() for _ in range(30)]
+    statuses = ["FAILED", "RUNNING", "FAILED"]
+    api.record(
+        *(a_body(jobId=one, status=statuses[n % 3], jobName="same") for n, one in enumerate(ids))
+    )
+
+    pages = list(api.pages(f"/jobs?name=sa&limit={limit}{filters}"))
+
+    assert all(len(page) <= limit for page in pages)
+    expected = [one for n, one in enumerate(ids) if not filters or statuses[n % 3] == "FAILED"]
+    assert sorted(job["jobId"] for page in pages for job in page) == expected
+
+
+def test_a_list_by_name_shows_only_the_tokens_queues(api: Api) -> None:
+    api.allow("spot only", ["spot-*"])
+    api.record(
+        a_body(jobName="seen", jobQueue=QUEUE_OF("spot-1")),
+        a_body(jobName="sealed", jobQueue=QUEUE_OF("gpu")),
+    )
+
+    listed = api.get("/jobs?name=se", token="spot only").body["jobs"]
+
+    assert [job["jobName"] for job in listed] == ["seen"]
+
+
+# Children
+
+
+@pytest.mark.parametrize(("separator", "part"), [(":", "array"), ("#", "nodes")])
+def test_children_come_by_index_with_pages(api: Api, separator: str, part: str) -> None:
+    root = a_job_id()
+    facts = {
+        "array": {"arrayProperties": {"size": 12}},
+        "nodes": {"nodeProperties": {"numNodes": 12, "mainNode": 0}},
+    }
+    api.record(
+        a_body(jobId=root, **facts[part]),
+        *(a_body(jobId=f"{root}{separator}{n}") for n in reversed(range(12))),
+    )
+
+    pages = list(api.pages(f"/jobs/{root}/children?limit=5"))
+
+    assert [len(page) for page in pages] == [5, 5, 2]
+    listed = [job["jobId"] for page in pages for job in page]
+    assert listed == [f"{root}{separator}{n}" for n in range(12)]
+
+
+def test_children_of_some_statuses_are_found_among_many(api: Api) -> None:
+    root = a_job_id()
+    statuses = {3: "FAILED", 7: "FAILED", 8: "HIBERNATING", 11: "FAILED"}
+    api.record(
+        a_body(jobId=root, arrayProperties={"size": 12}),
+        *(a_body(jobId=f"{root}:{n}", status=statuses.get(n, "SUCCEEDED")) for n in range(12)),
+    )
+
+    def indexes(query: str) -> list[list[int]]:
+        pages = api.pages(f"/jobs/{root}/children?{query}")
+        return [[int(job["jobId"].partition(":")[2]) for job in page] for page in pages]
+
+    assert indexes("status=FAILED") == [[3, 7, 11]]
+    assert indexes("status=FAILED&limit=2") == [[3, 7], [11]]
+    assert indexes("status=FAILED,OTHER&limit=3") == [[3, 7, 8], [11]]
+    assert indexes("status=RUNNING") == [[]]
+
+
+def test_a_job_without_children_has_an_empty_list_of_them(api: Api) -> None:
+    root = a_job_id()
+    api.record(a_body(jobId=root), a_body(jobId=f"{root}:0"))
+
+    assert api.get(f"/jobs/{root}%3A0/children").body == {"jobs": [], "nextToken": None}
+
+
+def test_children_of_an_unknown_or_hidden_job_are_a_404(api: Api) -> None:
+    root = a_job_id()
+    api.allow("spot only", ["spot-*"])
+    api.record(a_body(jobId=root, arrayProperties={"size": 1}), a_body(jobId=f"{root}:0"))
+
+    assert api.get("/jobs/unknown/children").status == 404
+    assert api.get(f"/jobs/{root}/children", token="spot only").status == 404
+
+
+# Page tokens
+
+
+def test_a_page_token_is_bound_to_the_whole_query(api: Api) -> None:
+    root = a_job_id()
+    api.record(
+        a_body(jobId=root, arrayProperties={"size": 9}, jobName="align"),
+        *(a_body(jobId=f"{root}:{n}", status="FAILED") for n in range(9)),
+        *(a_body(jobName="align") for _ in range(9)),
+    )
+    queries = [
+        "/jobs",
+        "/jobs?queue=high-priority",
+        "/jobs?status=RUNNABLE",
+        "/jobs?since=2020-01-01",
+        "/jobs?until=2030-01-01",
+        "/jobs?since=2020-01-01&until=2030-01-01",
+        "/jobs?name=align",
+        "/jobs?name=ali",
+        "/jobs?name=align&status=RUNNABLE",
+        f"/jobs/{root}/children",
+        f"/jobs/{root}/children?status=FAILED",
+    ]
+    paths = [f"{query}{'&' if '?' in query else '?'}limit=1" for query in queries]
+    tokens = [api.get(path).body["nextToken"] for path in paths]
+
+    for path, own in zip(paths, tokens, strict=True):
+        statuses = {token: api.get(f"{path}&nextToken={quote(token)}").status for token in tokens}
+
+        assert statuses == {token: 200 if token == own else 400 for token in tokens}
+
+
+# What it costs
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/jobs/{root}", {"GetItem": 2, "BatchGetItem": 1}),
+        ("/jobs/{root}/children", {"GetItem": 1, "Query": 1}),
+        ("/jobs/{root}/children?status=FAILED", {"GetItem": 1, "Query": 1}),
+        ("/jobs?queue=high-priority&status=FAILED&limit=5", {"Query": 8}),
+        ("/jobs?queue=high-priority", {"Query": 10 * 8, "BatchGetItem": 1}),
+        ("/jobs?since=-7d", {"Query": 1 + 10 * 8, "BatchGetItem": 1}),
+        ("/jobs?name=align", {"Query": 1 + 8, "BatchGetItem": 1 + 1}),
+        ("/jobs?name=align&queue=high-priority&status=FAILED", {"Query": 8, "BatchGetItem": 1}),
+    ],
+)
+@pytest.mark.parametrize("jobs", [1, 150])
+def test_a_routes_requests_are_few_whatever_there_is(
+    api: Api, path: str, expected: dict[str, int], jobs: int
+) -> None:
+    root, now = a_job_id(), int(time.time()) * 1000
+    api.record(
+        a_body(jobId=root, at=now + 1_000, createdAt=NOON + 1, arrayProperties={"size": jobs}),
+        *(a_body(jobId=f"{root}:{n}", status="FAILED") for n in range(jobs)),
+        *(a_body(status="FAILED", at=now) for _ in range(jobs)),
+    )
+
+    requests = api.requests(path.format(root=root))
+
+    assert requests == expected
+
+
+def test_no_route_makes_more_requests_in_a_larger_table(
+    api: Api, aws: LocalAws, resources: Resources
+) -> None:
+    paths = [
+        "/openapi.json",
+        f"/jobs/{job_id(7)}",
+        f"/jobs/{job_id(7)}/children",
+        "/jobs",
+        "/jobs?limit=100",
+        "/jobs?queue=high-priority&status=FAILED",
+        "/jobs?since=2026-05-28&until=2026-05-29&status=RUNNING,FAILED",
+        "/jobs?name=align-1",
+        "/jobs?name=align&status=FAILED",
+    ]
+    fill(aws.dynamodb, resources.jobs_table, range(200))
+    few = {path: api.requests(path) for path in paths}
+
+    fill(aws.dynamodb, resources.jobs_table, range(200, 4_000))
+
+    assert {path: api.requests(path) for path in paths} == few
+    assert {"Scan"}.isdisjoint(operation for counted in few.values() for operation in counted)
+
+
+def test_a_page_reads_no_whole_page_of_each_shard(aws: LocalAws, resources: Resources) -> None:
+    fill(aws.dynamodb, resources.jobs_table, range(2_000))
+    read: list[int] = []
+
+    def count(parsed: Any, **_: object) -> None:
+        read.append(parsed["Count"])
+
+    events = aws.dynamodb.meta.events
+    events.register("after-call.dynamodb.Query", count)
+    failed = [StatusPartition("high-priority", "FAILED")]
+    page = JobTable(aws.dynamodb, resources.jobs_table).newest(failed, limit=100)
+    events.unregister("after-call.dynamodb.Query", count)
+
+    assert [job.job_id for job in page.jobs] == [job_id(n) for n in range(1_999, 1_599, -4)]
+    assert sum(read) < 300
+
+
+def test_a_record_that_can_not_be_read_hides_no_other(
+    api: Api, aws: LocalAws, resources: Resources
+) -> None:
+    """It may be of a later version that was taken back."""
+    root = a_job_id()
+    broken, child = a_job_id(), f"{root}:0"
+    api.record(
+        a_body(jobId=broken, status="FAILED"),
+        a_body(jobId=root, status="FAILED", jobName="kept"),
+        a_body(jobId=child, status="FAILED"),
+        a_body(jobId=f"{root}:1", status="FAILED"),
+    )
+    for one in (broken, child):
+        aws.dynamodb.update_item(
+            TableName=resources.jobs_table,
+            Key=job_key(one),
+            UpdateExpression="SET #record = :record",
+            ExpressionAttributeNames={"#record": "record"},
+            ExpressionAttributeValues={":record": {"S": '["of another version"]'}},
+        )
+
+    failed = StatusPartition("high-priority", "FAILED")
+    longest, _ = JobTable(aws.dynamodb, resources.jobs_table).oldest_in_status(
+        failed, before=NOON + 1000, after="", limit=10
+    )
+
+    assert names(api, "status=FAILED") == ["kept"]
+    assert [job["jobId"] for job in api.get(f"/jobs/{root}/children").body["jobs"]] == [f"{root}:1"]
+    assert [waiting.job.job_id for waiting in longest] == [root]
+    assert api.get(f"/jobs/{broken}").status == 503

@@ -1,0 +1,124 @@
+"""The app's functions and routes, called the way Chalice's test client calls them."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from chalice.test import Client, HTTPResponse
+
+from local.aws import ROOT, STAGE, LocalAws, Resources
+
+
+class Answer(NamedTuple):
+    status: int
+    body: Any
+
+
+class Api:
+    """Needs the environment of the local AWS; starts with the token `all`, which sees all."""
+
+    def __init__(self, aws: LocalAws, resources: Resources) -> None:
+        from app import app
+        from chalicelib import bootstrap as bootstrap
+        from chalicelib.aws import clients
+
+        for part in (*vars(bootstrap).values(), *vars(clients).values()):
+            if hasattr(part, "cache_clear"):
+                part.cache_clear()
+        self.app = app
+        self._clients = clients
+        self._aws = aws
+        self._secret_id = resources.secret_id
+        self._client = Client(app, stage_name=STAGE, project_dir=str(ROOT))
+        self.allow("all", ["*"])
+
+    def __enter__(self) -> Self:
+        self._client.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._client.__exit__(kind, error, trace)
+
+    def allow(self, token: str, queues: list[str]) -> None:
+        """Lets a token in; it is its own name."""
+        self.allow_each({token: queues})
+
+    def allow_each(self, tokens: Mapping[str, list[str]]) -> None:
+        secret = self._secret()
+        for token, queues in tokens.items():
+            digest = hashlib.sha256(token.encode()).hexdigest()
+            secret["apiTokens"][token] = {"sha256": digest, "queues": queues}
+        self._put(secret)
+
+    def forbid(self, token: str) -> None:
+        secret = self._secret()
+        del secret["apiTokens"][token]
+        self._put(secret)
+
+    def get(self, path: str, *, token: str | None = "all") -> Answer:
+        response = self.response(path, token=token)
+        return Answer(response.status_code, json.loads(response.body))
+
+    def response(self, path: str, *, token: str | None = "all", **headers: str) -> HTTPResponse:
+        """Headers in the names of Python: `if_none_match="…"`."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token:
+            given["Authorization"] = f"Bearer {token}"
+        return self._client.http.get(path, headers=given)
+
+    def pages(self, path: str, *, token: str = "all") -> Iterator[list[Any]]:
+        """The jobs of each page of a list, to its end."""
+        after = ""
+        while True:
+            status, page = self.get(f"{path}{after}", token=token)
+            assert status == 200, page
+            yield page["jobs"]
+            if page["nextToken"] is None:
+                return
+            after = f"{'&' if '?' in path else '?'}nextToken={page['nextToken']}"
+
+    def requests(self, path: str) -> Counter[str]:
+        """The requests to DynamoDB that one answer takes, by operation."""
+        counted: Counter[str] = Counter()
+
+        def count(request: Any, **_: object) -> None:
+            counted[request.headers["X-Amz-Target"].decode().rpartition(".")[2]] += 1
+
+        events = self._clients.dynamodb().meta.events
+        events.register("before-send.dynamodb", count)
+        answer = self.get(path)
+        events.unregister("before-send.dynamodb", count)
+        assert answer.status == 200, answer.body
+        return counted
+
+    def invoke(self, function: str, event: dict[str, Any]) -> Any:
+        return self._client.lambda_.invoke(function, event).payload
+
+    def record(self, *bodies: str) -> None:
+        """Through on_batch_events, as SQS calls it."""
+        self.invoke("on_batch_events", self._client.events.generate_sqs_event(list(bodies)))
+
+    def count(self) -> None:
+        """The step of the sweep that counts."""
+        scheduled = self._client.events.generate_cw_event(
+            source="", detail_type="", detail={"step": "count"}, resources=[]
+        )
+        self.invoke("sweep", scheduled)
+
+    def _secret(self) -> dict[str, Any]:
+        answer = self._aws.secretsmanager.get_secret_value(SecretId=self._secret_id)
+        secret: dict[str, Any] = json.loads(answer["SecretString"])
+        return secret
+
+    def _put(self, secret: dict[str, Any]) -> None:
+        self._aws.secretsmanager.put_secret_value(
+            SecretId=self._secret_id, SecretString=json.dumps(secret)
+        )

@@ -1,0 +1,185 @@
+"""The recorder's real parts, wired to a local AWS: what the recorder's tests act on.
+
+Messages go through a real queue where a test is about the queue, and straight to the recorder,
+as Lambda hands them over, where it is not.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from chalicelib.aws.dynamodb import Table
+from chalicelib.aws.lambda_event import Message
+from chalicelib.aws.sqs import MessageQueue
+from chalicelib.errors import MessagesLeft
+from chalicelib.jobs.array_summary import BlockKey
+from chalicelib.jobs.array_table import ArrayTable
+from chalicelib.jobs.job import Job
+from chalicelib.jobs.job_table import JobTable
+from chalicelib.notices.rules import Rules
+from chalicelib.queues.state_table import QueueStateTable
+from chalicelib.recording.event import EventReader
+from chalicelib.recording.poison_messages import PoisonMessages
+from chalicelib.recording.recorder import Recorder, Tally
+from chalicelib.redaction import Redaction
+from local.aws import ROOT_KEY, LocalAws, Resources
+from tests.support.builders import ACCOUNT, SOURCE, a_message
+
+EVENTS_MISSING = Rules(())
+
+
+class RecorderHarness:
+    """`endpoint` may be a proxy before the local AWS; the reading side never goes through it."""
+
+    def __init__(
+        self,
+        aws: LocalAws,
+        resources: Resources,
+        *,
+        endpoint: str | None = None,
+        retention_days: int = 0,
+        sleep: Callable[[float], None] = lambda seconds: None,
+        clock: Callable[[], float] = time.time,
+        tries: int = 1,
+        rules: Rules = EVENTS_MISSING,
+    ) -> None:
+        self.aws = aws
+        self.resources = resources
+        self.requests: Counter[str] = Counter()
+        self.tallies: list[Tally] = []
+        self._endpoint = endpoint or aws.endpoint
+        self._tries = tries
+        self.dynamodb, self.sqs = self._client("dynamodb"), self._client("sqs")
+        dynamodb, sqs = self.dynamodb, self.sqs
+        self.table = JobTable(dynamodb, resources.jobs_table, retention_days=retention_days)
+        self.arrays = ArrayTable(dynamodb, resources.jobs_table, retention_days=retention_days)
+        self.queues = QueueStateTable(Table(dynamodb, resources.jobs_table), clock=clock)
+        self.recorder = Recorder(
+            EventReader(("aws.batch", SOURCE), ACCOUNT, Redaction()),
+            self.table,
+            self.arrays,
+            self.queues,
+            MessageQueue(sqs, resources.events_queue, resources.dead_letter_queue),
+            PoisonMessages(dynamodb, resources.jobs_table, clock=clock),
+            rules,
+            MessageQueue(sqs, resources.notices_queue, resources.notices_dead_letter_queue),
+            self.tallies.append,
+            sleep=sleep,
+        )
+
+    def record(self, messages: Sequence[Message | str], seconds: float = 100) -> Tally:
+        """One delivery. Raises MessagesLeft, as the function does."""
+        given = [a_message(m) if isinstance(m, str) else m for m in messages]
+        self.recorder.record(given, lambda: seconds)
+        return self.tallies[-1]
+
+    def send(self, bodies: Iterable[str]) -> None:
+        """Puts messages on the real events queue."""
+        url = self.aws.queue_url(self.resources.events_queue)
+        for body in bodies:
+            self.aws.sqs.send_message(QueueUrl=url, MessageBody=body)
+
+    def receive(self, most: int) -> list[Message]:
+        """Takes messages from the real events queue, as Lambda's poller does."""
+        url = self.aws.queue_url(self.resources.events_queue)
+        found: list[Message] = []
+        while len(found) < most:
+            answer = self.aws.sqs.receive_message(
+                QueueUrl=url,
+                MaxNumberOfMessages=min(10, most - len(found)),
+                MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            )
+            records = answer.get("Messages", [])
+            if not records:
+                break
+            found += [
+                Message(
+                    record["MessageId"],
+                    record["ReceiptHandle"],
+                    record["Body"],
+                    int(record["Attributes"]["ApproximateReceiveCount"]),
+                )
+                for record in records
+            ]
+        return found
+
+    def consume(self, most: int = 500) -> int:
+        """What Lambda's poller does with one batch: deletes it all, unless the function raises."""
+        messages = self.receive(most)
+        if not messages:
+            return 0
+        try:
+            self.record(messages)
+        except MessagesLeft:
+            return len(messages)
+        url = self.aws.queue_url(self.resources.events_queue)
+        for message in messages:
+            self.aws.sqs.delete_message(QueueUrl=url, ReceiptHandle=message.receipt_handle)
+        return len(messages)
+
+    def job(self, job_id: str) -> Job:
+        job = self.table.get(job_id)
+        assert job is not None, f"{job_id} is not in the table"
+        return job
+
+    def items(self) -> list[dict[str, Any]]:
+        """The whole table."""
+        pages = self.aws.dynamodb.get_paginator("scan").paginate(
+            TableName=self.resources.jobs_table
+        )
+        return [item for page in pages for item in page["Items"]]
+
+    def records(self) -> dict[str, Any]:
+        """Every job's record, by id."""
+        return {
+            item["jobId"]["S"]: json.loads(item["record"]["S"])
+            for item in self.items()
+            if "jobId" in item
+        }
+
+    def blocks(self) -> dict[BlockKey, bytes]:
+        """The bytes of all arrays' children."""
+        return {
+            BlockKey(pk.removeprefix("JOB#"), int(sk.removeprefix("SUMMARY#"))): children
+            for item in self.items()
+            if "children" in item
+            for pk, sk, children in [(item["pk"]["S"], item["sk"]["S"], item["children"]["B"])]
+        }
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """Takes all that lies in the dead-letter queue."""
+        url = self.aws.queue_url(self.resources.dead_letter_queue)
+        letters: list[dict[str, Any]] = []
+        while found := self.aws.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        ).get("Messages"):
+            letters += map(dict, found)
+        return letters
+
+    def _client(self, service: str) -> Any:
+        config = Config(
+            connect_timeout=2,
+            read_timeout=10,
+            retries={"mode": "standard", "total_max_attempts": self._tries},
+            max_pool_connections=16,
+        )
+        client = aws_session().client(service, endpoint_url=self._endpoint, config=config)
+        client.meta.events.register("before-send", self._count)
+        return client
+
+    def _count(self, request: Any, **_: object) -> None:
+        self.requests[request.headers["X-Amz-Target"].decode().rpartition(".")[2]] += 1
+
+
+@cache
+def aws_session() -> Any:
+    """One for all: most of the time that a client takes to make goes into its session's models."""
+    return boto3.Session(
+        aws_access_key_id=ROOT_KEY, aws_secret_access_key=ROOT_KEY, region_name="us-east-1"
+    )

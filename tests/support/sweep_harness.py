@@ -1,0 +1,142 @@
+"""A recorder and sweeps around one local AWS, one stand-in Batch and one clock: what the sweep's
+tests act on."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from botocore.config import Config
+
+from chalicelib.aws.sqs import MessageQueue
+from chalicelib.notices.rules import Rules
+from chalicelib.recording.ingest import Ingest
+from chalicelib.redaction import Redaction
+from chalicelib.sweep import watch as queue_watch
+from chalicelib.sweep.checkpoints import CheckpointTable
+from chalicelib.sweep.reconcile import Parts, ReconcileLimits, Reconciler, ReconcileTally
+from chalicelib.sweep.watch import QueueWatch, WatchLimits, WatchTally
+from local.aws import LocalAws, Resources
+from local.batch import BatchServer
+from tests.support.builders import NOON
+from tests.support.crash_injection import call_around_requests, killed_at
+from tests.support.recorder_harness import EVENTS_MISSING, RecorderHarness, aws_session
+
+HOUR = 3_600_000
+AGES = dict.fromkeys(
+    ("SUBMITTED", "PENDING", "RUNNABLE", "SCHEDULED", "STARTING", "RUNNING", "OTHER"), HOUR
+)
+
+
+MINUTE = 60_000
+STUCK_AGES = {
+    "SUBMITTED": 15 * MINUTE,
+    "PENDING": 24 * HOUR,
+    "RUNNABLE": HOUR,
+    "SCHEDULED": 30 * MINUTE,
+    "STARTING": 30 * MINUTE,
+}
+BLOCKED_AFTER = 10 * MINUTE
+
+
+class SweepHarness:
+    """`now` is epoch milliseconds, and Batch goes by it too."""
+
+    def __init__(
+        self, aws: LocalAws, resources: Resources, batch: BatchServer, rules: Rules = EVENTS_MISSING
+    ) -> None:
+        self.batch = batch
+        self.now = NOON
+        self.tallies: list[ReconcileTally] = []
+        self.slept: list[float] = []
+        self.requests: Counter[str] = Counter()
+        self.stand = RecorderHarness(aws, resources, rules=rules, clock=lambda: self.now / 1000)
+        self._aws = aws
+        self._resources = resources
+        self._rules = rules
+
+    def sweep(
+        self,
+        *,
+        since: int | None = None,
+        calls: int = 100,
+        queues: Sequence[str] = (),
+        on_request: Callable[[], None] | None = None,
+        endpoint: str | None = None,
+    ) -> ReconcileTally:
+        """One run of repair, of its own. `on_request` is called before each of its requests, and
+        after each answer; `endpoint` may be a proxy before the local AWS."""
+        stand, batch, notices = self._function(on_request, endpoint)
+        resources = self._resources
+        parts = Parts(
+            batch=batch,
+            table=stand.table,
+            ledger=CheckpointTable(stand.dynamodb, resources.jobs_table),
+            ingest=Ingest(
+                stand.table, stand.arrays, self._rules, notices, sleep=lambda seconds: None
+            ),
+            redaction=Redaction(),
+            rules=ReconcileLimits(AGES, queues, calls),
+            clock=lambda: self.now / 1000,
+            sleep=self.slept.append,
+        )
+        return Reconciler(parts, self.tallies.append).run(lambda: 100, since)
+
+    def sweep_dying_at(self, nth: int) -> int:
+        """A sweep that dies at the nth of its requests and answers (-1: never); see `killed_at`."""
+        return killed_at(nth, lambda on_request: self.sweep(on_request=on_request))
+
+    def look(
+        self,
+        *,
+        calls: int = 10,
+        queues: Sequence[str] = (),
+        on_request: Callable[[], None] | None = None,
+    ) -> WatchTally:
+        """One run of the watch over queues, of its own."""
+        stand, batch, notices = self._function(on_request)
+        self.requests = stand.requests
+        parts = queue_watch.Parts(
+            batch=batch,
+            table=stand.table,
+            queues=stand.queues,
+            ingest=Ingest(
+                stand.table, stand.arrays, self._rules, notices, sleep=lambda seconds: None
+            ),
+            notices=notices,
+            rules=self._rules,
+            redaction=Redaction(),
+            limits=WatchLimits(STUCK_AGES, BLOCKED_AFTER, queues, calls),
+            clock=lambda: self.now / 1000,
+            sleep=self.slept.append,
+        )
+        return QueueWatch(parts, lambda tally: None).run(lambda: 100)
+
+    def _function(
+        self, on_request: Callable[[], None] | None, endpoint: str | None = None
+    ) -> tuple[RecorderHarness, Any, MessageQueue]:
+        """The clients of one function, Batch's among them, and its notices queue."""
+        stand, batch = (
+            RecorderHarness(self._aws, self._resources, endpoint=endpoint),
+            self._client(),
+        )
+        if on_request:
+            call_around_requests(on_request, stand.dynamodb, stand.sqs, batch)
+        resources = self._resources
+        notices = MessageQueue(
+            stand.sqs, resources.notices_queue, resources.notices_dead_letter_queue
+        )
+        return stand, batch, notices
+
+    def notices(self) -> list[str]:
+        """Takes all that lies on the notices queue."""
+        url = self._aws.queue_url(self._resources.notices_queue)
+        bodies: list[str] = []
+        while found := self._aws.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
+            "Messages"
+        ):
+            bodies += [message["Body"] for message in found]
+        return bodies
+
+    def _client(self) -> Any:
+        config = Config(retries={"total_max_attempts": 1, "mode": "standard"})
+        return aws_session().client("batch", endpoint_url=self.batch.url, config=config)

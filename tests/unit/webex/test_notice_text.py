@@ -527,7 +527,7 @@ def test_silence_says_what_to_check_in_which_order() -> None:
         "🔇 No events received from high-priority, although its jobs are progressing"
     )
     assert said[1] == (
-        "AWS Batch tells of at least 12 changes that no event told. The last event arrived "
+        "AWS Batch reports at least 12 changes without an event. The last event arrived "
         "Tue 24 Nov 2026, 01:55 CET. The sweep finds what happens, but late. "
         "Check, the likeliest first:"
     )

@@ -21,9 +21,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from chalicelib import toml_config as toml_setting
 from chalicelib.errors import BatchwatchError
 from chalicelib.jobs.job import Job, JobId, JobStatus, Observation
-from chalicelib.notices.notice import CHILD_FAILED, Notice, notices_for
+from chalicelib.notices.notice import Notice, notices_for, notices_of_queue
 from chalicelib.notices.rules import QUEUE_BLOCKED, Rule, Rules
 from chalicelib.queues.blocked import Blocked
+from chalicelib.queues.state import QueueState
 from chalicelib.recording.event import (
     JOB_STATE_CHANGE,
     QUEUE_BLOCKED_EVENTS,
@@ -32,7 +33,7 @@ from chalicelib.recording.event import (
 )
 from chalicelib.redaction import Redaction
 from chalicelib.settings import Settings
-from chalicelib.webex.text import ArrayOutcome, NoticeText
+from chalicelib.webex.text import ArrayOutcome, NoticeContext, NoticeText
 from local.send import UnusableFile, read_entry
 
 NO_ROOM = "nobody, as WEBEX_ROOM is not set"
@@ -122,28 +123,45 @@ def explained(heard: Heard, rules: Rules, text: NoticeText) -> Iterator[str]:
 def _message(heard: Heard, notices: Sequence[Notice], text: NoticeText) -> str:
     job, description = heard.job, heard.seen.description
     if heard.event == QUEUE_BLOCKED:
-        blocked = Blocked(
-            since=job.since,
-            last_seen=job.since,
-            job_id=job.job_id,
-            job_name=job.details.job_name,
-            reason=job.details.status_reason or "",
-        )
-        return text.queue_blocked(job.queue, blocked, job, description)
+        notices, state = [_blocked_notice(job)], _blocked_state(job)
+    else:
+        state = None
     if not notices:
         return ""
-    if notices[0].kind == CHILD_FAILED:
-        return text.first_failed_child(job, None)
+    context = NoticeContext(
+        notice=notices[0],
+        job=job,
+        description=description,
+        array_outcome=_array_outcome(job),
+        queue_state=state,
+    )
+    return text.message(context)
+
+
+def _blocked_notice(job: Job) -> Notice:
+    (notice,) = notices_of_queue(QUEUE_BLOCKED, job.queue, [NO_ROOM], began=job.since, at=job.since)
+    return notice
+
+
+def _blocked_state(job: Job) -> QueueState:
+    blocked = Blocked(
+        since=job.since,
+        last_seen=job.since,
+        job_id=job.job_id,
+        job_name=job.details.job_name,
+        reason=job.details.status_reason or "",
+    )
+    return QueueState(watched_since=job.since, blocked=blocked)
+
+
+def _array_outcome(job: Job) -> ArrayOutcome | None:
     array = job.details.array
-    if array and array.size and job.is_terminal:
-        ended = array.status_summary
-        outcome = ArrayOutcome(
-            array.size,
-            ended.get(JobStatus.SUCCEEDED, 0),
-            ended.get(JobStatus.FAILED, 0),
-        )
-        return text.array_end(job, outcome)
-    return text.status(job, description)
+    if not (array and array.size and job.is_terminal):
+        return None
+    ended = array.status_summary
+    return ArrayOutcome(
+        array.size, ended.get(JobStatus.SUCCEEDED, 0), ended.get(JobStatus.FAILED, 0)
+    )
 
 
 def _unheard(job: Job) -> str:

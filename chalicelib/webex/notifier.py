@@ -13,6 +13,7 @@ Knows the order of the steps. Who is told what is `notice`'s, the words are `not
 marks `notice_ledger`'s; the clock, the sleep and the jitter are handed in.
 """
 
+import dataclasses
 import itertools
 import random
 import time
@@ -28,17 +29,16 @@ from chalicelib.aws.dynamodb import Outcome
 from chalicelib.aws.lambda_event import Message, without_reserve
 from chalicelib.aws.sqs import MessageQueue
 from chalicelib.errors import MessagesLeft
-from chalicelib.jobs.job import Description, Job, JobId, is_terminal
+from chalicelib.jobs.job import Job, JobId, is_terminal
 from chalicelib.jobs.job_table import JobTable, Loaded
 from chalicelib.notices.notice import (
-    CHILD_FAILED,
     RESOLUTIONS,
     Notice,
     NoticeKey,
     is_old_news,
     is_outdated,
 )
-from chalicelib.notices.rules import QUEUE_BLOCKED, RECOVERED, STUCK
+from chalicelib.notices.rules import QUEUE_BLOCKED, STUCK
 from chalicelib.queues.state import QueueState
 from chalicelib.queues.state_table import KnownQueue, QueueStateTable
 from chalicelib.webex.client import (
@@ -51,7 +51,7 @@ from chalicelib.webex.client import (
     WebexError,
 )
 from chalicelib.webex.delivery_table import DeliveryTable, Entry, State
-from chalicelib.webex.text import ArrayOutcome, NoticeText, Told
+from chalicelib.webex.text import ArrayOutcome, NoticeContext, NoticeText
 
 LEASE = 150_000
 """Milliseconds, more than the function may run: a lease that runs out had its holder die."""
@@ -288,7 +288,7 @@ class RoomDelivery:
             else:
                 job, size = records.job(notice), records.array_size(notice)
                 outcome = self._outcome(notice, size)
-                if outcome and outcome.unheard and now - one.queued_at < ARRAY_PATIENCE:
+                if outcome and outcome.without_result and now - one.queued_at < ARRAY_PATIENCE:
                     fates[key] = Fate.back_in(10 + 10 * parts.jitter())
                 else:
                     receives = max(message.receive_count for message in one.messages)
@@ -404,23 +404,23 @@ class RoomDelivery:
             raise Refused(f"batchwatch could not word it: {type(error).__name__}") from error
 
     def _words(self, due: Sequence[ClaimedNotice]) -> str:
-        text, jobs = self._parts.text, self._parts.jobs
-        notice, _, _, job, array_size, outcome, state = due[0]
-        if len(due) == 1 and notice.job_id is None:
-            described = jobs.describe(job) if job else Description()
-            return text.of_queue(notice, state, job, described)
-        if len(due) > 1 or job is None:
-            return text.digest([Told(one.notice, one.job, one.outcome, one.state) for one in due])
-        if notice.kind == CHILD_FAILED:
-            return text.first_failed_child(job, array_size)
-        if outcome:
-            return text.array_end(job, outcome)
-        description = jobs.describe(job)
-        if notice.kind == STUCK:
-            return text.stuck(job, description, notice.at)
-        if notice.kind == RECOVERED:
-            return text.recovered(job, description)
-        return text.status(job, description)
+        contexts = [
+            NoticeContext(
+                notice=one.notice,
+                job=one.job,
+                array_size=one.array_size,
+                array_outcome=one.outcome,
+                queue_state=one.state,
+            )
+            for one in due
+        ]
+        if len(contexts) > 1:
+            return self._parts.text.digest(contexts)
+        (context,) = contexts
+        if job := context.described_job:
+            description = self._parts.jobs.describe(job)
+            context = dataclasses.replace(context, description=description)
+        return self._parts.text.message(context)
 
     def _mark(self, told: Sequence[ClaimedNotice], message_id: str) -> dict[NoticeKey, Fate]:
         """What can't be marked comes again when its claim has run out."""

@@ -1,0 +1,110 @@
+"""Messages about one job."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from chalicelib.jobs import failure, pending_reason
+from chalicelib.jobs.durations import durations
+from chalicelib.jobs.failure import Cause
+from chalicelib.jobs.job import Description, Job, JobStatus
+from chalicelib.notices.rules import RECOVERED, STUCK
+from chalicelib.text_format import duration
+from chalicelib.webex.markdown import plain
+from chalicelib.webex.text.layout import MessageLayout
+from chalicelib.webex.text.phrases import (
+    after_colon,
+    exit_code,
+    headline,
+    job_name,
+    memory,
+    queue_name,
+    quoted_reason,
+    requested,
+    sign,
+    status_verb,
+    why,
+)
+
+
+def status(job: Job, description: Description, layout: MessageLayout) -> str:
+    """Return the message that a job entered its status."""
+    explanation = failure.failure_of(job.details).explanation
+    return layout.job_message(
+        f"{headline(job)} in {queue_name(job)}{after_colon(why(job))}",
+        plain(explanation) if job.status == JobStatus.FAILED else "",
+        _facts(job, description),
+        job,
+    )
+
+
+def stuck(job: Job, description: Description, at: int, layout: MessageLayout) -> str:
+    """Return the message that a job has been in its status for too long, as found `at`."""
+    reason = job.details.status_reason
+    pending = pending_reason.explain(job.status, reason)
+    waited = duration((at - job.since) / 1000)
+    child_of = "" if job.is_root else "A child of "
+    return layout.job_message(
+        f"{sign(STUCK)} {child_of}{job_name(job)} has been {plain(job.status)} in "
+        f"{queue_name(job)} for {waited}{after_colon(pending.cause)}",
+        f"{pending.explanation}{quoted_reason(reason)}",
+        requested(description),
+        job,
+    )
+
+
+def recovered(job: Job, description: Description, layout: MessageLayout) -> str:
+    """Return the message that a job that was stuck entered another status, or that no child of
+    an array is stuck."""
+    if job.details.array and not job.is_terminal:
+        head = (
+            f"{sign(RECOVERED)} {job_name(job)} moved on in {queue_name(job)}: "
+            "none of its children is stuck any more"
+        )
+        return layout.job_message(head, "", "", job)
+    waits = [(after.at - before.at, before.status) for before, after in pairwise(job.history)]
+    longest, waited_in = max(waits, default=(0, ""))
+    return layout.job_message(
+        f"{sign(RECOVERED)} {job_name(job)} moved on in {queue_name(job)}: "
+        f"it {status_verb(job.status)}{after_colon(why(job))}",
+        f"It had been {plain(waited_in)} for {duration(longest / 1000)}." if longest > 0 else "",
+        _facts(job, description),
+        job,
+    )
+
+
+def _facts(job: Job, description: Description) -> str:
+    """Return, for example, "Attempt 2 of 3 · exit code 137 · waited 4 min · ran 1 h 12 min"."""
+    facts = [_attempt(job, description), *_failure_facts(job, description), *_times(job)]
+    return " · ".join(fact for fact in facts if fact)
+
+
+def _attempt(job: Job, description: Description) -> str:
+    attempt, allowed = job.history[-1].attempt, description.retry_attempts or 0
+    if attempt is None:
+        started = job.details.attempts or job.details.started_at
+        return "" if started or job.status != JobStatus.FAILED else "Never started"
+    return f"Attempt {attempt} of {allowed}" if allowed >= attempt else f"Attempt {attempt}"
+
+
+def _failure_facts(job: Job, description: Description) -> Iterator[str]:
+    """Yield what the first line omits: the exit code, and the limit that the job exceeded."""
+    if job.status != JobStatus.FAILED:
+        return
+    cause, code = failure.failure_of(job.details).cause, exit_code(job)
+    if code is not None and cause is not Cause.EXIT_CODE:
+        yield f"exit code {code}"
+    if cause is Cause.OUT_OF_MEMORY and description.memory:
+        yield f"had {memory(description.memory)}"
+    if cause is Cause.TIMEOUT and description.timeout_seconds:
+        yield f"timeout {duration(description.timeout_seconds)}"
+
+
+def _times(job: Job) -> Iterator[str]:
+    if not job.is_terminal:
+        return
+    times = durations(job, job.since)
+    waited = times.queued_seconds if times.queued_seconds is not None else times.total_seconds
+    if waited is not None:
+        yield f"waited {duration(waited)}"
+    if times.running_seconds is not None:
+        yield f"ran {duration(times.running_seconds)}"

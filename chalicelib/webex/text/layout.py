@@ -1,0 +1,53 @@
+"""How the parts of a message are put together: blocks, times and links."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import tzinfo
+from urllib.parse import quote
+
+from chalicelib.jobs.console_links import console_link, logs_link
+from chalicelib.jobs.job import Job
+from chalicelib.text_format import Moment, span
+from chalicelib.webex.markdown import LINE_BREAK, fitted, link, plain
+
+
+@dataclass(frozen=True, slots=True)
+class MessageLayout:
+    """The time zone of all times, and the address of the dashboard ("": no links to it)."""
+
+    zone: tzinfo
+    public_url: str = ""
+
+    def job_message(self, head: str, explanation: str, facts: str, job: Job) -> str:
+        """Return a message about one job: three blocks, the last one with time and links."""
+        ended = job.details.stopped_at if job.is_terminal else None
+        moment = self.time(ended or job.since)
+        when = f"Ended {moment}" if job.is_terminal else f"{plain(job.status)} since {moment}"
+        return fitted([head, explanation, lines(facts, when, self.links(job))])
+
+    def time(self, at: int) -> str:
+        """Return a time, given in epoch milliseconds."""
+        return str(Moment.of(at, self.zone))
+
+    def time_range(self, times: Iterable[int]) -> str:
+        """Return the range of times, each in epoch milliseconds."""
+        return span(times, self.zone)
+
+    def links(self, job: Job) -> str:
+        """Return links to the dashboard, the AWS console and the log, as far as they exist."""
+        links = (
+            self.job_link(job.job_id, "Dashboard"),
+            link("SageMaker" if job.is_service else "AWS Batch", console_link(job)),
+            link("Log", logs_link(job)),
+        )
+        return " · ".join(each for each in links if each)
+
+    def job_link(self, job_id: str, label: str) -> str | None:
+        """Return a link to the job's page of the dashboard; `label` is markdown."""
+        page = f"{self.public_url}/#/jobs/{quote(job_id, safe='')}"
+        return link(label, page) if self.public_url else None
+
+
+def lines(*texts: str) -> str:
+    """Return the texts that aren't empty as one block, a line for each."""
+    return LINE_BREAK.join(text for text in texts if text)

@@ -1,0 +1,134 @@
+"""Words that several kinds of message share."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from chalicelib.jobs import failure
+from chalicelib.jobs.failure import Cause
+from chalicelib.jobs.job import Description, Job, JobStatus, is_terminal
+from chalicelib.notices.notice import BULK_STUCK, CHILD_FAILED, RESOLUTIONS
+from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED, RECOVERED, STUCK
+from chalicelib.webex.markdown import LINE_BREAK, plain, strong
+
+TIMES: Final = " \N{MULTIPLICATION SIGN}"
+MAX_LIST_BYTES: Final = 240
+"""The length of a list of indexes or causes. The rest is counted."""
+
+_SIGNS: Final[Mapping[str, str]] = {
+    JobStatus.FAILED: "❌",
+    CHILD_FAILED: "⚠️",
+    EVENTS_MISSING: "🔇",
+    QUEUE_BLOCKED: "⛔",
+    BULK_STUCK: "⏳",
+    STUCK: "⏳",
+    RECOVERED: "👍",
+    **dict.fromkeys(RESOLUTIONS.values(), "👍"),
+    JobStatus.SUCCEEDED: "✅",
+}
+"""The sign of each kind of notice, the most severe first. Other statuses are progress."""
+
+_CAUSES: Final[Mapping[Cause, str]] = {
+    Cause.OUT_OF_MEMORY: "out of memory",
+    Cause.TIMEOUT: "timed out",
+    Cause.SPOT_INTERRUPTION: "lost its machine",
+    Cause.IMAGE_PULL: "image not pulled",
+    Cause.DEPENDENCY_FAILED: "a job that it depends on failed",
+    Cause.CHILD_FAILED: "a child failed",
+    Cause.CANCELLED: "cancelled",
+    Cause.TERMINATED: "terminated",
+    Cause.QUEUE_DELETED: "its queue was deleted",
+    Cause.TIME_LIMIT: "waited longer than its queue allows",
+    Cause.PREEMPTED: "preempted",
+    Cause.UNKNOWN: "cause unknown",
+}
+
+
+def sign(kind: str) -> str:
+    return _SIGNS.get(kind, "▶️")
+
+
+def severity(kind: str) -> int:
+    """Return the rank of a kind of notice: 0 is the most severe."""
+    return list(_SIGNS).index(kind) if kind in _SIGNS else len(_SIGNS)
+
+
+def job_name(job: Job) -> str:
+    return strong(job.details.job_name)
+
+
+def queue_name(job: Job) -> str:
+    return strong(job.queue)
+
+
+def headline(job: Job) -> str:
+    """Return, for example, "❌ **align** failed"."""
+    again = " again" if is_retry(job) else ""
+    return f"{sign(job.status)} {job_name(job)} {status_verb(job.status)}{again}"
+
+
+def status_verb(status: str) -> str:
+    """Return, for example, "failed" or "is running"."""
+    return status.lower() if is_terminal(status) else f"is {plain(status.lower())}"
+
+
+def is_retry(job: Job) -> bool:
+    return job.status == JobStatus.RUNNABLE and job.details.generation > 0
+
+
+def why(job: Job) -> str:
+    """Return why a job failed or is retried, in a few words; "" for any other job."""
+    if job.status == JobStatus.FAILED:
+        return failure_in_short(job)
+    if not is_retry(job):
+        return ""
+    finished = [attempt for attempt in job.details.attempts if attempt.stopped_at is not None]
+    cause = failure.attempt_cause(finished[-1]) if finished else None
+    if cause is None:
+        return ""
+    return f"attempt {len(finished)} failed, {short_cause(cause, finished[-1].exit_code)}"
+
+
+def failure_in_short(job: Job) -> str:
+    """Return why a FAILED job failed, in a few words for the end of a line."""
+    return short_cause(failure.failure_of(job.details).cause, exit_code(job))
+
+
+def short_cause(cause: Cause, exit_code: int | None) -> str:
+    return _CAUSES.get(cause, f"exit code {exit_code}")
+
+
+def exit_code(job: Job) -> int | None:
+    """Return the exit code of the last attempt, or else the job's."""
+    attempts = job.details.attempts
+    of_last_attempt = attempts[-1].exit_code if attempts else None
+    return job.details.exit_code if of_last_attempt is None else of_last_attempt
+
+
+def quoted_reason(reason: str | None) -> str:
+    return f'{LINE_BREAK}AWS Batch says: "{plain(reason, 250)}"' if reason else ""
+
+
+def after_colon(words: str | None) -> str:
+    return f": {words}" if words else ""
+
+
+def requested(description: Description) -> str:
+    """Return the resources that the job requests, or ""."""
+    gpus = description.gpus
+    resources = [
+        f"{description.vcpus:g} vCPU{plural(description.vcpus)}" if description.vcpus else "",
+        memory(description.memory) if description.memory else "",
+        f"{gpus} GPU{plural(gpus)}" if gpus else "",
+    ]
+    listed = ", ".join(resource for resource in resources if resource)
+    return f"Asks for {listed}" if listed else ""
+
+
+def memory(mebibytes: int) -> str:
+    if mebibytes < 1024:
+        return f"{mebibytes} MiB of memory"
+    return f"{round(mebibytes / 1024, 1):g} GiB of memory"
+
+
+def plural(count: float) -> str:
+    return "" if count == 1 else "s"

@@ -1,0 +1,117 @@
+"""Digests: grouped by what happened, where and why, with each job named or counted."""
+# ruff: noqa: RUF001 -- messages contain multiplication signs
+
+import re
+
+from chalicelib.notices.notice import CHILD_FAILED
+from chalicelib.webex.text import NoticeContext
+from tests.support.notice_samples import (
+    ENDED,
+    HOUR,
+    NO_CAPACITY,
+    TEXT,
+    a_bulk_incident,
+    a_job,
+    a_waiting_job,
+    an_ended_job,
+    blocked_by,
+    job_context,
+    lines,
+    queue_context,
+)
+from tests.support.rendering import rendered
+
+
+def test_a_digest_of_one_kind_states_how_many_where_and_the_most_frequent_cause() -> None:
+    aligned = [an_ended_job(name=f"align-{n}", job_id=f"a-{n}", exit_code=137) for n in range(3)]
+    reports = [an_ended_job(name="report", job_id=f"r-{n}") for n in range(2)]
+    contexts = [
+        *(job_context(job) for job in aligned),
+        *(job_context(job, at=ENDED + HOUR) for job in reports),
+    ]
+
+    message = TEXT.digest(contexts)
+
+    assert lines(message) == [
+        "❌ 5 jobs failed in high-priority: most often out of memory",
+        "3 failed: out of memory: align-0, align-1, align-2",
+        "2 failed: exit code 1: report ×2",
+        "Tue 24 Nov 2026, 04:55 to 05:55 CET",
+    ]
+    assert rendered(message).links == tuple(
+        f"https://batch.example/prod/#/jobs/{job_id}" for job_id in ["a-0", "a-1", "a-2", "r-0"]
+    )
+
+
+def test_a_digest_of_many_kinds_begins_with_the_most_severe_and_lists_the_largest_first() -> None:
+    succeeded = [an_ended_job("SUCCEEDED", name=f"ok-{n}", queue="spot") for n in range(3)]
+    stuck = a_waiting_job(name="merge", queue="gpu", status_reason=NO_CAPACITY)
+    contexts = [
+        *(job_context(job) for job in succeeded),
+        job_context(stuck, "STUCK"),
+        queue_context("QUEUE_BLOCKED", "gpu", blocked=blocked_by("head", NO_CAPACITY)),
+        queue_context("BULK_STUCK", "cpu", bulk_incident=a_bulk_incident()),
+        queue_context("EVENTS_MISSING_RESOLVED", "spot"),
+        job_context(a_job("RUNNING", name="sim")),
+        job_context(a_job("RUNNING", name="moved"), "RECOVERED"),
+        job_context(an_ended_job(name="array", exit_code=137), CHILD_FAILED),
+        job_context(an_ended_job(name="bad")),
+    ]
+
+    assert lines(TEXT.digest(contexts)) == [
+        "❌ 1 job failed, 1 has a failed child, 1 queue is blocked, 1 queue has many stuck jobs, "
+        "1 is stuck, 1 moved on, 1 queue is heard of again, 3 succeeded, 1 is running in 4 queues",
+        "3 succeeded in spot: ok-0, ok-1, ok-2",
+        "1 failed in high-priority: exit code 1: bad",
+        "1 has a failed child in high-priority: out of memory: array",
+        "gpu is blocked: AWS has no capacity for it: head",
+        "cpu has many stuck jobs: AWS has no capacity for it",
+        "1 is stuck in gpu: AWS has no capacity for it: merge",
+        "1 moved on in high-priority: moved",
+        "spot is heard of again",
+        "1 is running in high-priority: sim",
+        "Tue 24 Nov 2026, 04:55 CET",
+    ]
+
+
+def test_a_cause_that_all_jobs_share_is_stated_without_a_qualifier() -> None:
+    stuck = [a_waiting_job(name=f"merge-{n}", status_reason=NO_CAPACITY) for n in range(9)]
+
+    message = TEXT.digest([job_context(job, "STUCK") for job in stuck])
+
+    assert lines(message)[0] == "⏳ 9 jobs are stuck in high-priority: AWS has no capacity for it"
+
+
+def test_a_job_without_a_record_is_named_by_its_id() -> None:
+    notice = job_context(a_job("PENDING", job_id="4c75"), "FAILED").notice
+
+    message = TEXT.message(NoticeContext(notice=notice))
+
+    assert lines(message)[:2] == ["❌ 1 job failed in high-priority", "1 failed: 4c75"]
+
+
+def test_each_of_a_thousand_failed_jobs_is_named_or_counted() -> None:
+    failed = [
+        an_ended_job(name=f"align-reads-{n}", job_id=f"a-{n}", exit_code=1 + n % 3)
+        for n in range(1_000)
+    ]
+
+    message = TEXT.digest([job_context(job) for job in failed])
+
+    named = len(re.findall(r"align-reads-\d+", message))
+    counted = sum(int(more) for more in re.findall(r"and (\d+) more", message))
+    assert named > 90
+    assert named + counted == 1_000
+    assert rendered(message).links == (), "links would leave space for fewer names"
+    assert len(message) < 3_500, "the list is longer than a reader needs"
+
+
+def test_the_jobs_of_groups_that_do_not_fit_are_counted() -> None:
+    failed = [an_ended_job(queue=f"{'q' * 100}-{n}", name=f"align-{n}") for n in range(200)]
+
+    message = TEXT.digest([job_context(job) for job in failed])
+
+    groups = message.count("\n- **")
+    (rest,) = re.findall(r"- … and (\d+) more", message)
+    assert groups + int(rest) == 200
+    assert groups > 10

@@ -1,0 +1,255 @@
+"""Messages about one job: what the first line states, and which facts follow."""
+
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from chalicelib.jobs.failure import Cause
+from chalicelib.jobs.job import ArrayFacts, Attempt, Description, Job, Transition
+from chalicelib.webex.text import NoticeText
+from chalicelib.webex.text.layout import MessageLayout
+from chalicelib.webex.text.phrases import _CAUSES, failure_in_short
+from tests.support.notice_samples import (
+    DESCRIPTION,
+    ENDED,
+    EXITED,
+    HOUR,
+    MINUTE,
+    NO_CAPACITY,
+    OUT_OF_MEMORY,
+    a_job,
+    a_waiting_job,
+    an_ended_job,
+    job_context,
+    job_message,
+    lines,
+)
+from tests.support.rendering import rendered
+
+# Statuses
+
+
+def test_a_failure_states_job_queue_and_cause_before_everything_else() -> None:
+    job = an_ended_job(exit_code=137, reason=OUT_OF_MEMORY, attempts=3)
+
+    assert lines(job_message(job)) == [
+        "❌ align-reads failed in high-priority: out of memory",
+        "The container used more memory than it was given and was killed. "
+        "Give the job more memory, or make it need less.",
+        "Attempt 3 of 3 · exit code 137 · had 16 GiB of memory · waited 4 min 5 s · ran 3 h 36 min",
+        "Ended Tue 24 Nov 2026, 04:55 CET",
+        "Dashboard · AWS Batch · Log",
+    ]
+
+
+def test_a_message_links_to_the_dashboard_the_console_and_the_log() -> None:
+    assert rendered(job_message(an_ended_job())).links == (
+        "https://batch.example/prod/#/jobs/4c75",
+        "https://eu-central-1.console.aws.amazon.com/batch/home?region=eu-central-1#jobs/detail/4c75",
+        "https://eu-central-1.console.aws.amazon.com/cloudwatch/home?region=eu-central-1"
+        "#logsV2:log-groups/log-group/$252Faws$252Fbatch$252Fjob/log-events/"
+        "align$252Fdefault$252F0123",
+    )
+
+
+def test_without_a_public_url_and_a_log_only_the_console_is_linked() -> None:
+    text = NoticeText(ZoneInfo("UTC"))
+
+    message = text.message(job_context(a_job()))
+
+    assert lines(message)[-2:] == ["Ended Tue 24 Nov 2026, 03:55 UTC", "AWS Batch"]
+
+
+def test_the_id_of_a_child_is_url_encoded_in_its_link() -> None:
+    layout = MessageLayout(ZoneInfo("UTC"), "https://batch.example/prod")
+
+    assert layout.job_link("4c75:17", "x") == "[x](https://batch.example/prod/#/jobs/4c75%3A17)"
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        (an_ended_job(exit_code=42), "exit code 42"),
+        (an_ended_job(exit_code=137), "out of memory"),
+        (an_ended_job(status_reason="Job attempt duration exceeded timeout"), "timed out"),
+        (an_ended_job(exit_code=None, status_reason="Host EC2 (i-1) terminated."), "lost its mach"),
+        (an_ended_job(exit_code=None, reason="CannotPullContainerError: x"), "image not pulled"),
+        (a_job(status_reason="Dependent Job failed"), "a job that it depends on failed"),
+        (a_job(status_reason="Array Child Job failed"), "a child failed"),
+        (a_job(status_reason="Canceled by user: x"), "cancelled"),
+        (an_ended_job(exit_code=143, status_reason="wrong sample"), "terminated"),
+        (a_job(status_reason="JobQueue deleted"), "its queue was deleted"),
+        (a_job(status_reason="Canceled by JobStateTimeLimit action"), "waited longer than its"),
+        (a_job(), "cause unknown"),
+        (a_job(exit_code=3), "exit code 3"),
+    ],
+)
+def test_the_first_line_ends_with_the_cause(job: Job, words: str) -> None:
+    first = lines(job_message(job))[0]
+
+    assert first.startswith(f"❌ align-reads failed in high-priority: {words}")
+    assert words in failure_in_short(job)
+
+
+def test_every_cause_has_a_phrase() -> None:
+    assert set(_CAUSES) | {Cause.EXIT_CODE} == set(Cause)
+
+
+@pytest.mark.parametrize(
+    ("job", "description", "facts"),
+    [
+        (an_ended_job(), Description(), "Attempt 1 · waited 4 min 5 s · ran 1 h 12 min"),
+        (
+            an_ended_job(),
+            Description(retry_attempts=1),
+            "Attempt 1 of 1 · waited 4 min 5 s · ran 1 h 12 min",
+        ),
+        (
+            an_ended_job(exit_code=137, status_reason="Job attempt duration exceeded timeout"),
+            DESCRIPTION,
+            "Attempt 1 of 3 · exit code 137 · timeout 1 h · waited 4 min 5 s · ran 1 h 12 min",
+        ),
+        (
+            a_job(created_at=ENDED - 25 * MINUTE, status_reason="Canceled by user: x"),
+            DESCRIPTION,
+            "Never started · waited 25 min",
+        ),
+        (
+            a_job(created_at=ENDED - HOUR, started_at=ENDED - MINUTE, exit_code=137),
+            DESCRIPTION,
+            "exit code 137 · had 16 GiB of memory · waited 59 min · ran 1 min",
+        ),
+    ],
+)
+def test_a_failure_lists_attempt_exit_code_limits_and_times(
+    job: Job, description: Description, facts: str
+) -> None:
+    assert lines(job_message(job, description=description))[2] == facts
+
+
+def test_a_success_has_no_explanation() -> None:
+    assert lines(job_message(an_ended_job("SUCCEEDED", exit_code=0))) == [
+        "✅ align-reads succeeded in high-priority",
+        "Attempt 1 of 3 · waited 4 min 5 s · ran 1 h 12 min",
+        "Ended Tue 24 Nov 2026, 04:55 CET",
+        "Dashboard · AWS Batch · Log",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "first", "rest"),
+    [
+        ("SUBMITTED", "is submitted", ["SUBMITTED since Tue 24 Nov 2026, 04:55 CET"]),
+        ("RUNNABLE", "is runnable", ["RUNNABLE since Tue 24 Nov 2026, 04:55 CET"]),
+        (
+            "RUNNING",
+            "is running",
+            ["Attempt 1 of 3", "RUNNING since Tue 24 Nov 2026, 04:55 CET"],
+        ),
+        (
+            "HELD_BACK",
+            "is held_back",
+            ["Attempt 1 of 3", "HELD_BACK since Tue 24 Nov 2026, 04:55 CET"],
+        ),
+    ],
+)
+def test_progress_states_when_the_status_was_entered(
+    status: str, first: str, rest: list[str]
+) -> None:
+    assert lines(job_message(a_job(status))) == [
+        f"▶️ align-reads {first} in high-priority",
+        *rest,
+        "Dashboard · AWS Batch",
+    ]
+
+
+def test_a_retry_states_why_the_last_attempt_failed() -> None:
+    job = a_job("RUNNABLE", generation=1, attempts=(Attempt(1, 2, 137, None, EXITED), Attempt(3)))
+
+    first = lines(job_message(job))[0]
+
+    assert first == (
+        "▶️ align-reads is runnable again in high-priority: attempt 1 failed, out of memory"
+    )
+
+
+# Stuck
+
+
+def test_a_stuck_job_states_how_long_it_has_waited_why_and_what_to_do() -> None:
+    job = a_waiting_job(status_reason=NO_CAPACITY)
+
+    assert lines(job_message(job, "STUCK")) == [
+        "⏳ align-reads has been RUNNABLE in high-priority for 3 h 20 min: "
+        "AWS has no capacity for it",
+        "AWS has no free instance of the types that the compute environments may use. It may have "
+        "one later. More instance types, sizes and Availability Zones help, and On-Demand "
+        "instances beside Spot.",
+        f'AWS Batch says: "{NO_CAPACITY}"',
+        "Asks for 8 vCPUs, 16 GiB of memory, 1 GPU",
+        "RUNNABLE since Tue 24 Nov 2026, 01:35 CET",
+        "Dashboard · AWS Batch",
+    ]
+
+
+def test_a_stuck_job_without_a_reason_gets_the_advice_for_its_status() -> None:
+    message = lines(job_message(a_waiting_job(), "STUCK", description=Description()))
+
+    assert message[0] == "⏳ align-reads has been RUNNABLE in high-priority for 3 h 20 min"
+    assert message[1].startswith("It is ready to run and waits for its turn")
+    assert message[2:] == ["RUNNABLE since Tue 24 Nov 2026, 01:35 CET", "Dashboard · AWS Batch"]
+
+
+@pytest.mark.parametrize(
+    ("description", "requested"),
+    [
+        (Description(vcpus=1, memory=512), "Asks for 1 vCPU, 512 MiB of memory"),
+        (Description(vcpus=0.25, memory=1_536), "Asks for 0.25 vCPUs, 1.5 GiB of memory"),
+        (Description(gpus=8), "Asks for 8 GPUs"),
+    ],
+)
+def test_a_stuck_job_lists_the_resources_it_requests(
+    description: Description, requested: str
+) -> None:
+    assert requested in lines(job_message(a_waiting_job(), "STUCK", description=description))
+
+
+def test_a_stuck_child_is_reported_under_the_name_of_its_array() -> None:
+    child = a_waiting_job(job_id="4c75:3", status_reason=NO_CAPACITY)
+
+    assert lines(job_message(child, "STUCK", description=Description()))[0] == (
+        "⏳ A child of align-reads has been RUNNABLE in high-priority for 3 h 20 min: "
+        "AWS has no capacity for it"
+    )
+
+
+# Recovered
+
+
+def test_a_recovered_job_states_how_long_it_was_stuck() -> None:
+    steps = [("PENDING", 5 * HOUR), ("RUNNABLE", 4 * HOUR), ("STARTING", MINUTE), ("RUNNING", 0)]
+    history = tuple(Transition(status, 0, ENDED - before) for status, before in steps)
+
+    assert lines(job_message(a_job("RUNNING", history=history), "RECOVERED")) == [
+        "👍 align-reads moved on in high-priority: it is running",
+        "It had been RUNNABLE for 3 h 59 min.",
+        "Attempt 1 of 3",
+        "RUNNING since Tue 24 Nov 2026, 04:55 CET",
+        "Dashboard · AWS Batch",
+    ]
+
+
+def test_a_stuck_job_that_failed_is_reported_as_failed() -> None:
+    first = lines(job_message(an_ended_job(), "RECOVERED"))[0]
+
+    assert first == "👍 align-reads moved on in high-priority: it failed: exit code 1"
+
+
+def test_an_array_recovers_when_none_of_its_children_is_stuck() -> None:
+    array = a_job("PENDING", array=ArrayFacts(size=9))
+
+    assert lines(job_message(array, "RECOVERED")) == [
+        "👍 align-reads moved on in high-priority: none of its children is stuck any more",
+        "PENDING since Tue 24 Nov 2026, 04:55 CET",
+        "Dashboard · AWS Batch",
+    ]

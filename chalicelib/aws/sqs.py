@@ -1,14 +1,17 @@
-"""A queue and its dead-letter queue: where messages go once their fate is known.
+"""An SQS queue with its dead-letter queue, and the disposition of each message received from it.
 
-Knows SQS and its limits, and nothing of what the messages say. A body is moved, never shown.
+Contains SQS's limits and batch calls. Must not parse a message body, log it or return it to
+anything but the code that received it.
 """
 
 import logging
+import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -20,17 +23,70 @@ if TYPE_CHECKING:
 _log = logging.getLogger("batchwatch.message_queue")
 
 _ENTRIES = 10
+"""SQS's limit for the entries of one batch call."""
 _CALL_BYTES = 1_048_576
-"""SQS's limit for one call: the bodies and attributes of all its entries together."""
-_BODY_BYTES = _CALL_BYTES - 4_096
+"""SQS's limit for the bodies and attributes of all entries of one call."""
+_ATTRIBUTE_BYTES = 4_096
+"""An upper bound for the attributes of one dead letter."""
+_BODY_BYTES = _CALL_BYTES - _ATTRIBUTE_BYTES
 _REASON_CHARACTERS = 500
+_MAX_VISIBILITY_TIMEOUT = 43_200
+"""SQS's limit for a visibility timeout: 12 hours, in seconds."""
+_UNSENT_RETRY_SECONDS = 30
+"""Delay before a message that could not be dead-lettered is received again."""
 _UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-"""SQS takes the characters of XML 1.0 and no others."""
+"""The characters that SQS rejects: it accepts those of XML 1.0 only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disposition:
+    """What to do with a received message: acknowledge, retry or dead-letter it.
+
+        Disposition.ack()                its effect is stored: delete it
+        Disposition.retry(30)            receive it again after 30 seconds
+        Disposition.dead_letter(reason)  it can never succeed: move it to the dead-letter queue
+
+    Use these constructors; the fields are for `MessageQueue.settle`.
+    """
+
+    retry_after: int | None = None
+    """Seconds, or None if the message is not retried."""
+    reason: str | None = None
+    """Why the message is dead-lettered, or None if it is not."""
+
+    @classmethod
+    def ack(cls) -> Self:
+        return cls()
+
+    @classmethod
+    def retry(cls, after: float) -> Self:
+        """Return the disposition to receive a message again `after` seconds, 12 hours at most."""
+        return cls(retry_after=min(_MAX_VISIBILITY_TIMEOUT, math.ceil(after)))
+
+    @classmethod
+    def dead_letter(cls, reason: str) -> Self:
+        """Return the disposition to dead-letter a message. `reason` must not quote its body."""
+        return cls(reason=reason)
+
+    @property
+    def is_ack(self) -> bool:
+        return self.retry_after is None and self.reason is None
+
+
+class Settled(NamedTuple):
+    """Messages by what `MessageQueue.settle` did with them."""
+
+    acknowledged: list[Message]
+    retried: list[Message]
+    dead_lettered: list[Message]
 
 
 class MessageQueue:
-    """Deletes, hands back and quarantines. What SQS refuses is logged and left as it was: the
-    message comes again, and recording it twice changes nothing."""
+    """A queue and its dead-letter queue.
+
+    Calls that SQS rejects are logged and not raised: SQS then delivers the message again when its
+    visibility timeout expires, and processing a message twice has no further effect.
+    """
 
     def __init__(self, client: "SQSClient", queue: str, dead_letter_queue: str) -> None:
         self._client = client
@@ -39,13 +95,13 @@ class MessageQueue:
         self._url = cache(lambda name: client.get_queue_url(QueueName=name)["QueueUrl"])
 
     def send(self, bodies: Sequence[str]) -> set[int]:
-        """Sends messages; the positions of those that SQS did not take."""
+        """Send messages, and return the positions of the bodies that SQS did not accept."""
         entries = [{"MessageBody": body} for body in bodies]
         return self._in_batches(self._client.send_message_batch, self._queue, entries)
 
     def take(self, most: int) -> list[Message]:
-        """Messages that lie in the queue, beyond those that Lambda delivered, as far as SQS hands
-        them out at once. Whoever takes them settles them."""
+        """Receive up to `most` messages that Lambda did not deliver; stop at the first empty
+        receive. The caller has to settle them."""
         taken: list[Message] = []
         while len(taken) < most:
             try:
@@ -64,54 +120,78 @@ class MessageQueue:
             taken += [Message.of(message) for message in answer["Messages"]]
         return taken
 
-    def delete(self, messages: Sequence[Message]) -> None:
-        handles = [{"ReceiptHandle": message.receipt_handle} for message in messages]
-        self._in_batches(self._client.delete_message_batch, self._queue, handles)
+    def settle(
+        self, dispositions: Mapping[Message, Disposition], *, lambda_deletes: bool = False
+    ) -> Settled:
+        """Carry out the disposition of each message, and return what was done.
 
-    def hand_back(self, messages: Mapping[Message, int]) -> None:
-        """Each message becomes visible again after its seconds."""
-        changes = [
-            {"ReceiptHandle": message.receipt_handle, "VisibilityTimeout": seconds}
-            for message, seconds in messages.items()
-        ]
-        self._in_batches(self._client.change_message_visibility_batch, self._queue, changes)
-
-    def quarantine(self, reasons: Mapping[Message, str]) -> set[Message]:
-        """Moves copies to the dead-letter queue, each with its reason beside it. Returns those
-        that did not arrive there."""
-        messages = list(reasons)
-        letters = [_dead_letter(message, reasons[message]) for message in messages]
-        unsent = self._in_batches(self._client.send_message_batch, self._dead_letter_queue, letters)
-        return {messages[position] for position in unsent}
+        A message that the dead-letter queue does not accept is retried instead. Set
+        `lambda_deletes` for the whole batch of an invocation: Lambda deletes the batch itself when
+        the function returns, so no message is deleted here unless one has to be retried.
+        """
+        reasons = {m: d.reason for m, d in dispositions.items() if d.reason is not None}
+        unsent = self.quarantine(reasons)
+        delays = {m: d.retry_after for m, d in dispositions.items() if d.retry_after is not None}
+        delays |= dict.fromkeys(unsent, _UNSENT_RETRY_SECONDS)
+        if delays or not lambda_deletes:
+            self.delete([message for message in dispositions if message not in delays])
+            self.hand_back(delays)
+        return Settled(
+            acknowledged=[message for message, d in dispositions.items() if d.is_ack],
+            retried=list(delays),
+            dead_lettered=[message for message in reasons if message not in unsent],
+        )
 
     def answers(self) -> bool:
-        """Raises botocore's error if the queue is not there."""
+        """Return True if the queue exists. Raise botocore's error if it does not."""
         url = self._url(self._queue)
         self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         return True
 
+    def delete(self, messages: Collection[Message]) -> None:
+        handles = [{"ReceiptHandle": message.receipt_handle} for message in messages]
+        self._in_batches(self._client.delete_message_batch, self._queue, handles)
+
+    def hand_back(self, delays: Mapping[Message, int]) -> None:
+        changes = [
+            {"ReceiptHandle": message.receipt_handle, "VisibilityTimeout": seconds}
+            for message, seconds in delays.items()
+        ]
+        self._in_batches(self._client.change_message_visibility_batch, self._queue, changes)
+
+    def quarantine(self, reasons: Mapping[Message, str]) -> set[Message]:
+        """Copy messages to the dead-letter queue, and return those that it did not accept."""
+        messages = list(reasons)
+        letters = [_dead_letter_entry(message, reasons[message]) for message in messages]
+        unsent = self._in_batches(self._client.send_message_batch, self._dead_letter_queue, letters)
+        return {messages[position] for position in unsent}
+
     def _in_batches(
         self, call: Callable[..., Any], queue: str, entries: Sequence[dict[str, Any]]
     ) -> set[int]:
-        """Calls with ten entries at a time; the positions of those that SQS did not take."""
-        refused: set[int] = set()
+        """Make the call for ten entries at a time, and return the positions of the entries that
+        SQS did not accept."""
+        rejected: set[int] = set()
         for positions in _batches(entries):
             batch = [{"Id": str(position), **entries[position]} for position in positions]
             try:
                 answer = call(QueueUrl=self._url(queue), Entries=batch)
             except (ClientError, BotoCoreError) as error:
                 _log.warning("queue_call_failed", extra={"queue": queue, "error": _code(error)})
-                refused.update(positions)
+                rejected.update(positions)
                 continue
             for failure in answer.get("Failed", ()):
                 _log.warning("entry_refused", extra={"queue": queue, "error": failure["Code"]})
-                refused.add(int(failure["Id"]))
-        return refused
+                rejected.add(int(failure["Id"]))
+        return rejected
 
 
-def _dead_letter(message: Message, reason: str) -> dict[str, Any]:
-    """What can't be sent as it is, for its characters or its size, is made sendable; the digest
-    and the length of the original stand beside it."""
+def _dead_letter_entry(message: Message, reason: str) -> dict[str, Any]:
+    """Return the entry for the dead-letter queue: a body that SQS accepts, and attributes.
+
+    Characters that SQS rejects are escaped and an oversized body is cut, so the digest and the
+    length of the original body are among the attributes.
+    """
     raw = message.body.encode("utf-8", "surrogatepass")
     body = _UNSENDABLE.sub(_escaped, message.body) or "(empty)"
     cut = len(body.encode()) > _BODY_BYTES
@@ -137,11 +217,11 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _batches(entries: Iterable[Mapping[str, Any]]) -> Iterator[list[int]]:
-    """Positions, ten to a batch, and no batch of more bytes than one call may carry."""
+    """Yield the positions of the entries in batches that one call may carry."""
     batch: list[int] = []
     size = 0
     for position, entry in enumerate(entries):
-        weight = len(entry.get("MessageBody", "").encode()) + 4_096
+        weight = len(entry.get("MessageBody", "").encode()) + _ATTRIBUTE_BYTES
         if batch and (len(batch) == _ENTRIES or size + weight > _CALL_BYTES):
             yield batch
             batch, size = [], 0

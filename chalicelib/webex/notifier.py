@@ -27,7 +27,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.aws.dynamodb import Outcome
 from chalicelib.aws.lambda_event import Message, without_reserve
-from chalicelib.aws.sqs import MessageQueue
+from chalicelib.aws.sqs import Disposition, MessageQueue
 from chalicelib.errors import MessagesLeft
 from chalicelib.jobs.job import Job, JobId, is_terminal
 from chalicelib.jobs.job_table import JobTable, Loaded
@@ -84,6 +84,12 @@ class Fate(NamedTuple):
 
 
 SETTLED = Fate(settled=True)
+
+
+def _disposition(fate: Fate) -> Disposition:
+    if fate.reason:
+        return Disposition.dead_letter(fate.reason)
+    return Disposition.retry(fate.seconds) if fate.seconds else Disposition.ack()
 
 
 def send_delay(error: Unavailable, attempt: int, time_left: float, jitter: float) -> float | None:
@@ -232,16 +238,11 @@ class Notifier:
 
     def _settle(self, fates: Mapping[Message, Fate], tally: NoticeTally) -> set[Message]:
         """Deletes the settled, buries the dead, hands back the rest; those that come again."""
-        queue = self._parts.queue
-        unburied = queue.quarantine({m: fate.reason for m, fate in fates.items() if fate.reason})
-        back = {m: fate.seconds for m, fate in fates.items() if fate.seconds}
-        back |= {message: self._parts.later(Outcome.BUSY).seconds for message in unburied}
-        queue.delete([message for message in fates if message not in back])
-        queue.hand_back(back)
+        settled = self._parts.queue.settle({m: _disposition(fate) for m, fate in fates.items()})
         tally.received = len(fates)
-        tally.handed_back = len(back)
-        tally.quarantined = sum(bool(fate.reason) for fate in fates.values()) - len(unburied)
-        return set(back)
+        tally.handed_back = len(settled.retried)
+        tally.quarantined = len(settled.dead_lettered)
+        return set(settled.retried)
 
 
 class RoomDelivery:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.aws.lambda_event import Message, messages_in
-from chalicelib.aws.sqs import MessageQueue
+from chalicelib.aws.sqs import Disposition, MessageQueue
 from infra.errors import Refused
 from infra.functions import Function
 from infra.redrive import Tally, redrive, to_function, to_queue
@@ -30,9 +30,9 @@ class Letters:
         self.server = FunctionServer({"on_batch_events": self._on_batch_events})
 
     def put_aside(self, *bodies: str) -> None:
-        self._queue.quarantine(
-            {Message(f"m{n}", "-", body): "test" for n, body in enumerate(bodies)}
-        )
+        messages = [Message(f"m{n}", "-", body) for n, body in enumerate(bodies)]
+        reason = Disposition.dead_letter("test")
+        self._queue.settle(dict.fromkeys(messages, reason), lambda_deletes=True)
 
     def redrive(self) -> Tally:
         function = Function(self.server.client, "on_batch_events", "jobs")

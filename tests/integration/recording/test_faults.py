@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from chalicelib.aws.dynamodb import Outcome
 from chalicelib.aws.lambda_event import Message
-from chalicelib.aws.sqs import MessageQueue
+from chalicelib.aws.sqs import Disposition, MessageQueue
 from chalicelib.errors import MessagesLeft
 from chalicelib.jobs.array_summary import Block, BlockKey, block_of
 from chalicelib.jobs.job import Job, Observation
@@ -94,10 +94,9 @@ class Poller:
         """One batch; the number of its messages."""
         messages = self._stand.receive(self._most)
         self.receives = max([self.receives, *(message.receive_count for message in messages)])
-        if messages and function(messages):
-            self._queue.delete(messages)
-        else:
-            self._queue.hand_back(dict.fromkeys(messages, 0))
+        done = bool(messages) and function(messages)
+        disposition = Disposition.ack() if done else Disposition.retry(0)
+        self._queue.settle(dict.fromkeys(messages, disposition))
         return len(messages)
 
     def drain(self, function: Function) -> int:

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from chalicelib import toml_config as toml_setting
 from chalicelib.errors import BatchwatchError
 from chalicelib.jobs.job import Job, JobId, JobStatus, Observation
-from chalicelib.notices.notice import Notice, notices_for, notices_of_queue
+from chalicelib.notices.notice import Notice, incident_notices, notices_for
 from chalicelib.notices.rules import QUEUE_BLOCKED, Rule, Rules
 from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.state import QueueState
@@ -67,7 +67,7 @@ def read_rules(environment: Mapping[str, str]) -> Rules:
     chosen = environment.get("NOTICE_RULES") or default
     text = toml_setting.text_of(chosen, _read, "notice rules")
     rules = Rules.parse(text, environment.get("WEBEX_ROOM"), are_default=chosen == default)
-    return Rules.parse(text, NO_ROOM) if rules.silent else rules
+    return Rules.parse(text, NO_ROOM) if rules.is_empty else rules
 
 
 def _read(path: str) -> str:
@@ -139,7 +139,9 @@ def _message(heard: Heard, notices: Sequence[Notice], text: NoticeText) -> str:
 
 
 def _blocked_notice(job: Job) -> Notice:
-    (notice,) = notices_of_queue(QUEUE_BLOCKED, job.queue, [NO_ROOM], began=job.since, at=job.since)
+    (notice,) = incident_notices(
+        QUEUE_BLOCKED, job.queue, [NO_ROOM], opened_at=job.since, at=job.since
+    )
     return notice
 
 

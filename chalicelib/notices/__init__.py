@@ -1,1 +1,1 @@
-"""Which change is worth a message, and which rooms want it."""
+"""Which changes of jobs and queues deserve a message, and in which rooms."""

@@ -1,15 +1,15 @@
-"""Which change of a job or a queue deserves a message, to which room, and until when.
+"""Notices: the changes of a job or a queue that deserve a message in a Webex room.
 
-A notice is what lies on the notices queue between the recorder and the notifier: ids and numbers,
-no free text and no secret. The words are made from the record when it is sent (`notice_text`), so
-they are as true as they can be by then.
+A notice is the body of a message on the notices queue, between the recorder or the sweep, which
+request it, and the notifier, which sends it. It contains ids and numbers, no free text and no
+secret. Its text is written from the stored records when it is sent, and so shows the state of that
+moment.
 
-An array speaks with one voice: its children's notices are its own, an early warning and its end.
-Nodes of a multi-node job don't speak at all. What is wrong with a queue is an incident: a notice
-when it begins, and one when it ends.
+An array gets one early warning, when its first child fails, and one summary at its end; its other
+children's changes are not announced. Nodes of a multi-node job are never announced. A problem of a
+queue is an incident: one notice when it is opened, one when it is resolved.
 
-Pure: knows nothing of queues, Webex, the clock or the environment. All times are milliseconds
-since the epoch.
+Pure: no queues, Webex, clock or environment. All times are epoch milliseconds.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,35 +21,45 @@ from chalicelib.jobs.job import Job, JobId, JobStatus, Observation, is_terminal
 from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED, RECOVERED, STUCK, Rules
 
 CHILD_FAILED: Final = "CHILD_FAILED"
-"""The early warning of an array: the first of its children has failed."""
+"""The early warning of an array: the first of its children failed. Rules call it FAILED."""
 BULK_STUCK: Final = "BULK_STUCK"
-"""So many jobs of a queue are stuck that they are told as one; rules call it STUCK."""
+"""An incident: so many jobs of a queue are stuck that one notice covers all. Rules call it
+STUCK."""
 RESOLUTIONS: Final[Mapping[str, str]] = {
     BULK_STUCK: "BULK_STUCK_RESOLVED",
     QUEUE_BLOCKED: "QUEUE_BLOCKED_RESOLVED",
     EVENTS_MISSING: "EVENTS_MISSING_RESOLVED",
 }
-"""What ends each kind of a queue's incidents; rules call it RECOVERED."""
+"""Maps each kind of incident to the kind of the notice that reports it resolved. Rules call all
+three of those RECOVERED."""
 
 
 class NoticeKey(NamedTuple):
-    """What makes two notices the same one, to be told once: no event id and no rule, so that an
-    event and its repair, or two rules for one room, agree."""
+    """The identity of a notice: notices with equal keys are sent once.
+
+    It contains neither an event id nor a rule, so that an event and its repair, or two rules for
+    one room, request the same notice. `queue` is None for a notice about a job.
+    """
 
     room: str
-    subject: str
+    job_id: str | None
+    queue: str | None
     kind: str
     generation: int
 
 
 class Notice(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
-    """`kind` is a status or one of STUCK, RECOVERED, CHILD_FAILED. `generation` is 0 for an end,
-    which comes once whatever attempts are listed with it. `job_id` is never a child's or a node's;
-    `child` is the index of the child that a CHILD_FAILED or a STUCK is about. `at` is when it
-    happened, not when it was heard of.
+    """One change that one room is to be notified of.
 
-    Without a `job_id` it is about the queue: `kind` is one of RESOLUTIONS or what they end,
-    `generation` is when the incident began.
+    About a job: `kind` is a status, STUCK, RECOVERED or CHILD_FAILED. `job_id` is the root's, never
+    a child's or a node's; `child` is the index of the child that failed or is stuck. `generation`
+    is that of the status, but 0 for a terminal one, which a job enters once, however many attempts
+    an event lists.
+
+    About a queue, without a `job_id`: `kind` is a key or a value of RESOLUTIONS, and `generation`
+    is when the incident was opened.
+
+    `at` is when the change happened, not when it was recorded.
     """
 
     room: str
@@ -62,52 +72,57 @@ class Notice(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw
 
     @property
     def key(self) -> NoticeKey:
-        return NoticeKey(self.room, self.subject, self.kind, self.generation)
+        queue = self.queue if self.job_id is None else None
+        return NoticeKey(self.room, self.job_id, queue, self.kind, self.generation)
 
     @property
     def subject(self) -> str:
-        """What it is about, as keys name it."""
+        """The partition key of the job or queue that the notice is about."""
         return f"QUEUE#{self.queue}" if self.job_id is None else f"JOB#{self.job_id}"
 
 
-def notices_for(seen: Observation, rules: Rules) -> tuple[Notice, ...]:
-    """What the rules want told of it, one a room.
+def notices_for(observation: Observation, rules: Rules) -> tuple[Notice, ...]:
+    """Return the notices that the rules request for an observation, one for each room.
 
-    Nothing here asks whether it is news: an event that comes again gives the same notices, and
-    the notifier knows which were sent.
+    A repeated observation returns the same notices again: the notifier knows which were sent.
     """
-    if rules.silent:
+    if rules.is_empty:
         return ()
-    job_id, said = JobId.parse(seen.job_id), seen.details
-    if job_id.separator == "#" or (job_id.separator and said.status != JobStatus.FAILED):
+    job_id, details = JobId.parse(observation.job_id), observation.details
+    if job_id.separator == "#" or (job_id.separator and details.status != JobStatus.FAILED):
         return ()
-    queue = Job.first_seen(seen).queue
+    queue = details.queue
     return tuple(
         Notice(
             room=room,
             job_id=job_id.root,
-            kind=CHILD_FAILED if job_id.separator else said.status,
-            generation=0 if is_terminal(said.status) else said.generation,
-            at=_happened(seen),
+            kind=CHILD_FAILED if job_id.separator else details.status,
+            generation=0 if is_terminal(details.status) else details.generation,
+            at=_happened_at(observation),
             queue=queue,
             child=job_id.index if job_id.separator else None,
         )
-        for room in rules.rooms(said.status, queue, said.job_name, seen.description.tags)
+        for room in rules.rooms(
+            details.status, queue, details.job_name, observation.description.tags
+        )
     )
 
 
-def notices_of_queue(
-    kind: str, queue: str, rooms: Iterable[str], *, began: int, at: int
+def incident_notices(
+    kind: str, queue: str, rooms: Iterable[str], *, opened_at: int, at: int
 ) -> tuple[Notice, ...]:
-    """That an incident of a queue, which `began` then, begins or ends."""
+    """Return the notices that a queue's incident was opened or resolved, one for each room."""
     return tuple(
-        Notice(room=room, kind=kind, generation=began, at=at, queue=queue) for room in rooms
+        Notice(room=room, kind=kind, generation=opened_at, at=at, queue=queue) for room in rooms
     )
 
 
 def distinct(notices: Iterable[Notice]) -> tuple[Notice, ...]:
-    """Each once, the first of its kind, in their order: so a batch gives an array at most one
-    early warning a room, however many of its children fail in it."""
+    """Return the first notice of each key, in the order given.
+
+    So a batch requests at most one early warning of an array for each room, however many of its
+    children fail in that batch.
+    """
     first: dict[NoticeKey, Notice] = {}
     for notice in notices:
         first.setdefault(notice.key, notice)
@@ -115,30 +130,31 @@ def distinct(notices: Iterable[Notice]) -> tuple[Notice, ...]:
 
 
 def is_outdated(notice: Notice, job: Job | None) -> bool:
-    """Whether by now the job has left what the notice is about, so that nobody cares any more.
+    """Return whether the job has left the state that a notice about a job announces.
 
-    `job` is the notice's, as it is recorded, or the child that is stuck; None: nothing is
-    recorded, as when only children of an array were heard of yet. An end is always told, and so is
-    a recovery.
+    `job` is the record of the notice's job, or of the child that is stuck. It is None if nothing is
+    recorded, as when only events of an array's children were received. Terminal statuses and
+    recoveries are never outdated.
     """
     if job is None or is_terminal(notice.kind) or notice.kind == RECOVERED:
         return False
     if notice.kind == CHILD_FAILED:
         return job.is_terminal
     if notice.kind == STUCK:
-        moved = job.details.generation > notice.generation or job.since > notice.at
-        return job.is_terminal or moved
+        has_changed = job.details.generation > notice.generation or job.since > notice.at
+        return job.is_terminal or has_changed
     return job.details.entered != (notice.kind, notice.generation)
 
 
-def is_old_news(notice: Notice, now: int, max_age_seconds: float) -> bool:
-    """Whether it happened too long ago to bother a room, as in a backfill or a replay."""
-    return now - notice.at > max_age_seconds * 1000
+def is_too_old(notice: Notice, queued_at: int, max_age_seconds: float) -> bool:
+    """Return whether a notice was too old to be sent when it was queued, as after a backfill or a
+    replay of events."""
+    return queued_at - notice.at > max_age_seconds * 1000
 
 
-def _happened(seen: Observation) -> int:
-    """A bare detail that is sent again is dated by when it was said; the end itself has a date of
-    its own."""
-    said = seen.details
-    ended = said.stopped_at if is_terminal(said.status) else None
-    return ended or seen.transition.at
+def _happened_at(observation: Observation) -> int:
+    """Return when the change happened: a job's own stop time for a terminal status, because an
+    event can be replayed with the time of the replay."""
+    details = observation.details
+    stopped_at = details.stopped_at if is_terminal(details.status) else None
+    return stopped_at or observation.transition.at

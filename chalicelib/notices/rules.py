@@ -1,33 +1,33 @@
-"""Who is told about what: the rules that decide which events reach which Webex room.
+"""Notice rules: which events are announced, and in which Webex rooms.
 
-A rule names queues, jobs and tags by globs, and events by name; whatever fits all of them is told
-in the rule's room. Rules only ever add: nothing is taken away by a later one. `chalicelib/
-notices.toml` explains them to people, with examples.
+A rule selects events by name, and queues, jobs and tags by globs. It fires if all of its fields
+match, and then requests a notice in its room. Rules only add rooms: no rule suppresses another.
+`chalicelib/notices.toml` documents the format for users, with examples.
 
-Pure: knows nothing of events' shapes, of Webex, of files or the environment. Whoever reads
-NOTICE_RULES hands in the text, and the room of rules that name none.
+Pure: no event shapes, Webex, files or environment. The caller reads NOTICE_RULES and passes its
+text, and the room of rules that name none.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, Final, Self
 
 import msgspec
 
-from chalicelib import toml_config as toml_setting
+from chalicelib import toml_config
 from chalicelib.errors import SettingsError
 from chalicelib.jobs.job import JobStatus
 from chalicelib.toml_config import GLOBS, is_text
 
 STUCK: Final = "STUCK"
-"""A job has been in one status for longer than it should, or many jobs of a queue have."""
+"""A job is in one status for longer than STUCK_AFTER allows, or many jobs of a queue are."""
 RECOVERED: Final = "RECOVERED"
-"""What was stuck has moved on, a blocked queue moves, or a silent one is heard of."""
+"""The end of one of the other three: a stuck job left its status, or an incident is resolved."""
 QUEUE_BLOCKED: Final = "QUEUE_BLOCKED"
-"""A job at the head of its queue can't start, and none behind it can."""
+"""The job at the head of a queue can't start, so that no job behind it can."""
 EVENTS_MISSING: Final = "EVENTS_MISSING"
-"""AWS Batch says that a queue's jobs get on, and no event tells it."""
+"""According to the AWS Batch API the jobs of a queue are progressing, but no events arrive."""
 
 EVENTS: Final = (
     *(status.value for status in JobStatus if status is not JobStatus.UNKNOWN),
@@ -36,14 +36,17 @@ EVENTS: Final = (
     QUEUE_BLOCKED,
     EVENTS_MISSING,
 )
-"""What `on` may name."""
+"""The events that `on` accepts."""
 
 
 class RulesError(SettingsError):
-    """Names each rule and field that makes no sense, and what is expected: one a line."""
+    """One line for each problem: the rule, the field, what was given and what is expected."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """A `[[rule]]` of the file. `queues` and `jobs` are globs of names, `tags` maps names of tags
+    to globs of their values."""
+
     on: frozenset[str]
     queues: frozenset[str] = frozenset("*")
     jobs: frozenset[str] = frozenset("*")
@@ -53,9 +56,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     def mismatches(
         self, event: str, queue: str, job_name: str | None, tags: Mapping[str, str]
     ) -> tuple[str, ...]:
-        """The fields that keep the rule from firing; none: it fires. Without a `job_name` it is
-        about the queue itself, and `jobs` and `tags` don't count."""
-        fits = {
+        """Return the names of the fields that don't match; the rule fires if all match.
+
+        `job_name` is None for an event about a queue itself: then `jobs` and `tags` always match.
+        """
+        matches = {
             "on": event in self.on,
             "queues": any(fnmatchcase(queue, glob) for glob in self.queues),
             "jobs": job_name is None or any(fnmatchcase(job_name, glob) for glob in self.jobs),
@@ -64,127 +69,126 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
                 name in tags and fnmatchcase(tags[name], glob) for name, glob in self.tags.items()
             ),
         }
-        return tuple(field for field, fit in fits.items() if not fit)
+        return tuple(field for field, matched in matches.items() if not matched)
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """Those of a file, in its order."""
+    """The rules of a file, in its order."""
 
     rules: tuple[Rule, ...]
 
     @classmethod
     def parse(cls, text: str, default_room: str | None, *, are_default: bool = False) -> Self:
-        """`default_room` is that of rules that name none. Raises RulesError.
+        """Parse the TOML text of rules. Raise RulesError for any problem.
 
-        The rules that come with batchwatch (`are_default`) name no room: without a default one
-        nobody asked for notices yet, so there are none.
+        `default_room` is the room of rules that name none. Set `are_default` for the rules that
+        come with batchwatch: they name no room, and without a default room notices are not set up
+        yet, so that the result is empty rather than an error.
         """
-        tables, problems = toml_setting.tables_of(text, "rule", "notice rules")
-        unasked = are_default and not default_room and not any("room" in table for table in tables)
-        readers = [
-            _RuleReader(number, table, "unasked" if unasked else default_room)
-            for number, table in enumerate(tables, 1)
-        ]
-        rules = [reader.rule() for reader in readers]
-        problems += [problem for reader in readers for problem in reader.problems]
-        if not problems:
-            problems = _repetitions(rules)
+        tables, problems = toml_config.tables_of(text, "rule", "notice rules")
+        are_off = are_default and not default_room and not any("room" in table for table in tables)
+        room = "(notices are off)" if are_off else default_room
+        for number, table in enumerate(tables, 1):
+            problems += [f"notice rule {number}: {problem}" for problem in _problems(table, room)]
+        rules = [] if problems else [_rule(table, room) for table in tables]
+        problems += _duplicates(rules)
         if problems:
             raise RulesError("\n".join(problems))
-        return cls(() if unasked else tuple(rules))
+        return cls(() if are_off else tuple(rules))
 
     @property
-    def silent(self) -> bool:
-        """Whether nothing is ever told, as without any room."""
+    def is_empty(self) -> bool:
         return not self.rules
 
     def rooms(
         self, event: str, queue: str, job_name: str | None, tags: Mapping[str, str]
     ) -> tuple[str, ...]:
-        """Those where `event` (one of EVENTS) is told; each once, in the order of the rules."""
+        """Return the distinct rooms of the rules that fire, in the order of the rules. The
+        arguments are those of `Rule.mismatches`."""
         firing = (rule for rule in self.rules if not rule.mismatches(event, queue, job_name, tags))
         return tuple(dict.fromkeys(rule.room for rule in firing))
 
 
-def _repetitions(rules: Sequence[Rule]) -> list[str]:
+_EVENT_LIST: Final = 'a list of events, such as ["FAILED"]'
+_TAG_TABLE: Final = 'a table of tag names and globs, such as {project = "atlas*"}'
+_MAX_ROOM_BYTES: Final = 500
+"""A room's id has about 80 bytes. It becomes part of a sort key, which DynamoDB limits to 1,024."""
+_ROOM_ID: Final = f"the id of a Webex room, {_MAX_ROOM_BYTES} bytes at most"
+_MAX_QUOTED: Final = 80
+
+
+def _rule(table: Mapping[str, Any], default_room: str | None) -> Rule:
+    """Build a rule from a table without problems."""
+    return Rule(
+        on=frozenset(table["on"]),
+        queues=frozenset(table.get("queues", ["*"])),
+        jobs=frozenset(table.get("jobs", ["*"])),
+        tags=table.get("tags", {}),
+        room=str(table.get("room", default_room)).strip(),
+    )
+
+
+def _problems(table: Mapping[str, Any], default_room: str | None) -> Iterator[str]:
+    """Yield what is wrong with a `[[rule]]` table, each problem with the name of its field."""
+    fields = Rule.__struct_fields__
+    for field in sorted(table.keys() - fields):
+        yield f"{field}: unknown field{_suggestion(field, fields)}; expected {_one_of(fields)}"
+    yield from _problems_of_on(table)
+    for field in ("queues", "jobs"):
+        if not _is_text_list(table.get(field, ["*"])):
+            yield f"{field}: {_unexpected(table[field], GLOBS)}"
+    if not _is_text_table(table.get("tags", {})):
+        yield f"tags: {_unexpected(table['tags'], _TAG_TABLE)}"
+    yield from _problems_of_room(table, default_room)
+
+
+def _problems_of_on(table: Mapping[str, Any]) -> Iterator[str]:
+    if "on" not in table:
+        yield f"on: is missing; expected {_EVENT_LIST}"
+    elif not _is_text_list(table["on"]):
+        yield f"on: {_unexpected(table['on'], _EVENT_LIST)}"
+    else:
+        for event in sorted(set(table["on"]).difference(EVENTS)):
+            suggestion = _suggestion(event.upper(), EVENTS)
+            yield f"on: {event!r} is not an event{suggestion}; expected {_one_of(EVENTS)}"
+
+
+def _problems_of_room(table: Mapping[str, Any], default_room: str | None) -> Iterator[str]:
+    room = table.get("room", default_room)
+    if room is None:
+        yield f"room: is missing, and WEBEX_ROOM is not set; expected {_ROOM_ID}, in either"
+    elif not is_text(room) or len(str(room).encode()) > _MAX_ROOM_BYTES:
+        yield f"room: {_unexpected(room, _ROOM_ID)}"
+
+
+def _duplicates(rules: Sequence[Rule]) -> list[str]:
     firsts = [rules.index(rule) + 1 for rule in rules]
     return [
-        f"notice rule {number}: says the same as rule {first}; expected each once"
+        f"notice rule {number}: is the same as rule {first}; expected different rules"
         for number, first in enumerate(firsts, 1)
         if first != number
     ]
 
 
-_TAGS = 'a table of tag names and globs, such as {project = "atlas*"}'
-_ON = 'a list of events, such as ["FAILED"]'
-_ROOM = "the id of a Webex room"
+def _is_text_list(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(is_text(item) for item in value)
 
 
-_LONGEST_ROOM = 500
-"""Bytes. A room's id has some 80; it becomes part of a key, which may have 1,024."""
+def _is_text_table(value: object) -> bool:
+    return isinstance(value, dict) and all(is_text(item) for item in value.values())
 
 
-class _RuleReader:
-    """Reads one [[rule]] and notes every problem on the way; `rule` is good only without any."""
-
-    def __init__(self, number: int, table: dict[str, Any], default_room: str | None) -> None:
-        self.problems: list[str] = []
-        self._number = number
-        self._table = table
-        self._default_room = default_room
-
-    def rule(self) -> Rule:
-        known = Rule.__struct_fields__
-        for field in sorted(self._table.keys() - known):
-            self._note(field, f"no such field{_meant(field, known)}; expected {', '.join(known)}")
-        return Rule(
-            on=self._on(),
-            queues=self._globs("queues"),
-            jobs=self._globs("jobs"),
-            tags=self._tags(),
-            room=self._room(),
-        )
-
-    def _globs(self, field: str) -> frozenset[str]:
-        return self._texts(field, self._table.get(field, ["*"]), GLOBS)
-
-    def _on(self) -> frozenset[str]:
-        if "on" not in self._table:
-            self._note("on", f"is missing; expected {_ON}")
-            return frozenset()
-        events = self._texts("on", self._table["on"], _ON)
-        for event in sorted(events.difference(EVENTS)):
-            said = f"{event!r} is no event{_meant(event.upper(), EVENTS)}"
-            self._note("on", f"{said}; expected of {', '.join(EVENTS)}")
-        return events
-
-    def _tags(self) -> dict[str, str]:
-        tags = self._table.get("tags", {})
-        if isinstance(tags, dict) and all(is_text(glob) for glob in tags.values()):
-            return tags
-        self._note("tags", f"expected {_TAGS}")
-        return {}
-
-    def _room(self) -> str:
-        room = self._table.get("room", self._default_room)
-        if is_text(room) and len(str(room).encode()) <= _LONGEST_ROOM:
-            return str(room).strip()
-        if room is None:
-            self._note("room", f"is missing, and so is WEBEX_ROOM; expected {_ROOM} in either")
-        else:
-            self._note("room", f"expected {_ROOM}")
-        return ""
-
-    def _texts(self, field: str, value: object, expected: str) -> frozenset[str]:
-        if isinstance(value, list) and value and all(is_text(item) for item in value):
-            return frozenset(value)
-        self._note(field, f"{'is empty; ' if value == [] else ''}expected {expected}")
-        return frozenset()
-
-    def _note(self, field: str, problem: str) -> None:
-        self.problems.append(f"notice rule {self._number}: {field}: {problem}")
+def _unexpected(value: object, expected: str) -> str:
+    quoted = repr(value)
+    if len(quoted) > _MAX_QUOTED:
+        quoted = f"{quoted[:_MAX_QUOTED]}…"
+    return f"got {quoted}; expected {expected}"
 
 
-def _meant(word: str, known: Sequence[str]) -> str:
+def _suggestion(word: str, known: Collection[str]) -> str:
     close = get_close_matches(word, known, n=1)
     return f", did you mean {close[0]}?" if close else ""
+
+
+def _one_of(known: Collection[str]) -> str:
+    return f"one of {', '.join(known)}"

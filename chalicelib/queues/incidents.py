@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from chalicelib.jobs.job import Description, Job, JobId, Observation
-from chalicelib.notices.notice import BULK_STUCK, RESOLUTIONS, Notice, notices_of_queue
+from chalicelib.notices.notice import BULK_STUCK, RESOLUTIONS, Notice, incident_notices
 from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED, RECOVERED, STUCK, Rules
 from chalicelib.queues import blocked as blockage
 from chalicelib.queues import stuck
@@ -81,8 +81,8 @@ class Incidents(NamedTuple):
         if found.jobs or not state.bulk_incident:
             return state
         began, rooms = state.bulk_incident.since, state.bulk_incident.rooms
-        over = notices_of_queue(
-            RESOLUTIONS[BULK_STUCK], self.queue, rooms, began=began, at=self.now
+        over = incident_notices(
+            RESOLUTIONS[BULK_STUCK], self.queue, rooms, opened_at=began, at=self.now
         )
         return _with(state, over, bulk_incident=None)
 
@@ -105,7 +105,7 @@ class Incidents(NamedTuple):
     ) -> QueueState:
         """Its end stands for those of the few that were told one by one before."""
         rooms = self._rooms(STUCK, confirmed)
-        begins = notices_of_queue(BULK_STUCK, self.queue, rooms, began=self.now, at=self.now)
+        begins = incident_notices(BULK_STUCK, self.queue, rooms, opened_at=self.now, at=self.now)
         jobs = [msgspec.structs.replace(one.job, details=one.said.details) for one in confirmed]
         end = self._rooms(RECOVERED, confirmed)
         return _with(
@@ -183,11 +183,11 @@ class Incidents(NamedTuple):
 
     def _begins(self, kind: str, began: int) -> tuple[Notice, ...]:
         rooms = self.rules.rooms(kind, self.queue, None, {})
-        return notices_of_queue(kind, self.queue, rooms, began=began, at=self.now)
+        return incident_notices(kind, self.queue, rooms, opened_at=began, at=self.now)
 
     def _ends(self, kind: str, began: int) -> tuple[Notice, ...]:
         rooms = self.rules.rooms(RECOVERED, self.queue, None, {})
-        return notices_of_queue(RESOLUTIONS[kind], self.queue, rooms, began=began, at=self.now)
+        return incident_notices(RESOLUTIONS[kind], self.queue, rooms, opened_at=began, at=self.now)
 
 
 def _with(state: QueueState, notices: Iterable[Notice], **changes: Any) -> QueueState:

@@ -35,8 +35,8 @@ from chalicelib.notices.notice import (
     RESOLUTIONS,
     Notice,
     NoticeKey,
-    is_old_news,
     is_outdated,
+    is_too_old,
 )
 from chalicelib.notices.rules import QUEUE_BLOCKED, STUCK
 from chalicelib.queues.state import QueueState
@@ -307,7 +307,7 @@ class RoomDelivery:
 
     def _is_needless(self, one: PendingNotice, entry: Entry, records: "_Records") -> bool:
         """Old news is told by its age when it was queued: an outage of Webex makes nothing old."""
-        old = is_old_news(one.notice, one.queued_at, self._parts.max_age_seconds)
+        old = is_too_old(one.notice, one.queued_at, self._parts.max_age_seconds)
         return (old and entry.state is State.NEW) or records.are_past(one.notice)
 
     def _outcome(self, notice: Notice, size: int | None) -> ArrayOutcome | None:

@@ -4,7 +4,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from chalicelib.jobs.job import Attempt, Description, Details, Job, Transition
-from chalicelib.notices.notice import Notice, notices_of_queue
+from chalicelib.notices.notice import Notice, incident_notices
 from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.state import QueueState
 from chalicelib.queues.stuck import BulkIncident, Longest
@@ -136,7 +136,7 @@ def queue_context(
     **incidents: Any,
 ) -> NoticeContext:
     """Return the context of a notice about a queue, sent `lasted` after the incident began."""
-    (notice,) = notices_of_queue(kind, queue, ["r"], began=ENDED - lasted, at=ENDED)
+    (notice,) = incident_notices(kind, queue, ["r"], opened_at=ENDED - lasted, at=ENDED)
     state = QueueState(watched_since=0, **incidents)
     return NoticeContext(notice=notice, job=job, description=description, queue_state=state)
 

@@ -11,7 +11,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from chalicelib.aws.lambda_event import Message
 from chalicelib.webex.client import Unavailable
-from chalicelib.webex.notifier import BULK_STUCK, lost_delay, send_delay
+from chalicelib.webex.notifier import DIGEST_THRESHOLD, lost_delay, send_delay
 from local.aws import LocalAws, Resources
 from local.ports import free_port
 from local.webex import ROOM, Fault, WebexServer
@@ -130,7 +130,7 @@ def test_an_hour_without_webex_delays_every_notice_and_loses_none(
     office: NotifierHarness, webex: WebexServer
 ) -> None:
     webex.stop()
-    jobs = [a_job_id() for _ in range(BULK_STUCK - 1)]
+    jobs = [a_job_id() for _ in range(DIGEST_THRESHOLD - 1)]
     notifier = office.notifier()
     office.stand.record([a_failure(NOON + n, jobId=job_id) for n, job_id in enumerate(jobs)])
     for _ in range(60):
@@ -412,7 +412,7 @@ def test_a_notice_about_no_job_holds_up_no_other(office: NotifierHarness) -> Non
 
 
 def test_arrays_that_end_together_keep_their_counts_and_causes(office: NotifierHarness) -> None:
-    roots = {f"sweep-{number}": a_job_id() for number in range(BULK_STUCK + 1)}
+    roots = {f"sweep-{number}": a_job_id() for number in range(DIGEST_THRESHOLD + 1)}
     for name, root in roots.items():
         failed = a_failure(jobId=f"{root}:0", jobName=name)
         office.stand.record([failed, a_body(jobId=f"{root}:1", status="SUCCEEDED", jobName=name)])

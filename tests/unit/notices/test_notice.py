@@ -1,4 +1,4 @@
-"""Which events make a notice, which notices are one, and until when they are worth a message."""
+"""Which notices an observation requests, which of them are the same, and when they expire."""
 
 import json
 from dataclasses import replace
@@ -12,10 +12,10 @@ from chalicelib.notices.notice import (
     CHILD_FAILED,
     Notice,
     distinct,
-    is_old_news,
+    incident_notices,
     is_outdated,
+    is_too_old,
     notices_for,
-    notices_of_queue,
 )
 from chalicelib.notices.rules import EVENTS, Rules
 from chalicelib.recording.event import EventReader
@@ -29,7 +29,7 @@ FAILURES = Rules.parse("[[rule]]\non = ['FAILED']", "room")
 EVERYTHING = Rules.parse(f"[[rule]]\non = {list(EVENTS)}", "room")
 
 
-def seen(**fields: Any) -> Observation:
+def observed(**fields: Any) -> Observation:
     return read(json.dumps(an_event(**fields)))
 
 
@@ -40,19 +40,19 @@ def read(body: str) -> Observation:
 
 
 def a_job(**fields: Any) -> Job:
-    return Job.first_seen(seen(**fields))
+    return Job.first_seen(observed(**fields))
 
 
 def a_notice(**fields: Any) -> Notice:
-    same = {"room": "room", "job_id": "j-1", "kind": "FAILED", "generation": 1, "at": NOON}
-    return Notice(**{**same, "queue": "high-priority", **fields})
+    defaults = {"room": "room", "job_id": "j-1", "kind": "FAILED", "generation": 1, "at": NOON}
+    return Notice(**{**defaults, "queue": "high-priority", **fields})
 
 
 # ------------------------------------------------------------------ from an event to notices
 
 
-def test_a_failed_job_is_told_where_a_rule_asks_for_it() -> None:
-    event = seen(
+def test_a_failed_job_is_announced_in_the_room_of_a_matching_rule() -> None:
+    event = observed(
         jobId="j-1",
         status="FAILED",
         attempts=[an_attempt()],
@@ -73,22 +73,22 @@ def test_a_failed_job_is_told_where_a_rule_asks_for_it() -> None:
 
 
 @pytest.mark.parametrize("status", ["SUBMITTED", "RUNNABLE", "RUNNING", "SUCCEEDED"])
-def test_what_no_rule_asks_for_is_not_told(status: str) -> None:
-    assert notices_for(seen(status=status), FAILURES) == ()
+def test_a_status_that_no_rule_lists_requests_no_notice(status: str) -> None:
+    assert notices_for(observed(status=status), FAILURES) == ()
 
 
 @pytest.mark.parametrize("status", ["SUBMITTED", "RUNNABLE", "RUNNING", "SUCCEEDED"])
-def test_any_status_can_be_asked_for(status: str) -> None:
-    assert [notice.kind for notice in notices_for(seen(status=status), EVERYTHING)] == [status]
+def test_a_rule_can_list_any_status(status: str) -> None:
+    assert [notice.kind for notice in notices_for(observed(status=status), EVERYTHING)] == [status]
 
 
-def test_a_failed_attempt_that_is_tried_again_is_no_failure() -> None:
-    retried = seen(status="RUNNABLE", attempts=[an_attempt(container={"exitCode": 1})])
+def test_a_failed_attempt_that_is_retried_is_not_announced_as_failed() -> None:
+    retried = observed(status="RUNNABLE", attempts=[an_attempt(container={"exitCode": 1})])
 
     assert notices_for(retried, FAILURES) == ()
 
 
-def test_a_job_is_told_in_each_room_that_wants_it() -> None:
+def test_a_job_is_announced_in_each_room_of_a_matching_rule() -> None:
     rules = Rules.parse(
         """
         [[rule]]
@@ -106,63 +106,63 @@ def test_a_job_is_told_in_each_room_that_wants_it() -> None:
         """,
         None,
     )
-    event = seen(status="FAILED", jobName="align", tags={"project": "atlas"})
+    event = observed(status="FAILED", jobName="align", tags={"project": "atlas"})
 
     assert [notice.room for notice in notices_for(event, rules)] == ["a", "b"]
 
 
-def test_a_child_that_fails_is_a_warning_of_its_array() -> None:
-    event = seen(jobId="j-1:17", status="FAILED", attempts=[an_attempt()] * 2)
+def test_a_failed_child_requests_an_early_warning_of_its_array() -> None:
+    event = observed(jobId="j-1:17", status="FAILED", attempts=[an_attempt()] * 2)
 
     assert notices_for(event, FAILURES) == (a_notice(kind=CHILD_FAILED, generation=0, child=17),)
 
 
 @pytest.mark.parametrize("status", ["RUNNABLE", "RUNNING", "SUCCEEDED"])
-def test_a_child_that_does_not_fail_is_not_told(status: str) -> None:
-    assert notices_for(seen(jobId="j-1:17", status=status), EVERYTHING) == ()
+def test_a_child_that_has_not_failed_requests_no_notice(status: str) -> None:
+    assert notices_for(observed(jobId="j-1:17", status=status), EVERYTHING) == ()
 
 
-def test_a_child_that_fails_is_told_only_where_failures_are_asked_for() -> None:
+def test_a_failed_child_requests_no_notice_unless_a_rule_lists_failed() -> None:
     rules = Rules.parse("[[rule]]\non = ['SUCCEEDED', 'RUNNING', 'STUCK']", "room")
 
-    assert notices_for(seen(jobId="j-1:17", status="FAILED"), rules) == ()
+    assert notices_for(observed(jobId="j-1:17", status="FAILED"), rules) == ()
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED", "FAILED"])
-def test_a_node_is_never_told_by_itself(status: str) -> None:
-    assert notices_for(seen(jobId="j-1#1", status=status), EVERYTHING) == ()
+def test_a_node_of_a_multi_node_job_requests_no_notice(status: str) -> None:
+    assert notices_for(observed(jobId="j-1#1", status=status), EVERYTHING) == ()
 
 
-def test_a_multi_node_job_is_told() -> None:
-    event = seen(jobId="j-1", status="FAILED", nodeProperties={"numNodes": 2})
+def test_a_multi_node_job_is_announced() -> None:
+    event = observed(jobId="j-1", status="FAILED", nodeProperties={"numNodes": 2})
 
     assert [notice.job_id for notice in notices_for(event, FAILURES)] == ["j-1"]
 
 
-def test_silent_rules_make_no_notices() -> None:
-    assert notices_for(seen(status="FAILED"), Rules(())) == ()
+def test_empty_rules_request_no_notice() -> None:
+    assert notices_for(observed(status="FAILED"), Rules(())) == ()
 
 
-def test_an_event_that_is_replayed_later_is_as_old_as_the_end_that_it_tells_of() -> None:
-    replayed = seen(status="FAILED", stoppedAt=NOON, at=NOON + 30 * 86_400_000)
+def test_the_notice_of_a_replayed_end_has_the_time_of_the_end() -> None:
+    replayed = observed(status="FAILED", stoppedAt=NOON, at=NOON + 30 * 86_400_000)
 
     assert notices_for(replayed, FAILURES)[0].at == NOON
 
 
-def test_an_event_without_an_end_is_as_old_as_itself() -> None:
-    running = seen(status="RUNNING", startedAt=NOON, at=NOON + 5_000)
+def test_the_notice_of_a_running_job_has_the_time_of_the_event() -> None:
+    running = observed(status="RUNNING", startedAt=NOON, at=NOON + 5_000)
 
     assert notices_for(running, EVERYTHING)[0].at == NOON + 5_000
 
 
-def test_a_retry_is_not_as_old_as_the_attempt_before_it() -> None:
-    retried = seen(status="RUNNABLE", stoppedAt=NOON, at=NOON + 5_000, attempts=[an_attempt()])
+def test_the_notice_of_a_retry_does_not_have_the_time_of_the_attempt_before_it() -> None:
+    retried = observed(status="RUNNABLE", stoppedAt=NOON, at=NOON + 5_000, attempts=[an_attempt()])
 
     assert notices_for(retried, EVERYTHING)[0].at == NOON + 5_000
 
 
-def test_a_queues_notice_names_no_job() -> None:
-    (notice,) = notices_of_queue("EVENTS_MISSING", "gpu", ["room"], began=NOON, at=NOON)
+def test_the_notice_of_an_incident_has_no_job_id() -> None:
+    (notice,) = incident_notices("EVENTS_MISSING", "gpu", ["room"], opened_at=NOON, at=NOON)
 
     assert json.loads(msgspec.json.encode(notice)) == {
         "room": "room",
@@ -173,10 +173,10 @@ def test_a_queues_notice_names_no_job() -> None:
     }
 
 
-# ------------------------------------------------------------------ which are one
+# ------------------------------------------------------------------ which are the same
 
 
-def test_a_notice_lies_on_the_queue_as_json_without_words() -> None:
+def test_a_notice_is_queued_as_json_without_free_text() -> None:
     notice = a_notice(kind=CHILD_FAILED, generation=0, child=17)
 
     body = msgspec.json.encode(notice)
@@ -194,42 +194,44 @@ def test_a_notice_lies_on_the_queue_as_json_without_words() -> None:
 
 
 @pytest.mark.parametrize("change", [{"at": NOON + 1}, {"queue": "q"}, {"child": 3}])
-def test_when_and_where_do_not_make_another_notice(change: dict[str, Any]) -> None:
+def test_notices_that_differ_in_time_queue_or_child_are_the_same(change: dict[str, Any]) -> None:
     assert a_notice(**change).key == a_notice().key
 
 
 @pytest.mark.parametrize(
     "change", [{"room": "r"}, {"job_id": "j-2"}, {"kind": "STUCK"}, {"generation": 2}]
 )
-def test_another_room_job_kind_or_generation_is_another_notice(change: dict[str, Any]) -> None:
+def test_notices_that_differ_in_room_job_kind_or_generation_are_different(
+    change: dict[str, Any],
+) -> None:
     assert a_notice(**change).key != a_notice().key
 
 
-def test_each_episode_of_each_queue_is_another_notice() -> None:
+def test_each_incident_of_each_queue_has_its_own_notice() -> None:
     keys = {
-        notices_of_queue("EVENTS_MISSING", queue, ["room"], began=began, at=NOON + 1)[0].key
+        incident_notices("EVENTS_MISSING", queue, ["room"], opened_at=opened_at, at=NOON + 1)[0].key
         for queue in ("gpu", "cpu")
-        for began in (NOON, NOON + 1)
+        for opened_at in (NOON, NOON + 1)
     }
 
     assert len(keys) == 4
 
 
-def test_equal_notices_of_a_batch_are_one_the_first() -> None:
+def test_of_equal_notices_the_first_is_kept() -> None:
     first, other, again = a_notice(at=NOON), a_notice(kind="STUCK"), a_notice(at=NOON + 1)
 
     assert distinct([first, other, again]) == (first, other)
 
 
-def test_however_many_children_fail_in_a_batch_their_array_warns_once() -> None:
-    failures = [seen(jobId=f"j-1:{index}", status="FAILED") for index in range(1_000)]
+def test_many_failed_children_in_a_batch_request_one_early_warning() -> None:
+    failures = [observed(jobId=f"j-1:{index}", status="FAILED") for index in range(1_000)]
 
     notices = distinct(notice for event in failures for notice in notices_for(event, FAILURES))
 
     assert [(notice.kind, notice.job_id) for notice in notices] == [(CHILD_FAILED, "j-1")]
 
 
-def test_no_simulated_life_makes_more_notices_than_its_root_has_transitions() -> None:
+def test_a_simulated_workload_requests_one_notice_for_each_transition_of_a_root() -> None:
     work = replace(workload(7, 400, NOON), preemptions=[])
     roots = {job_id for job_id, truth in work.truth.items() if truth.parent_id is None}
 
@@ -237,8 +239,8 @@ def test_no_simulated_life_makes_more_notices_than_its_root_has_transitions() ->
         notice for body in bodies_of(work) for notice in notices_for(read(body), EVERYTHING)
     )
 
-    told = {(notice.job_id, notice.kind) for notice in notices if notice.kind != CHILD_FAILED}
-    assert told == {
+    of_roots = {(n.job_id, n.kind) for n in notices if n.kind != CHILD_FAILED}
+    assert of_roots == {
         (job_id, status) for job_id in roots for status, _ in work.truth[job_id].history
     }
     assert {notice.job_id for notice in notices if notice.kind == CHILD_FAILED} == {
@@ -248,33 +250,33 @@ def test_no_simulated_life_makes_more_notices_than_its_root_has_transitions() ->
     }
 
 
-# ------------------------------------------------------------------ until when
+# ------------------------------------------------------------------ when they expire
 
 
-def test_a_status_is_told_while_the_job_is_in_it() -> None:
+def test_a_status_is_not_outdated_while_the_job_is_in_it() -> None:
     assert not is_outdated(a_notice(kind="RUNNING", generation=0), a_job(status="RUNNING"))
 
 
 @pytest.mark.parametrize(
-    "now",
+    "state",
     [
         {"status": "STARTING"},
         {"status": "SUCCEEDED", "attempts": [an_attempt()]},
         {"status": "RUNNABLE", "attempts": [an_attempt()]},
     ],
 )
-def test_a_status_that_was_left_is_not_told(now: dict[str, Any]) -> None:
-    assert is_outdated(a_notice(kind="RUNNABLE", generation=0), a_job(**now))
+def test_a_status_that_the_job_has_left_is_outdated(state: dict[str, Any]) -> None:
+    assert is_outdated(a_notice(kind="RUNNABLE", generation=0), a_job(**state))
 
 
 @pytest.mark.parametrize("kind", ["SUCCEEDED", "FAILED", "RECOVERED"])
-def test_an_end_and_a_recovery_are_always_told(kind: str) -> None:
+def test_a_terminal_status_and_a_recovery_are_never_outdated(kind: str) -> None:
     assert not is_outdated(a_notice(kind=kind, generation=0), a_job(status="FAILED"))
     assert not is_outdated(a_notice(kind=kind, generation=0), a_job(status="RUNNING"))
 
 
 @pytest.mark.parametrize(
-    ("now", "outdated"),
+    ("state", "outdated"),
     [
         ({"status": "RUNNABLE", "at": NOON - 3_600_000}, False),
         ({"status": "RUNNING", "at": NOON + 1_000}, True),
@@ -282,23 +284,27 @@ def test_an_end_and_a_recovery_are_always_told(kind: str) -> None:
         ({"status": "RUNNABLE", "at": NOON - 1_000, "attempts": [an_attempt()]}, True),
     ],
 )
-def test_what_is_stuck_is_told_until_it_moves(now: dict[str, Any], outdated: bool) -> None:
+def test_a_stuck_notice_is_outdated_when_the_job_has_changed_its_status(
+    state: dict[str, Any], outdated: bool
+) -> None:
     notice = a_notice(kind="STUCK", generation=0, at=NOON)
 
-    assert is_outdated(notice, a_job(**now)) == outdated
+    assert is_outdated(notice, a_job(**state)) == outdated
 
 
 @pytest.mark.parametrize(("status", "outdated"), [("PENDING", False), ("FAILED", True)])
-def test_an_array_that_has_ended_needs_no_warning(status: str, outdated: bool) -> None:
+def test_an_early_warning_is_outdated_when_the_array_has_ended(status: str, outdated: bool) -> None:
     warning = a_notice(kind=CHILD_FAILED, generation=0, child=3)
 
     assert is_outdated(warning, a_job(status=status)) == outdated
 
 
-def test_a_warning_of_an_array_of_which_only_a_child_was_heard_is_told() -> None:
+def test_an_early_warning_is_not_outdated_when_only_a_child_of_the_array_is_recorded() -> None:
     assert not is_outdated(a_notice(kind=CHILD_FAILED, generation=0, child=3), None)
 
 
-@pytest.mark.parametrize(("age", "old"), [(86_400_000, False), (86_400_001, True), (-5_000, False)])
-def test_what_is_older_than_the_limit_is_old_news(age: int, old: bool) -> None:
-    assert is_old_news(a_notice(at=NOON), NOON + age, 86_400) == old
+@pytest.mark.parametrize(
+    ("age", "expected"), [(86_400_000, False), (86_400_001, True), (-5_000, False)]
+)
+def test_a_notice_is_too_old_beyond_the_limit(age: int, expected: bool) -> None:
+    assert is_too_old(a_notice(at=NOON), NOON + age, 86_400) == expected

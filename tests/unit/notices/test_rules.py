@@ -1,4 +1,4 @@
-"""Who is told about what, and what is said of rules that make no sense."""
+"""Which rules fire for an event, and the error messages for bad rules."""
 
 import re
 
@@ -27,14 +27,14 @@ def problems(toml: str, default_room: str | None = "default") -> list[str]:
     return str(caught.value).splitlines()
 
 
-# ------------------------------------------------------------------ what fires
+# ------------------------------------------------------------------ which rules fire
 
 
-def test_a_rule_is_about_all_jobs_unless_it_says_otherwise() -> None:
+def test_a_rule_matches_all_queues_and_jobs_by_default() -> None:
     assert rooms("[[rule]]\non = ['FAILED']\nroom = 'lab'") == ("lab",)
 
 
-def test_a_rule_without_a_room_is_for_the_default_one() -> None:
+def test_a_rule_without_a_room_uses_the_default_room() -> None:
     assert rooms("[[rule]]\non = ['FAILED']") == ("default",)
 
 
@@ -55,21 +55,21 @@ def test_a_rule_without_a_room_is_for_the_default_one() -> None:
         ("queues = ['cpu']\njobs = ['merge']", False),
     ],
 )
-def test_a_rule_fires_if_all_that_it_names_fits(limit: str, fires: bool) -> None:
-    told = rooms(f"[[rule]]\non = ['FAILED']\n{limit}", tags={"project": "atlas"})
+def test_a_rule_fires_if_all_of_its_fields_match(limit: str, fires: bool) -> None:
+    found = rooms(f"[[rule]]\non = ['FAILED']\n{limit}", tags={"project": "atlas"})
 
-    assert bool(told) == fires
+    assert bool(found) == fires
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_a_rule_fires_on_the_events_that_it_names(event: str) -> None:
+def test_a_rule_fires_for_the_events_that_it_lists(event: str) -> None:
     others = [other for other in EVENTS if other != event]
 
     assert rooms(f"[[rule]]\non = ['{event}']", event)
     assert not rooms(f"[[rule]]\non = {others}", event)
 
 
-def test_each_room_is_told_once_in_the_order_of_the_rules() -> None:
+def test_each_room_is_returned_once_in_the_order_of_the_rules() -> None:
     toml = """
         [[rule]]
         on = ["FAILED"]
@@ -86,7 +86,7 @@ def test_each_room_is_told_once_in_the_order_of_the_rules() -> None:
     assert rooms(toml) == ("b", "a")
 
 
-def test_a_rule_says_which_of_its_fields_do_not_fit() -> None:
+def test_a_rule_returns_its_fields_that_do_not_match() -> None:
     toml = "[[rule]]\non = ['STUCK']\nqueues = ['gpu']\njobs = ['a']\ntags = {b = 'c'}"
     rule = Rules.parse(toml, "default").rules[0]
 
@@ -97,101 +97,114 @@ def test_a_rule_says_which_of_its_fields_do_not_fit() -> None:
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_the_default_rules_tell_what_needs_a_person(event: str) -> None:
-    told = {"FAILED", "STUCK", "QUEUE_BLOCKED", "EVENTS_MISSING", "RECOVERED"}
-    assert bool(rooms(DEFAULT, event)) == (event in told)
+def test_the_default_rules_announce_what_needs_attention(event: str) -> None:
+    announced = {"FAILED", "STUCK", "QUEUE_BLOCKED", "EVENTS_MISSING", "RECOVERED"}
+    assert bool(rooms(DEFAULT, event)) == (event in announced)
 
 
 @pytest.mark.parametrize("limit", ["jobs = ['align']", "tags = {project = 'other'}"])
-def test_of_a_queue_itself_a_rule_looks_only_at_its_name(limit: str) -> None:
+def test_jobs_and_tags_are_ignored_for_an_event_about_a_queue(limit: str) -> None:
     rules = Rules.parse(f"[[rule]]\non = ['EVENTS_MISSING']\nqueues = ['gpu']\n{limit}", "room")
 
     assert rules.rooms("EVENTS_MISSING", "gpu", None, {}) == ("room",)
     assert rules.rooms("EVENTS_MISSING", "cpu", None, {}) == ()
 
 
-def test_the_default_rules_are_silent_without_a_room() -> None:
+def test_the_default_rules_are_empty_without_a_room() -> None:
     rules = Rules.parse(DEFAULT, None, are_default=True)
 
-    assert rules.silent
+    assert rules.is_empty
     assert rules.rooms("FAILED", "gpu", "merge", {}) == ()
 
 
-def test_the_default_rules_speak_with_a_room() -> None:
+def test_the_default_rules_use_the_default_room() -> None:
     rules = Rules.parse(DEFAULT, "lab", are_default=True)
 
-    assert not rules.silent
+    assert not rules.is_empty
     assert rules.rooms("FAILED", "gpu", "merge", {}) == ("lab",)
 
 
-def test_changed_default_rules_with_a_room_for_some_are_not_silent_about_the_others() -> None:
+def test_changed_default_rules_with_only_some_rooms_are_an_error_without_a_default_room() -> None:
     toml = DEFAULT + "[[rule]]\non = ['RUNNING']\nroom = 'lab'"
 
     with pytest.raises(RulesError, match="rule 1: room"):
         Rules.parse(toml, None, are_default=True)
 
 
-def test_silent_rules_are_checked_all_the_same() -> None:
+def test_default_rules_without_a_room_are_still_validated() -> None:
     with pytest.raises(RulesError, match="rule 1: on"):
         Rules.parse("[[rule]]\non = []", None, are_default=True)
 
 
-def test_the_examples_among_the_default_rules_are_good() -> None:
+def test_the_examples_in_the_comments_of_the_default_rules_are_valid() -> None:
     examples = DEFAULT.partition("# Two examples")[2]
     toml = "\n".join(re.findall(r"^# (\[\[rule\]\]|\w+ = .*)$", examples, re.MULTILINE))
 
     assert [len(rule.on) for rule in Rules.parse(toml, None).rules] == [2, 4]
 
 
-def test_no_rules_tell_nothing() -> None:
-    assert Rules.parse("", None).silent
+def test_an_empty_file_contains_no_rules() -> None:
+    assert Rules.parse("", None).is_empty
 
 
-# ------------------------------------------------------------------ what makes no sense
+# ------------------------------------------------------------------ bad rules
 
 
 @pytest.mark.parametrize(
-    ("line", "field", "words"),
+    ("line", "field", "message"),
     [
         ("", "on", "is missing; expected a list of events"),
-        ("on = []", "on", "is empty; expected a list of events"),
-        ("on = 'FAILED'", "on", "expected a list of events"),
-        ("on = [1]", "on", "expected a list of events"),
-        ("on = ['FAILD']", "on", "'FAILD' is no event, did you mean FAILED?; expected of SUBM"),
-        ("on = ['failed']", "on", "'failed' is no event, did you mean FAILED?; expected of SUBM"),
-        ("on = ['UNKNOWN']", "on", "'UNKNOWN' is no event"),
-        ("on = ['*']", "on", "'*' is no event; expected of SUBMITTED, PENDING"),
-        ("queues = 'gpu'", "queues", "expected a list of globs"),
-        ("queues = []", "queues", "is empty; expected a list of globs"),
-        ("queues = [' ']", "queues", "expected a list of globs"),
-        ("jobs = [['a']]", "jobs", "expected a list of globs"),
-        ("tags = ['a']", "tags", "expected a table of tag names and globs"),
-        ("tags = {a = 1}", "tags", "expected a table of tag names and globs"),
-        ("room = 7", "room", "expected the id of a Webex room"),
-        ("room = ''", "room", "expected the id of a Webex room"),
-        ("queue = ['gpu']", "queue", "no such field, did you mean queues?; expected on, queues"),
-        ("name = 'x'", "name", "no such field"),
+        ("on = []", "on", "got []; expected a list of events"),
+        ("on = 'FAILED'", "on", "got 'FAILED'; expected a list of events"),
+        ("on = [1]", "on", "got [1]; expected a list of events"),
+        (
+            "on = ['FAILD']",
+            "on",
+            "'FAILD' is not an event, did you mean FAILED?; expected one of S",
+        ),
+        (
+            "on = ['failed']",
+            "on",
+            "'failed' is not an event, did you mean FAILED?; expected one of S",
+        ),
+        ("on = ['UNKNOWN']", "on", "'UNKNOWN' is not an event"),
+        ("on = ['*']", "on", "'*' is not an event; expected one of SUBMITTED, PENDING"),
+        ("queues = 'gpu'", "queues", "got 'gpu'; expected a list of globs"),
+        ("queues = []", "queues", "got []; expected a list of globs"),
+        ("queues = [' ']", "queues", "got [' ']; expected a list of globs"),
+        ("jobs = [['a']]", "jobs", "got [['a']]; expected a list of globs"),
+        ("tags = ['a']", "tags", "got ['a']; expected a table of tag names and globs"),
+        ("tags = {a = 1}", "tags", "got {'a': 1}; expected a table of tag names and globs"),
+        ("room = 7", "room", "got 7; expected the id of a Webex room"),
+        ("room = ''", "room", "got ''; expected the id of a Webex room"),
+        (f"room = '{501 * 'r'}'", "room", f"got '{79 * 'r'}…; expected the id of a Webex room"),
+        (
+            "queue = ['g']",
+            "queue",
+            "unknown field, did you mean queues?; expected one of on, queues",
+        ),
+        ("name = 'x'", "name", "unknown field; expected one of on, queues"),
     ],
 )
-def test_a_problem_names_the_rule_the_field_and_what_is_expected(
-    line: str, field: str, words: str
+def test_an_error_names_the_rule_the_field_what_was_given_and_what_is_expected(
+    line: str, field: str, message: str
 ) -> None:
     on = "" if line.startswith("on") or not line else "on = ['FAILED']"
 
     found = problems(f"[[rule]]\non = ['RUNNING']\n[[rule]]\n{on}\n{line}")
 
     assert len(found) == 1
-    assert found[0].startswith(f"notice rule 2: {field}: {words}")
+    assert found[0].startswith(f"notice rule 2: {field}: {message}")
 
 
-def test_a_rule_without_any_room_is_a_problem() -> None:
+def test_a_rule_without_any_room_is_an_error() -> None:
     assert problems("[[rule]]\non = ['FAILED']", default_room=None) == [
-        "notice rule 1: room: is missing, and so is WEBEX_ROOM; "
-        "expected the id of a Webex room in either"
+        "notice rule 1: room: is missing, and WEBEX_ROOM is not set; "
+        "expected the id of a Webex room, 500 bytes at most, in either"
     ]
 
 
-def test_all_problems_are_told_at_once_each_in_a_line() -> None:
+def test_all_problems_are_reported_at_once_one_on_each_line() -> None:
     toml = "x = 1\n[[rule]]\non = ['A', 'B']\njobs = 1\n[[rule]]\nroom = 1\nzz = 2\nyy = 3\n"
 
     found = problems(toml)
@@ -208,7 +221,7 @@ def test_all_problems_are_told_at_once_each_in_a_line() -> None:
     ]
 
 
-def test_a_rule_that_is_there_twice_is_a_problem() -> None:
+def test_a_duplicate_rule_is_an_error() -> None:
     toml = """
         [[rule]]
         on = ["FAILED", "STUCK"]
@@ -220,19 +233,19 @@ def test_a_rule_that_is_there_twice_is_a_problem() -> None:
         room = "default"
     """
 
-    assert problems(toml) == ["notice rule 3: says the same as rule 1; expected each once"]
+    assert problems(toml) == ["notice rule 3: is the same as rule 1; expected different rules"]
 
 
 @pytest.mark.parametrize("toml", ["[rule]\non = ['FAILED']", "rule = 'x'", "rule = [1]"])
-def test_rules_in_another_form_are_a_problem(toml: str) -> None:
+def test_rules_that_are_not_an_array_of_tables_are_an_error(toml: str) -> None:
     assert problems(toml) == ["notice rules: rule: expected [[rule]], in double brackets"]
 
 
-def test_what_is_no_toml_is_told_with_its_line() -> None:
+def test_invalid_toml_is_reported_with_its_position() -> None:
     assert problems("[[rule]]\non = [") == [
         "notice rules: not TOML: Invalid value (at end of document)"
     ]
 
 
-def test_a_rules_error_is_one_of_the_settings() -> None:
+def test_a_rules_error_is_a_settings_error() -> None:
     assert issubclass(RulesError, SettingsError)

@@ -21,7 +21,7 @@ from bench.workload import (
     observations,
     reader,
 )
-from chalicelib.aws import clients
+from chalicelib.aws.clients import Clients
 from chalicelib.aws.dynamodb import Table
 from chalicelib.aws.sqs import MessageQueue
 from chalicelib.jobs.array_table import ArrayTable
@@ -44,7 +44,8 @@ class RecorderHarness:
     def __init__(self, aws: LocalAws) -> None:
         aws.reset()
         self.resources = aws.create_resources()
-        self.dynamodb, sqs = clients.dynamodb(), clients.sqs()
+        clients = Clients()
+        self.dynamodb, sqs = clients.dynamodb, clients.sqs
         self.requests: Counter[str] = Counter()
         self.table = JobTable(self.dynamodb, self.resources.jobs_table)
         self._recorder = Recorder(

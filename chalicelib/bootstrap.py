@@ -3,7 +3,6 @@ uses: what one function alone needs is imported where it is needed. The one modu
 the others, the settings and the clients."""
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cache
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from chalicelib import toml_config as toml_setting
-from chalicelib.aws import clients
+from chalicelib.aws.clients import Clients
 from chalicelib.aws.dynamodb import Table
 from chalicelib.aws.sqs import MessageQueue
 from chalicelib.errors import SecretUnavailable, SettingsError
@@ -42,6 +41,7 @@ _SECRET_SECONDS = 25
 """How long a changed secret may go unnoticed."""
 
 settings = Settings.from_environment(os.environ)
+clients = Clients()
 
 
 def _toml(value: str, what: str) -> str:
@@ -73,7 +73,7 @@ def recorder(own_account: str) -> "Recorder":
         _array_table(),
         _queue_state_table(),
         _events_queue(),
-        PoisonMessages(clients.dynamodb(), settings.jobs_table),
+        PoisonMessages(clients.dynamodb, settings.jobs_table),
         rules,
         _notices_queue(),
         batch_reporter(settings.jobs_table),
@@ -88,7 +88,7 @@ def notifier() -> "Notifier":
     from chalicelib.webex.notifier import Notifier, Parts
     from chalicelib.webex.text import NoticeText
 
-    table = Table(clients.dynamodb(), settings.jobs_table)
+    table = Table(clients.dynamodb, settings.jobs_table)
     parts = Parts(
         jobs=_job_table(),
         queues=_queue_state_table(),
@@ -137,7 +137,7 @@ def _queue_watch(calls: int) -> "QueueWatch":
         calls,
     )
     parts = Parts(
-        batch=clients.batch(),
+        batch=clients.batch,
         table=_job_table(),
         queues=_queue_state_table(),
         ingest=Ingest(_job_table(), _array_table(), rules, _notices_queue()),
@@ -161,9 +161,9 @@ def _repair(calls: int) -> "Reconciler":
 
     ages = _milliseconds(settings.repair_after)
     parts = Parts(
-        batch=clients.batch(),
+        batch=clients.batch,
         table=_job_table(),
-        ledger=CheckpointTable(clients.dynamodb(), settings.jobs_table),
+        ledger=CheckpointTable(clients.dynamodb, settings.jobs_table),
         ingest=Ingest(_job_table(), _array_table(), rules, _notices_queue()),
         redaction=settings.redact_patterns,
         rules=ReconcileLimits(ages, settings.watched_queues, calls),
@@ -206,8 +206,8 @@ def jobs() -> "Jobs":
     from chalicelib.api.jobs import Jobs
     from chalicelib.api.long_poll import LongPollSlots
 
-    log = JobLog(clients.logs(), settings.log_groups, settings.redact_patterns)
-    places = LongPollSlots(clients.dynamodb(), settings.jobs_table)
+    log = JobLog(clients.logs, settings.log_groups, settings.redact_patterns)
+    places = LongPollSlots(clients.dynamodb, settings.jobs_table)
     return Jobs(_job_table(), _array_table(), log, places, prices, access().page_key)
 
 
@@ -237,7 +237,7 @@ def health() -> "Health":
     from chalicelib.api.health import Health
 
     checks = [_job_table().answers, _events_queue().answers, _notices_queue().answers]
-    return Health(checks, time.monotonic)
+    return Health(checks)
 
 
 @cache
@@ -245,7 +245,7 @@ def _secret() -> Callable[[], str]:
     """Reads the secret's JSON, at most every `_SECRET_SECONDS`. Raises SecretUnavailable."""
     from aws_lambda_powertools.utilities.parameters import GetParameterError, SecretsProvider
 
-    secrets = SecretsProvider(boto3_client=clients.secrets_manager())
+    secrets = SecretsProvider(boto3_client=clients.secretsmanager)
 
     def read() -> str:
         try:
@@ -258,14 +258,14 @@ def _secret() -> Callable[[], str]:
 
 @cache
 def _job_table() -> JobTable:
-    return JobTable(clients.dynamodb(), settings.jobs_table, retention_days=settings.retention_days)
+    return JobTable(clients.dynamodb, settings.jobs_table, retention_days=settings.retention_days)
 
 
 @cache
 def _queue_state_table() -> "QueueStateTable":
     from chalicelib.queues.state_table import QueueStateTable
 
-    return QueueStateTable(Table(clients.dynamodb(), settings.jobs_table))
+    return QueueStateTable(Table(clients.dynamodb, settings.jobs_table))
 
 
 @cache
@@ -273,22 +273,20 @@ def _queue_stats_table() -> "QueueStatsTable":
     from chalicelib.queues.stats_table import QueueStatsTable
 
     return QueueStatsTable(
-        clients.dynamodb(), settings.jobs_table, retention_days=settings.retention_days
+        clients.dynamodb, settings.jobs_table, retention_days=settings.retention_days
     )
 
 
 @cache
 def _array_table() -> ArrayTable:
-    return ArrayTable(
-        clients.dynamodb(), settings.jobs_table, retention_days=settings.retention_days
-    )
+    return ArrayTable(clients.dynamodb, settings.jobs_table, retention_days=settings.retention_days)
 
 
 @cache
 def _events_queue() -> MessageQueue:
-    return MessageQueue(clients.sqs(), settings.events_queue, settings.dead_letter_queue)
+    return MessageQueue(clients.sqs, settings.events_queue, settings.dead_letter_queue)
 
 
 @cache
 def _notices_queue() -> MessageQueue:
-    return MessageQueue(clients.sqs(), settings.notices_queue, settings.notices_dead_letter_queue)
+    return MessageQueue(clients.sqs, settings.notices_queue, settings.notices_dead_letter_queue)

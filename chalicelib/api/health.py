@@ -7,6 +7,8 @@ from typing import Literal
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
+from chalicelib.runtime import Runtime
+
 _log = logging.getLogger("batchwatch.health")
 _CACHED_SECONDS = 10
 
@@ -16,19 +18,21 @@ class HealthBody(Struct, frozen=True):
 
 
 class Health:
-    """`checks` raise botocore's errors; the answer is kept for ten seconds of `clock`, as anyone
+    """`checks` raise botocore's errors; the answer is kept for ten seconds, as anyone
     may ask."""
 
-    def __init__(self, checks: Sequence[Callable[[], object]], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, checks: Sequence[Callable[[], object]], runtime: Runtime = Runtime()
+    ) -> None:
         self._checks = checks
-        self._clock = clock
+        self._runtime = runtime
         self._checked = HealthBody("failing")
         self._until = float("-inf")
 
     def now(self) -> HealthBody:
-        if self._clock() >= self._until:
+        if self._runtime.now() >= self._until:
             self._checked = self._check()
-            self._until = self._clock() + _CACHED_SECONDS
+            self._until = self._runtime.now() + _CACHED_SECONDS
         return self._checked
 
     def _check(self) -> HealthBody:

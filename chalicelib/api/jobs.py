@@ -1,6 +1,5 @@
 """The answers about jobs, within the scope of the token that asks."""
 
-import time
 from collections.abc import Callable, Collection
 from hashlib import sha256
 from typing import NamedTuple
@@ -37,6 +36,7 @@ from chalicelib.jobs.job import Job, JobId, Transition
 from chalicelib.jobs.job_table import LISTED_STATUSES, JobTable, Page, StatusPartition
 from chalicelib.jobs.preemption import Preemption
 from chalicelib.jobs.prices import Prices
+from chalicelib.runtime import Runtime
 
 _POLL_SECONDS = 1.5
 
@@ -67,7 +67,7 @@ class _Known(NamedTuple):
 
 
 class Jobs:
-    """`page_key` signs page tokens; `clock` gives epoch seconds."""
+    """`page_key` signs page tokens."""
 
     def __init__(
         self,
@@ -77,8 +77,7 @@ class Jobs:
         long_poll_slots: LongPollSlots,
         prices: Prices,
         page_key: Callable[[], bytes],
-        clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], None] = time.sleep,
+        runtime: Runtime = Runtime(),
     ) -> None:
         self._table = table
         self._arrays = arrays
@@ -86,8 +85,7 @@ class Jobs:
         self._long_poll_slots = long_poll_slots
         self._prices = prices
         self._page_key = page_key
-        self._clock = clock
-        self._sleep = sleep
+        self._runtime = runtime
 
     def one(
         self, job_id: str, query: Query, scope: Scope, known: Collection[str] = ()
@@ -159,10 +157,10 @@ class Jobs:
 
     def _awaited(self, of_job: _Known, seconds: int, known: Collection[str]) -> _Known:
         """The job when it has changed, or when the time is up."""
-        end, latest = self._clock() + seconds, of_job
+        end, latest = self._runtime.now() + seconds, of_job
         with self._long_poll_slots.taken():
-            while (left := end - self._clock()) > 0:
-                self._sleep(min(left, _POLL_SECONDS))
+            while (left := end - self._runtime.now()) > 0:
+                self._runtime.sleep(min(left, _POLL_SECONDS))
                 latest = self._known(self._table.get(of_job.job.job_id) or latest.job)
                 is_same = (
                     latest.version in known if known else _status(latest.job) == _status(of_job.job)
@@ -189,7 +187,7 @@ class Jobs:
         )
 
     def _now(self) -> int:
-        return int(self._clock() * 1000)
+        return self._runtime.now_ms()
 
 
 def _status(job: Job) -> tuple[str, Transition]:

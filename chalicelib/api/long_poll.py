@@ -9,12 +9,13 @@ A function that dies gives nothing back: its lease ends. Knows the table; knows 
 
 import random
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+
+from chalicelib.runtime import Runtime
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -31,14 +32,10 @@ class AllSlotsTaken(Exception):
 
 
 class LongPollSlots:
-    """`clock` gives epoch seconds."""
-
-    def __init__(
-        self, client: "DynamoDBClient", name: str, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, client: "DynamoDBClient", name: str, runtime: Runtime = Runtime()) -> None:
         self._client = client
         self._name = name
-        self._clock = clock
+        self._runtime = runtime
 
     @contextmanager
     def taken(self) -> Iterator[None]:
@@ -72,7 +69,7 @@ class LongPollSlots:
             ExpressionAttributeValues={":waiters": _key("")["pk"]},
             ConsistentRead=True,
         )
-        now = self._clock()
+        now = self._runtime.now()
         taken = {
             item["sk"]["S"] for item in answer["Items"] if float(item["leasedUntil"]["N"]) >= now
         }
@@ -97,7 +94,7 @@ class LongPollSlots:
         return True
 
     def _now(self, later: int = 0) -> Any:
-        return {"N": f"{self._clock() + later:.3f}"}
+        return {"N": f"{self._runtime.now() + later:.3f}"}
 
 
 def _key(place: str) -> Any:

@@ -1,7 +1,6 @@
 """The answers about queues, within the scope of the token that asks: what the sweep counted."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from urllib.parse import unquote
 
 from chalicelib.api.access import Scope
@@ -13,6 +12,7 @@ from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.rollup import DAY, HOUR, Rollup
 from chalicelib.queues.state_table import QueueStateTable
 from chalicelib.queues.stats_table import QueueCounts, QueueStatsTable
+from chalicelib.runtime import Runtime
 
 MOST_QUEUES = 500
 """Of a list: ten times as many as AWS allows in a region at first."""
@@ -24,21 +24,19 @@ class NoSuchQueue(LookupError):
 
 
 class Queues:
-    """`clock` gives epoch seconds."""
-
     def __init__(
         self,
         jobs: JobTable,
         queues: QueueStatsTable,
         ledger: QueueStateTable,
         prices: Prices,
-        clock: Callable[[], float] = time.time,
+        runtime: Runtime = Runtime(),
     ) -> None:
         self._jobs = jobs
         self._queues = queues
         self._ledger = ledger
         self._prices = prices
-        self._clock = clock
+        self._runtime = runtime
 
     def all(self, query: Query, scope: Scope) -> QueueList:
         """By name. Raises BadParameter."""
@@ -60,7 +58,7 @@ class Queues:
         name = unquote(in_path)
         if not scope.covers(name) or name not in self._jobs.queues():
             raise NoSuchQueue(f"no job of a queue {name[:200]} was heard of")
-        now = int(self._clock() * 1000)
+        now = self._runtime.now_ms()
         known = self._queues.counts([name]).get(name, QueueCounts())
         hour, day = (now // length * length + length for length in (HOUR, DAY))
         hours = self._queues.hours(name, hour - HOURS * HOUR, hour)

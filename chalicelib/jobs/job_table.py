@@ -23,7 +23,6 @@ knows nothing of messages, retries or HTTP.
 
 import heapq
 import logging
-import time
 import zlib
 from base64 import b32encode
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -48,6 +47,7 @@ from chalicelib.jobs.job import (
     TransitionKey,
 )
 from chalicelib.jobs.preemption import Preemption
+from chalicelib.runtime import Runtime
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -153,7 +153,7 @@ class Page(NamedTuple):
 
 
 class JobTable:
-    """`clock` gives epoch seconds; it decides which jobs have expired."""
+    """The time of `runtime` decides which jobs have expired."""
 
     def __init__(
         self,
@@ -161,13 +161,13 @@ class JobTable:
         name: str,
         *,
         retention_days: int = 0,
-        clock: Callable[[], float] = time.time,
+        runtime: Runtime = Runtime(),
     ) -> None:
         self._client = client
         self._name = name
         self._table = Table(client, name)
         self._retention_seconds = retention_days * 86_400
-        self._clock = clock
+        self._runtime = runtime
         self._written: set[Key] = set()
         # Kept, as starting threads takes as long as what they do.
         self._threads = ThreadPoolExecutor(_CONCURRENT_QUERIES)
@@ -573,7 +573,7 @@ class JobTable:
     def _has_expired(self, job: Job) -> bool:
         """TTL deletes within days, so what has expired may still be there."""
         expiry = self._expiry(job)
-        return bool(expiry) and int(expiry["expiresAt"]["N"]) <= self._clock()
+        return bool(expiry) and int(expiry["expiresAt"]["N"]) <= self._runtime.now()
 
     def answers(self) -> bool:
         """Raises botocore's error if the table can't be read."""

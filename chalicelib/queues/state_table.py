@@ -10,8 +10,7 @@ that its version is still the one that was read. Knows keys and their mapping; w
 others know.
 """
 
-import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -21,6 +20,7 @@ from chalicelib.aws.dynamodb import Item, Outcome, Table, json_text, key_of
 from chalicelib.queues.blocked import BlockedEvent
 from chalicelib.queues.missing_events import HEARD_EVERY_MS
 from chalicelib.queues.state import QueueState
+from chalicelib.runtime import Runtime
 
 _SIGHTINGS_READ = 100
 """The newest; a block that goes on has its beginning in the state."""
@@ -38,17 +38,15 @@ class KnownQueue(NamedTuple):
 
 
 class QueueStateTable:
-    """`clock` gives epoch seconds."""
-
-    def __init__(self, table: Table, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, table: Table, runtime: Runtime = Runtime()) -> None:
         self._table = table
-        self._clock = clock
+        self._runtime = runtime
         self._heard: dict[str, int] = {}
 
     def touch(self, queues: Iterable[str]) -> None:
         """Notes that events of these queues arrived; not again within the minute. If it can't be
         noted now, the next event will."""
-        now = int(self._clock() * 1000)
+        now = self._runtime.now_ms()
         due = [
             queue
             for queue in dict.fromkeys(queues)

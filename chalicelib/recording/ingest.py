@@ -6,8 +6,6 @@ where an observation comes from.
 """
 
 import itertools
-import random
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
@@ -21,6 +19,7 @@ from chalicelib.jobs.job import Job, Observation
 from chalicelib.jobs.job_table import Change, JobTable, StoredJob
 from chalicelib.notices.notice import distinct, notices_for
 from chalicelib.notices.rules import Rules
+from chalicelib.runtime import Runtime
 
 _ATTEMPTS = {Outcome.CONFLICT: 20, Outcome.BUSY: 6}
 """How often a save is tried in one delivery; the other outcomes do not pass by waiting."""
@@ -79,16 +78,13 @@ class Ingest:
         arrays: ArrayTable,
         rules: Rules,
         notices: MessageQueue,
-        *,
-        sleep: Callable[[float], None] = time.sleep,
-        jitter: Callable[[], float] = random.random,
+        runtime: Runtime = Runtime(),
     ) -> None:
         self._table = table
         self._arrays = arrays
         self._rules = rules
         self._notices = notices
-        self._sleep = sleep
-        self._dice = jitter
+        self._runtime = runtime
 
     def save(
         self,
@@ -158,11 +154,12 @@ class Ingest:
             pending = [key for key in pending if outcomes[key] in _ATTEMPTS]
             conflicts += sum(outcomes[key] is Outcome.CONFLICT for key in pending)
             delays = [
-                retry_delay(outcomes[key], attempt, time_left(), self._dice()) for key in pending
+                retry_delay(outcomes[key], attempt, time_left(), self._runtime.random())
+                for key in pending
             ]
             if not pending or None in delays:
                 break
-            self._sleep(max(delay for delay in delays if delay is not None))
+            self._runtime.sleep(max(delay for delay in delays if delay is not None))
         return Saved(outcomes, conflicts)
 
     def publish(self, seen: Mapping[str, Iterable[Observation]]) -> Published:

@@ -10,11 +10,11 @@ and gives the message back. When a message comes again tells the two apart.
 Knows the marks and nothing of what the messages say.
 """
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chalicelib.aws.dynamodb import Item, Outcome, Table
+from chalicelib.runtime import Runtime
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -28,11 +28,9 @@ _KEPT_SECONDS = 15 * 86_400
 
 
 class PoisonMessages:
-    def __init__(
-        self, client: "DynamoDBClient", table: str, *, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, client: "DynamoDBClient", table: str, runtime: Runtime = Runtime()) -> None:
         self._table = Table(client, table)
-        self._clock = clock
+        self._runtime = runtime
 
     def crashes(self, message_ids: Sequence[str]) -> tuple[dict[str, int], dict[str, Outcome]]:
         """How often a function died on each message, handled alone; and of those whose mark could
@@ -50,7 +48,7 @@ class PoisonMessages:
 
         Raises botocore's errors, like `clear`: without its mark a suspect must not be touched.
         """
-        now = int(self._clock())
+        now = int(self._runtime.now())
         counts = {"crashes": crashes, "markedAt": now, "expiresAt": now + _KEPT_SECONDS}
         item = _key(message_id) | {name: {"N": str(count)} for name, count in counts.items()}
         self._table.client.put_item(TableName=self._table.name, Item=item)
@@ -60,7 +58,7 @@ class PoisonMessages:
 
     def _deaths(self, mark: Item) -> int:
         """Without the last one, if that can't have been a death."""
-        age = int(self._clock()) - int(mark["markedAt"]["N"])
+        age = int(self._runtime.now()) - int(mark["markedAt"]["N"])
         return int(mark["crashes"]["N"]) - (age in GIVEN_BACK_SECONDS)
 
 

@@ -6,12 +6,10 @@ A batch in which some must come again deletes the others itself and raises
 (docs/adr/0003-delete-then-raise.md).
 
 Knows the order of the steps. What a message says is `event`'s, what a job is `job`'s, how they
-get into the table and onto the notices queue `ingest`'s; the sleep and the jitter are handed in.
+get into the table and onto the notices queue `ingest`'s.
 """
 
 import contextlib
-import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -31,6 +29,7 @@ from chalicelib.queues.state_table import QueueStateTable
 from chalicelib.recording.event import EventReader, OtherEvent
 from chalicelib.recording.ingest import Ingest, merge
 from chalicelib.recording.poison_messages import PoisonMessages
+from chalicelib.runtime import Runtime
 
 TRUSTED_RECEIVES = 3
 """A message that came more often may be what kills the function: it is handled last, alone."""
@@ -96,9 +95,7 @@ class Recorder:
         rules: Rules,
         notices: MessageQueue,
         report: Callable[[Tally], None],
-        *,
-        sleep: Callable[[float], None] = time.sleep,
-        jitter: Callable[[], float] = random.random,
+        runtime: Runtime = Runtime(),
     ) -> None:
         self._reader = reader
         self._table = table
@@ -106,8 +103,8 @@ class Recorder:
         self._queue = queue
         self._suspects = suspects
         self._report = report
-        self._archive = Ingest(table, arrays, rules, notices, sleep=sleep, jitter=jitter)
-        self._dice = jitter
+        self._archive = Ingest(table, arrays, rules, notices, runtime)
+        self._runtime = runtime
 
     def record(self, messages: Sequence[Message], time_left: Callable[[], float]) -> None:
         """Records what it can. `time_left` gives the seconds until the function is killed.
@@ -242,7 +239,7 @@ class Recorder:
     def _settle(self, outcomes: Mapping[Message, Outcome], tally: Tally) -> None:
         """Deletes what is done and hands back the rest."""
         left = {
-            message: hand_back_delay(outcome, self._dice())
+            message: hand_back_delay(outcome, self._runtime.random())
             for message, outcome in outcomes.items()
             if outcome is not Outcome.SAVED
         }

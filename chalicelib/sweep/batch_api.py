@@ -8,8 +8,6 @@ asks it to. Knows the API and its limits; knows nothing of the table or of what 
 
 import itertools
 import logging
-import random
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +19,7 @@ from chalicelib.jobs import job_detail
 from chalicelib.jobs.job import Observation, Source
 from chalicelib.jobs.job_detail import JobDetail, ServiceJobDetail
 from chalicelib.redaction import Redaction
+from chalicelib.runtime import Runtime
 
 _log = logging.getLogger("batchwatch.batch_api")
 
@@ -111,17 +110,14 @@ class BatchApi:
         client: Any,
         calls: int,
         time_left: Callable[[], float],
-        *,
-        sleep: Callable[[float], None] = time.sleep,
-        jitter: Callable[[], float] = random.random,
+        runtime: Runtime = Runtime(),
     ) -> None:
         self.calls = 0
         self.throttled = 0
         self._client = client
         self._allowed = calls
         self._time_left = time_left
-        self._sleep = sleep
-        self._dice = jitter
+        self._runtime = runtime
 
     @property
     def calls_left(self) -> int:
@@ -180,10 +176,10 @@ class BatchApi:
             except BotoCoreError:
                 code = _NO_ANSWER
             self.throttled += code in _THROTTLED
-            delay = retry_delay(code, attempt, self._time_left(), self._dice())
+            delay = retry_delay(code, attempt, self._time_left(), self._runtime.random())
             if delay is None:
                 break
-            self._sleep(delay)
+            self._runtime.sleep(delay)
         raise BatchStopped
 
 

@@ -10,10 +10,9 @@ changes nothing but who does the work.
     once          those before, newest first; anew when the sweep is to begin anew
 
 15 days, as a queue holds an event for 14, and Batch remembers a job for 7. Of each kind of hours
-a walk goes on where it stopped. Knows the order of the steps; the clock is handed in.
+a walk goes on where it stopped. Knows the order of the steps.
 """
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -25,6 +24,7 @@ from chalicelib.jobs.job import ACTIVE, Job
 from chalicelib.jobs.job_table import JobTable, StatusPartition, TimeRange
 from chalicelib.queues.rollup import DAY, HOUR, Rollup, rollup_of, total
 from chalicelib.queues.stats_table import Cursor, QueueStatsTable, StoredCounts
+from chalicelib.runtime import Runtime
 
 MOST_COUNTED = 10_000
 """Of one status; of more it is said that there are at least so many."""
@@ -77,7 +77,7 @@ class OvertakenByAnotherRun(Exception):
 
 
 class QueueCounter:
-    """`clock` gives epoch seconds; `report` gets each run's tally, also of one that raises."""
+    """`report` gets each run's tally, also of one that raises."""
 
     def __init__(
         self,
@@ -86,13 +86,13 @@ class QueueCounter:
         report: Callable[[CountTally], None],
         *,
         retention_days: int = 0,
-        clock: Callable[[], float] = time.time,
+        runtime: Runtime = Runtime(),
     ) -> None:
         self._jobs = jobs
         self._queues = queues
         self._report = report
         self._retention = retention_days * DAY
-        self._clock = clock
+        self._runtime = runtime
 
     def run(self, time_left: Callable[[], float], since: int | None = None) -> CountTally:
         """As much as the time allows, the queue first that was not counted for the longest. With
@@ -100,7 +100,7 @@ class QueueCounter:
 
         Raises TableUnavailable.
         """
-        tally, now = CountTally(), int(self._clock() * 1000)
+        tally, now = CountTally(), self._runtime.now_ms()
         allowance = _Allowance(tally, without_reserve(time_left, _RESERVE_SECONDS))
         oldest = now - self._retention + HOUR if self._retention else 0
         try:

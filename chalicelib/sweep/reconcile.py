@@ -15,12 +15,10 @@ at once, and changes nothing but who does the work. How far it is, is stored aft
 begins no sooner than the status's age after the last one; so a job that does not change costs a
 hundredth of a call then (a service job a call), and no write.
 
-Knows the order of the steps; the clock, the sleep and the jitter are handed in.
+Knows the order of the steps.
 """
 
 import logging
-import random
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -44,6 +42,7 @@ from chalicelib.jobs.job_table import (
 from chalicelib.queues.missing_events import EVENTS_TAKE_MS
 from chalicelib.recording.ingest import Ingest, merge
 from chalicelib.redaction import Redaction
+from chalicelib.runtime import Runtime
 from chalicelib.sweep.batch_api import (
     DESCRIBED,
     BatchApi,
@@ -123,7 +122,7 @@ class ReconcileLimits(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What it works with. `batch` is boto3's client, `clock` gives epoch seconds."""
+    """What it works with. `batch` is boto3's client."""
 
     batch: Any
     table: JobTable
@@ -131,9 +130,7 @@ class Parts:
     ingest: Ingest
     redaction: Redaction
     rules: ReconcileLimits
-    clock: Callable[[], float] = time.time
-    sleep: Callable[[float], None] = time.sleep
-    jitter: Callable[[], float] = random.random
+    runtime: Runtime = Runtime()
 
 
 class Reconciler:
@@ -151,8 +148,8 @@ class Reconciler:
         """
         parts = self._parts
         left = without_reserve(time_left, _RESERVE_SECONDS)
-        api = BatchApi(parts.batch, parts.rules.calls, left, sleep=parts.sleep, jitter=parts.jitter)
-        run = _Run(parts, api, left, int(parts.clock() * 1000))
+        api = BatchApi(parts.batch, parts.rules.calls, left, parts.runtime)
+        run = _Run(parts, api, left, parts.runtime.now_ms())
         try:
             run.prepare(since)
             run.follow_leads()

@@ -9,12 +9,10 @@ queues them. So runs may be cut off anywhere, or be two at once:
     cut off after it            the next run queues the notices
     two at once                 one write succeeds, the other run leaves the queue alone
 
-Knows the order of the steps; the clock, the sleep and the jitter are handed in.
+Knows the order of the steps.
 """
 
 import logging
-import random
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -38,6 +36,7 @@ from chalicelib.queues.state_table import KnownQueue, QueueStateTable
 from chalicelib.queues.stuck import Found, StuckJob
 from chalicelib.recording.ingest import Ingest, merge
 from chalicelib.redaction import Redaction
+from chalicelib.runtime import Runtime
 from chalicelib.sweep.batch_api import DESCRIBED, BatchApi, BatchRefused, BatchStopped, observations
 
 _log = logging.getLogger("batchwatch.queue_watch")
@@ -82,7 +81,7 @@ class WatchLimits(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What it works with. `batch` is boto3's client, `clock` gives epoch seconds."""
+    """What it works with. `batch` is boto3's client."""
 
     batch: Any
     table: JobTable
@@ -92,9 +91,7 @@ class Parts:
     rules: Rules
     redaction: Redaction
     limits: WatchLimits
-    clock: Callable[[], float] = time.time
-    sleep: Callable[[float], None] = time.sleep
-    jitter: Callable[[], float] = random.random
+    runtime: Runtime = Runtime()
 
 
 class QueueWatch:
@@ -127,7 +124,7 @@ class _Run:
         self._usual = usual
         self._tally = tally
         self._time_left = time_left
-        self._now = int(parts.clock() * 1000)
+        self._now = parts.runtime.now_ms()
 
     def watch(self) -> None:
         parts = self._parts
@@ -250,9 +247,7 @@ class _Run:
         for the reason that Batch gives now; the others are found by repair, which also tells what
         they have become."""
         parts, told = self._parts, dict[str, Observation]()
-        api = BatchApi(
-            parts.batch, parts.limits.calls, self._time_left, sleep=parts.sleep, jitter=parts.jitter
-        )
+        api = BatchApi(parts.batch, parts.limits.calls, self._time_left, parts.runtime)
         try:
             for some in chunks(job_ids, DESCRIBED):
                 observed = observations(api.describe(some), self._now, parts.redaction)
@@ -301,7 +296,7 @@ class _UsualTimes:
 
     def longest_run(self, queue: str, name: str) -> float | None:
         """Seconds; None: nobody can tell, or not in this run."""
-        now = self._parts.clock()
+        now = self._parts.runtime.now()
         looked_up, longest = self._known.get((queue, name), (0.0, None))
         if now - looked_up < _USUAL_KEPT_SECONDS or self._left == 0:
             return longest

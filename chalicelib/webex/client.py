@@ -16,7 +16,6 @@ comes from. https://developer.webex.com/docs/api/v1/messages/create-a-message
 import io
 import json
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -26,6 +25,7 @@ import requests
 import urllib3
 
 from chalicelib.errors import BatchwatchError
+from chalicelib.runtime import Runtime
 from chalicelib.webex.markdown import LIMIT
 
 BYTES_LIMIT = LIMIT
@@ -101,15 +101,15 @@ class Unavailable(WebexError):
 
 
 class Webex:
-    """`token` is asked for at each message, so that a new one counts at once. `clock` gives epoch
-    seconds, for the rare Retry-After that is a date."""
+    """`token` is asked for at each message, so that a new one counts at once. `runtime` has the
+    time, for the rare Retry-After that is a date."""
 
     def __init__(
-        self, api_url: str, token: Callable[[], str], *, clock: Callable[[], float] = time.time
+        self, api_url: str, token: Callable[[], str], runtime: Runtime = Runtime()
     ) -> None:
         self._api_url = api_url.rstrip("/")
         self._token = token
-        self._clock = clock
+        self._runtime = runtime
         self._session = _Session()
 
     def __repr__(self) -> str:
@@ -136,7 +136,7 @@ class Webex:
         answer = self._send(message, _Token(self._token()), time_left)
         if answer.is_success and answer.message_id:
             return answer.message_id
-        raise _error(answer, self._clock())
+        raise _error(answer, self._runtime.now())
 
     def _send(
         self, message: "_Message", token: "_Token", time_left: Callable[[], float]

@@ -10,13 +10,11 @@ on: it is another queue's and another function's work.
     Webex's answer is lost  nobody knows: told again, at ever longer intervals
 
 Knows the order of the steps. Who is told what is `notice`'s, the words are `notice_text`'s, the
-marks `notice_ledger`'s; the clock, the sleep and the jitter are handed in.
+marks `notice_ledger`'s.
 """
 
 import dataclasses
 import itertools
-import random
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +39,7 @@ from chalicelib.notices.notice import (
 from chalicelib.notices.rules import QUEUE_BLOCKED, STUCK
 from chalicelib.queues.state import QueueState
 from chalicelib.queues.state_table import KnownQueue, QueueStateTable
+from chalicelib.runtime import Runtime
 from chalicelib.webex.client import (
     RateLimited,
     Refused,
@@ -128,7 +127,7 @@ class NoticeTally:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What a notifier works with. `clock` gives epoch seconds, `jitter` numbers from 0 to 1."""
+    """What a notifier works with."""
 
     jobs: JobTable
     queues: QueueStateTable
@@ -137,17 +136,12 @@ class Parts:
     webex: Webex
     text: NoticeText
     max_age_seconds: float
-    clock: Callable[[], float] = time.time
-    sleep: Callable[[float], None] = time.sleep
-    jitter: Callable[[], float] = random.random
-
-    def now(self) -> int:
-        return int(self.clock() * 1000)
+    runtime: Runtime = Runtime()
 
     def later(self, outcome: Outcome) -> Fate:
         """For what DynamoDB did not do, or someone else does."""
         shortest, longest = (120, 300) if outcome is Outcome.OUTAGE else (3, 10)
-        return Fate.back_in(shortest + self.jitter() * (longest - shortest))
+        return Fate.back_in(shortest + self.runtime.random() * (longest - shortest))
 
 
 class PendingNotice(NamedTuple):
@@ -202,10 +196,10 @@ class Notifier:
     ) -> tuple[dict[str, list[PendingNotice]], list[Message]]:
         """Notices by room, and what is none. A crowd draws more from the queue, so that its digest
         does not depend on how few messages the poller brings at a time."""
-        rooms, broken = _read(messages, self._parts.now())
+        rooms, broken = _read(messages, self._parts.runtime.now_ms())
         if any(len(asked) > DIGEST_THRESHOLD for asked in rooms.values()):
             more = self._parts.queue.take(MAX_DIGEST - len(messages))
-            rooms, broken = _read([*messages, *more], self._parts.now())
+            rooms, broken = _read([*messages, *more], self._parts.runtime.now_ms())
         return rooms, broken
 
     def _tell_room(
@@ -216,7 +210,7 @@ class Notifier:
         tally: NoticeTally,
     ) -> dict[NoticeKey, Fate]:
         """Tells one room, alone among all notifiers."""
-        parts, owner, now = self._parts, uuid.uuid4().hex, self._parts.now()
+        parts, owner, now = self._parts, uuid.uuid4().hex, self._parts.runtime.now_ms()
         keys = [one.notice.key for one in asked]
         try:
             lease = parts.ledger.lease_room(room, owner, now, now + LEASE)
@@ -271,7 +265,7 @@ class RoomDelivery:
         self, asked: Sequence[PendingNotice]
     ) -> tuple[list[ClaimedNotice], dict[NoticeKey, Fate]]:
         """The notices to be told, and the fates of those that are not."""
-        parts, now = self._parts, self._parts.now()
+        parts, now = self._parts, self._parts.runtime.now_ms()
         entries, unread = parts.ledger.read([one.notice for one in asked])
         records = self._load([one.notice for one in asked])
         due: list[ClaimedNotice] = []
@@ -290,7 +284,7 @@ class RoomDelivery:
                 job, size = records.job(notice), records.array_size(notice)
                 outcome = self._outcome(notice, size)
                 if outcome and outcome.without_result and now - one.queued_at < ARRAY_PATIENCE:
-                    fates[key] = Fate.back_in(10 + 10 * parts.jitter())
+                    fates[key] = Fate.back_in(10 + 10 * parts.runtime.random())
                 else:
                     receives = max(message.receive_count for message in one.messages)
                     state = records.state(notice)
@@ -317,7 +311,7 @@ class RoomDelivery:
         return ArrayOutcome.of(size, self._parts.jobs.children(notice.job_id))
 
     def _skip(self, entries: Sequence[Entry]) -> dict[NoticeKey, Fate]:
-        outcomes = self._parts.ledger.write(entries, self._parts.now())
+        outcomes = self._parts.ledger.write(entries, self._parts.runtime.now_ms())
         saved = [notice for notice, outcome in outcomes.items() if outcome is Outcome.SAVED]
         self._tally.skipped += len(saved)
         return {
@@ -329,7 +323,7 @@ class RoomDelivery:
         self, due: Sequence[ClaimedNotice]
     ) -> tuple[list[ClaimedNotice], dict[NoticeKey, Fate]]:
         """Those that are ours to tell, in the order of what happened, and the fates of others."""
-        now = self._parts.now()
+        now = self._parts.runtime.now_ms()
         claims = {
             one.notice: one._replace(
                 entry=one.entry._replace(state=State.CLAIMED, until=now + LEASE)
@@ -364,7 +358,7 @@ class RoomDelivery:
             else:
                 fates |= self._mark(batches.pop(0), message_id)
         if len(due) > DIGEST_THRESHOLD:
-            self.pause = self._parts.now() + DIGEST_PAUSE
+            self.pause = self._parts.runtime.now_ms() + DIGEST_PAUSE
         return fates
 
     def _send(self, due: Sequence[ClaimedNotice]) -> str:
@@ -379,7 +373,7 @@ class RoomDelivery:
             # Someone may have deleted the message that started the thread.
             message_id = self._post(markdown, None)
         if len(due) == 1 and thread is None:
-            self._parts.ledger.start_thread(due[0].notice, message_id, self._parts.now())
+            self._parts.ledger.start_thread(due[0].notice, message_id, self._parts.runtime.now_ms())
         return message_id
 
     def _post(self, markdown: str, thread: str | None) -> str:
@@ -389,10 +383,10 @@ class RoomDelivery:
             try:
                 return post(self._room, markdown, parent_id=thread, time_left=self._time_left)
             except Unavailable as error:
-                delay = send_delay(error, attempt, self._time_left(), self._parts.jitter())
+                delay = send_delay(error, attempt, self._time_left(), self._parts.runtime.random())
                 if delay is None:
                     raise
-                self._parts.sleep(delay)
+                self._parts.runtime.sleep(delay)
         raise AssertionError("itertools.count ended")
 
     def _compose(self, due: Sequence[ClaimedNotice]) -> str:
@@ -431,11 +425,11 @@ class RoomDelivery:
             one.entry._replace(state=State.SENT, until=0, message_id=message_id) for one in told
         ]
         for _ in range(_MARK_ATTEMPTS):
-            outcomes = self._parts.ledger.write(unmarked, self._parts.now())
+            outcomes = self._parts.ledger.write(unmarked, self._parts.runtime.now_ms())
             unmarked = [one for one in unmarked if outcomes[one.notice] is not Outcome.SAVED]
             if not unmarked:
                 break
-            self._parts.sleep(self._parts.jitter())
+            self._parts.runtime.sleep(self._parts.runtime.random())
         fates = {one.notice.key: SETTLED for one in told}
         again = Fate.back_in(LEASE / 1000)
         return fates | {entry.notice.key: again for entry in unmarked}
@@ -446,7 +440,7 @@ class RoomDelivery:
         """Frees the claims, so that whoever gets the notices next need not wait for them."""
         self._tally.trouble[self._room] = f"{type(error).__name__}: {error}"
         freed = [one.entry._replace(until=0) for one in due]
-        self._parts.ledger.write(freed, self._parts.now())
+        self._parts.ledger.write(freed, self._parts.runtime.now_ms())
         if is_lost(error):
             return {one.notice.key: Fate.back_in(lost_delay(one.receives)) for one in due}
         return {one.notice.key: fate for one in due}
@@ -456,13 +450,13 @@ class RoomDelivery:
         if isinstance(error, RoomGone):
             return Fate(reason=str(error))
         if isinstance(error, RateLimited):
-            self.pause = self._parts.now() + round(error.retry_after * 1000)
+            self.pause = self._parts.runtime.now_ms() + round(error.retry_after * 1000)
             return Fate.back_in(error.retry_after)
         if isinstance(error, Unauthorized):
             self._tally.unauthorized += 1
-            return Fate.back_in(300 + 300 * self._parts.jitter())
-        self.pause = self._parts.now() + _OUTAGE_PAUSE
-        return Fate.back_in(_OUTAGE_PAUSE / 1000 * (1 + self._parts.jitter()))
+            return Fate.back_in(300 + 300 * self._parts.runtime.random())
+        self.pause = self._parts.runtime.now_ms() + _OUTAGE_PAUSE
+        return Fate.back_in(_OUTAGE_PAUSE / 1000 * (1 + self._parts.runtime.random()))
 
 
 def _read(

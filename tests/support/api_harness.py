@@ -22,12 +22,13 @@ class Api:
 
     def __init__(self, aws: LocalAws, resources: Resources) -> None:
         from app import app
-        from chalicelib import bootstrap as bootstrap
-        from chalicelib.aws import clients
+        from chalicelib import bootstrap
+        from chalicelib.aws.clients import Clients
 
-        for part in (*vars(bootstrap).values(), *vars(clients).values()):
+        for part in vars(bootstrap).values():
             if hasattr(part, "cache_clear"):
                 part.cache_clear()
+        bootstrap.clients = clients = Clients()
         self.app = app
         self._clients = clients
         self._aws = aws
@@ -92,7 +93,7 @@ class Api:
         def count(request: Any, **_: object) -> None:
             counted[request.headers["X-Amz-Target"].decode().rpartition(".")[2]] += 1
 
-        events = self._clients.dynamodb().meta.events
+        events = self._clients.dynamodb.meta.events
         events.register("before-send.dynamodb", count)
         answer = self.get(path)
         events.unregister("before-send.dynamodb", count)

@@ -15,6 +15,7 @@ from chalicelib.aws.lambda_event import Message
 from chalicelib.aws.sqs import MessageQueue
 from chalicelib.errors import MessagesLeft
 from chalicelib.notices.rules import Rules
+from chalicelib.runtime import Runtime
 from chalicelib.webex.client import Webex
 from chalicelib.webex.delivery_table import DeliveryTable
 from chalicelib.webex.notifier import NoticeTally, Notifier, Parts
@@ -61,8 +62,7 @@ class NotifierHarness:
             webex=Webex(self.webex.api_url, lambda: TOKEN),
             text=NoticeText(ZoneInfo("UTC")),
             max_age_seconds=86_400,
-            clock=lambda: self.now,
-            sleep=lambda seconds: None,
+            runtime=Runtime(now=lambda: self.now, sleep=lambda seconds: None),
         )
         return Notifier(parts, self.tallies.append)
 

@@ -5,9 +5,8 @@ as Lambda hands them over, where it is not.
 """
 
 import json
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -28,10 +27,12 @@ from chalicelib.recording.event import EventReader
 from chalicelib.recording.poison_messages import PoisonMessages
 from chalicelib.recording.recorder import Recorder, Tally
 from chalicelib.redaction import Redaction
+from chalicelib.runtime import Runtime
 from local.aws import ROOT_KEY, LocalAws, Resources
 from tests.support.builders import ACCOUNT, SOURCE, a_message
 
 EVENTS_MISSING = Rules(())
+NO_SLEEP = Runtime(sleep=lambda seconds: None)
 
 
 class RecorderHarness:
@@ -44,8 +45,7 @@ class RecorderHarness:
         *,
         endpoint: str | None = None,
         retention_days: int = 0,
-        sleep: Callable[[float], None] = lambda seconds: None,
-        clock: Callable[[], float] = time.time,
+        runtime: Runtime = NO_SLEEP,
         tries: int = 1,
         rules: Rules = EVENTS_MISSING,
     ) -> None:
@@ -59,18 +59,18 @@ class RecorderHarness:
         dynamodb, sqs = self.dynamodb, self.sqs
         self.table = JobTable(dynamodb, resources.jobs_table, retention_days=retention_days)
         self.arrays = ArrayTable(dynamodb, resources.jobs_table, retention_days=retention_days)
-        self.queues = QueueStateTable(Table(dynamodb, resources.jobs_table), clock=clock)
+        self.queues = QueueStateTable(Table(dynamodb, resources.jobs_table), runtime)
         self.recorder = Recorder(
             EventReader(("aws.batch", SOURCE), ACCOUNT, Redaction()),
             self.table,
             self.arrays,
             self.queues,
             MessageQueue(sqs, resources.events_queue, resources.dead_letter_queue),
-            PoisonMessages(dynamodb, resources.jobs_table, clock=clock),
+            PoisonMessages(dynamodb, resources.jobs_table, runtime),
             rules,
             MessageQueue(sqs, resources.notices_queue, resources.notices_dead_letter_queue),
             self.tallies.append,
-            sleep=sleep,
+            runtime,
         )
 
     def record(self, messages: Sequence[Message | str], seconds: float = 100) -> Tally:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from chalicelib.aws.lambda_event import messages_in
 from chalicelib.errors import MessagesLeft
+from chalicelib.runtime import Runtime
 from local.aws import LocalAws, Resources
 from tests.support.recorder_harness import RecorderHarness
 
@@ -20,7 +21,7 @@ def main() -> None:
         LocalAws(given["port"], Path()),
         Resources(**given["resources"]),
         endpoint=given["endpoint"],
-        clock=lambda: float(given["now"]),
+        runtime=Runtime(now=lambda: float(given["now"]), sleep=lambda seconds: None),
     )
     try:
         stand.record(messages_in(given["event"]))

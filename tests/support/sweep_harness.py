@@ -11,6 +11,7 @@ from chalicelib.aws.sqs import MessageQueue
 from chalicelib.notices.rules import Rules
 from chalicelib.recording.ingest import Ingest
 from chalicelib.redaction import Redaction
+from chalicelib.runtime import Runtime
 from chalicelib.sweep import watch as queue_watch
 from chalicelib.sweep.checkpoints import CheckpointTable
 from chalicelib.sweep.reconcile import Parts, ReconcileLimits, Reconciler, ReconcileTally
@@ -19,7 +20,7 @@ from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.support.builders import NOON
 from tests.support.crash_injection import call_around_requests, killed_at
-from tests.support.recorder_harness import EVENTS_MISSING, RecorderHarness, aws_session
+from tests.support.recorder_harness import EVENTS_MISSING, NO_SLEEP, RecorderHarness, aws_session
 
 HOUR = 3_600_000
 AGES = dict.fromkeys(
@@ -49,7 +50,8 @@ class SweepHarness:
         self.tallies: list[ReconcileTally] = []
         self.slept: list[float] = []
         self.requests: Counter[str] = Counter()
-        self.stand = RecorderHarness(aws, resources, rules=rules, clock=lambda: self.now / 1000)
+        runtime = Runtime(now=lambda: self.now / 1000, sleep=lambda seconds: None)
+        self.stand = RecorderHarness(aws, resources, rules=rules, runtime=runtime)
         self._aws = aws
         self._resources = resources
         self._rules = rules
@@ -71,13 +73,10 @@ class SweepHarness:
             batch=batch,
             table=stand.table,
             ledger=CheckpointTable(stand.dynamodb, resources.jobs_table),
-            ingest=Ingest(
-                stand.table, stand.arrays, self._rules, notices, sleep=lambda seconds: None
-            ),
+            ingest=Ingest(stand.table, stand.arrays, self._rules, notices, NO_SLEEP),
             redaction=Redaction(),
             rules=ReconcileLimits(AGES, queues, calls),
-            clock=lambda: self.now / 1000,
-            sleep=self.slept.append,
+            runtime=Runtime(now=lambda: self.now / 1000, sleep=self.slept.append),
         )
         return Reconciler(parts, self.tallies.append).run(lambda: 100, since)
 
@@ -99,15 +98,12 @@ class SweepHarness:
             batch=batch,
             table=stand.table,
             queues=stand.queues,
-            ingest=Ingest(
-                stand.table, stand.arrays, self._rules, notices, sleep=lambda seconds: None
-            ),
+            ingest=Ingest(stand.table, stand.arrays, self._rules, notices, NO_SLEEP),
             notices=notices,
             rules=self._rules,
             redaction=Redaction(),
             limits=WatchLimits(STUCK_AGES, BLOCKED_AFTER, queues, calls),
-            clock=lambda: self.now / 1000,
-            sleep=self.slept.append,
+            runtime=Runtime(now=lambda: self.now / 1000, sleep=self.slept.append),
         )
         return QueueWatch(parts, lambda tally: None).run(lambda: 100)
 

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 MODULES = [ROOT / "app.py", *sorted((ROOT / "chalicelib").rglob("*.py"))]
 
 ORDER = [
-    "errors redaction text_format aws",
+    "aws redaction errors runtime text_format",
     "toml_config",
     "settings",
     "jobs",

@@ -12,6 +12,7 @@ from chalicelib.api.long_poll import LEASE_SECONDS, PLACES, AllSlotsTaken, LongP
 from chalicelib.jobs.job_table import Change
 from chalicelib.jobs.prices import Prices
 from chalicelib.redaction import Redaction
+from chalicelib.runtime import Runtime
 from tests.support.api_harness import Api
 from tests.support.builders import NOON, a_body, a_job_id
 from tests.support.recorder_harness import RecorderHarness
@@ -47,8 +48,7 @@ def test_waiting_ends_when_the_job_is_unknown(stand: RecorderHarness) -> None:
         LongPollSlots(stand.dynamodb, stand.resources.jobs_table),
         Prices(),
         lambda: b"key",
-        clock=lambda: NOON / 1000 + sum(pauses),
-        sleep=lose,
+        Runtime(now=lambda: NOON / 1000 + sum(pauses), sleep=lose),
     )
     answer = jobs.one(job_id, {"wait": ["25"]}, Scope(("*",)))
 
@@ -92,7 +92,7 @@ def test_who_finds_no_place_to_wait_is_told_to_come_again(api: Api, stand: Recor
 
 def test_a_place_that_nobody_gave_back_is_free_when_its_lease_ends(stand: RecorderHarness) -> None:
     now = [1_000.0]
-    places = LongPollSlots(stand.dynamodb, stand.resources.jobs_table, lambda: now[0])
+    places = LongPollSlots(stand.dynamodb, stand.resources.jobs_table, Runtime(now=lambda: now[0]))
     dead = [places.taken() for _ in range(PLACES)]
     for function in dead:
         function.__enter__()

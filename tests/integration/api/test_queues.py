@@ -13,6 +13,7 @@ from chalicelib.jobs.prices import Prices
 from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.state import QueueState
 from chalicelib.queues.stats_table import QueueStatsTable
+from chalicelib.runtime import Runtime
 from chalicelib.sweep.count import QueueCounter
 from tests.support.api_harness import Api
 from tests.support.builders import NOON, a_body, a_job_id, a_service_body
@@ -31,8 +32,12 @@ PRICES = Prices.parse('[[prices]]\nqueues = ["high-*"]\nvcpuHour = 0.04\ngbHour 
 def counted(stand: RecorderHarness, prices: Prices = PRICES) -> Queues:
     """The API's answers after a sweep at noon."""
     table = QueueStatsTable(stand.dynamodb, stand.resources.jobs_table)
-    QueueCounter(stand.table, table, lambda tally: None, clock=lambda: NOON / 1000).run(lambda: 100)
-    return Queues(stand.table, table, stand.queues, prices, clock=lambda: NOON / 1000)
+    QueueCounter(
+        stand.table, table, lambda tally: None, runtime=Runtime(now=lambda: NOON / 1000)
+    ).run(lambda: 100)
+    return Queues(
+        stand.table, table, stand.queues, prices, runtime=Runtime(now=lambda: NOON / 1000)
+    )
 
 
 def ended(status: str, *, ran: int, age: int = 0, **fields: Any) -> str:

@@ -6,7 +6,6 @@ ARRAY_SIZE=10000 makes it as large as Batch allows.
 
 import os
 import random
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import pytest
 from chalicelib.aws.lambda_event import Message
 from chalicelib.errors import MessagesLeft
 from chalicelib.jobs.array_summary import CHILDREN, BlockKey, Summary
+from chalicelib.runtime import Runtime
 from local.aws import LocalAws, Resources
 from tests.support.api_harness import Api
 from tests.support.builders import NOON, a_body, a_job_id, a_message, an_attempt
@@ -115,7 +115,7 @@ def test_four_consumers_at_once_make_the_same_blocks_as_one(
     alone, together = Delivery(root, seed=2), Delivery(other, seed=2)
     for batch in alone.batches():
         stand.record(batch)
-    stands = [RecorderHarness(aws, resources, sleep=time.sleep) for _ in range(4)]
+    stands = [RecorderHarness(aws, resources, runtime=Runtime()) for _ in range(4)]
 
     def consume(stand: RecorderHarness, batches: Sequence[list[str]]) -> None:
         for batch in batches:

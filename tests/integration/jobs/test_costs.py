@@ -12,6 +12,7 @@ from chalicelib.api.long_poll import LongPollSlots
 from chalicelib.api.representation import JobBody
 from chalicelib.jobs.prices import Prices
 from chalicelib.redaction import Redaction
+from chalicelib.runtime import Runtime
 from tests.support.builders import NOON, a_body, a_job_id
 from tests.support.recorder_harness import RecorderHarness
 
@@ -31,7 +32,7 @@ def told(stand: RecorderHarness, job_id: str, prices: Prices = PRICES, now: int 
         LongPollSlots(stand.dynamodb, table),
         prices,
         lambda: b"key",
-        clock=lambda: now / 1000,
+        Runtime(now=lambda: now / 1000),
     )
     return jobs.one(job_id, {}, Scope(("*",))).body
 

@@ -11,7 +11,6 @@ import json
 import random
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +32,7 @@ from chalicelib.recording.event import EventReader
 from chalicelib.recording.poison_messages import GIVEN_BACK_SECONDS
 from chalicelib.recording.recorder import FATAL_CRASHES, TRUSTED_RECEIVES, hand_back_delay
 from chalicelib.redaction import Redaction
+from chalicelib.runtime import Runtime
 from local.aws import ROOT, LocalAws
 from local.lifecycles import workload
 from local.ports import LOOPBACK, free_port
@@ -253,7 +253,11 @@ def begin(running_aws: LocalAws, faulty: FaultyAws) -> Begin:
         faulty.follow(healthy)
         resources, clock = running_aws.create_resources(), Clock()
         stand = RecorderHarness(
-            running_aws, resources, endpoint=faulty.endpoint, clock=clock, rules=RULES
+            running_aws,
+            resources,
+            endpoint=faulty.endpoint,
+            rules=RULES,
+            runtime=Runtime(now=clock, sleep=lambda seconds: None),
         )
         play = Play(scene, stand, clock)
         faulty.follow(plan)
@@ -570,7 +574,7 @@ def test_four_consumers_make_of_any_disorder_what_the_order_makes(
     random.Random(seed).shuffle(shuffled)
     running_aws.reset()
     resources = running_aws.create_resources()
-    stands = [RecorderHarness(running_aws, resources, sleep=time.sleep) for _ in batches]
+    stands = [RecorderHarness(running_aws, resources, runtime=Runtime()) for _ in batches]
     pollers = [Poller(stand, most=most) for stand, most in zip(stands, batches, strict=True)]
     pollers[0].send(shuffled)
 

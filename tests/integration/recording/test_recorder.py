@@ -11,6 +11,7 @@ from chalicelib.errors import MessagesLeft
 from chalicelib.jobs.job_table import StatusPartition
 from chalicelib.recording.ingest import retry_delay
 from chalicelib.recording.recorder import hand_back_delay
+from chalicelib.runtime import Runtime
 from local.aws import LocalAws, Resources
 from local.lifecycles import workload
 from tests.support.builders import (
@@ -210,7 +211,7 @@ def test_that_a_queue_is_heard_of_is_noted_once_a_minute(
     aws: LocalAws, resources: Resources
 ) -> None:
     clock = {"now": NOON / 1000}
-    stand = RecorderHarness(aws, resources, clock=lambda: clock["now"])
+    stand = RecorderHarness(aws, resources, runtime=Runtime(now=lambda: clock["now"]))
     heard = []
     for seconds in (0, 59, 1, 3_600):
         clock["now"] += seconds

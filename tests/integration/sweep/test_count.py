@@ -11,6 +11,7 @@ from chalicelib.jobs.job import Job
 from chalicelib.jobs.job_table import JobTable
 from chalicelib.queues.rollup import DAY, HOUR, Rollup, rollup_of, total
 from chalicelib.queues.stats_table import QueueStatsTable
+from chalicelib.runtime import Runtime
 from chalicelib.sweep import count as counting
 from chalicelib.sweep.count import CountTally, QueueCounter
 from local.aws import LocalAws, Resources
@@ -51,7 +52,9 @@ class Count:
                         f"{moment}.dynamodb.{operation}", lambda **_: on_write()
                     )
         tables = stand.table, QueueStatsTable(stand.dynamodb, self._resources.jobs_table)
-        run = QueueCounter(*tables, lambda tally: None, clock=lambda: self.now / 1000)
+        run = QueueCounter(
+            *tables, lambda tally: None, runtime=Runtime(now=lambda: self.now / 1000)
+        )
         return run.run(time_left, since)
 
     def stored(self) -> dict[str, dict[int, Rollup]]:
@@ -294,9 +297,11 @@ def test_hours_expire_like_jobs_and_are_not_made_of_what_is_left_of_them(count: 
     count.record([ended(edge + 1), ended(edge + HOUR), ended(NOON)])
     client, name = count.stand.dynamodb, count.stand.resources.jobs_table
 
-    jobs = JobTable(client, name, retention_days=30, clock=lambda: NOON / 1000)
+    jobs = JobTable(client, name, retention_days=30, runtime=Runtime(now=lambda: NOON / 1000))
     queues = QueueStatsTable(client, name, retention_days=30)
-    run = QueueCounter(jobs, queues, lambda t: None, retention_days=30, clock=lambda: NOON / 1000)
+    run = QueueCounter(
+        jobs, queues, lambda t: None, retention_days=30, runtime=Runtime(now=lambda: NOON / 1000)
+    )
     run.run(lambda: 100)
 
     last = NOON // HOUR * HOUR

@@ -9,9 +9,9 @@ from chalicelib.api.representation import QueueBody, QueueList, queue_body, queu
 from chalicelib.jobs.job_table import JobTable
 from chalicelib.jobs.prices import Prices
 from chalicelib.queues.blocked import Blocked
-from chalicelib.queues.rollup import DAY, HOUR, Rollup
+from chalicelib.queues.rollup import DAY_MS, HOUR_MS, Rollup
 from chalicelib.queues.state_table import QueueStateTable
-from chalicelib.queues.stats_table import QueueCounts, QueueStatsTable
+from chalicelib.queues.stats_table import QueueStats, QueueStatsTable
 from chalicelib.runtime import Runtime
 
 MOST_QUEUES = 500
@@ -42,11 +42,11 @@ class Queues:
         """By name. Raises BadParameter."""
         no_query(query)
         names = [name for name in self._jobs.queues() if scope.covers(name)][:MOST_QUEUES]
-        known, blocked = self._queues.counts(names), self._blocked(names)
+        known, blocked = self._queues.stats(names), self._blocked(names)
         return QueueList(
             [
                 queue_summary(
-                    name, known.get(name, QueueCounts()), self._prices.of(name), blocked.get(name)
+                    name, known.get(name, QueueStats()), self._prices.of(name), blocked.get(name)
                 )
                 for name in names
             ]
@@ -59,15 +59,15 @@ class Queues:
         if not scope.covers(name) or name not in self._jobs.queues():
             raise NoSuchQueue(f"no job of a queue {name[:200]} was heard of")
         now = self._runtime.now_ms()
-        known = self._queues.counts([name]).get(name, QueueCounts())
-        hour, day = (now // length * length + length for length in (HOUR, DAY))
-        hours = self._queues.hours(name, hour - HOURS * HOUR, hour)
-        days = self._queues.days(name, day - DAYS * DAY, day)
+        known = self._queues.stats([name]).get(name, QueueStats())
+        hour, day = (now // length * length + length for length in (HOUR_MS, DAY_MS))
+        hours = self._queues.hours(name, hour - HOURS * HOUR_MS, hour)
+        days = self._queues.days(name, day - DAYS * DAY_MS, day)
         return queue_body(
             name,
             known,
-            {at: hours.get(at, Rollup()) for at in range(hour - HOURS * HOUR, hour, HOUR)},
-            {at: days.get(at, Rollup()) for at in range(day - DAYS * DAY, day, DAY)},
+            {at: hours.get(at, Rollup()) for at in range(hour - HOURS * HOUR_MS, hour, HOUR_MS)},
+            {at: days.get(at, Rollup()) for at in range(day - DAYS * DAY_MS, day, DAY_MS)},
             self._prices.of(name),
             self._blocked([name]).get(name),
         )

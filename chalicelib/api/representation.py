@@ -24,7 +24,7 @@ from chalicelib.jobs.usage import JobUsage, Usage, job_usage
 from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.histogram import Histogram
 from chalicelib.queues.rollup import Rollup
-from chalicelib.queues.stats_table import QueueCounts, Rollups
+from chalicelib.queues.stats_table import QueueStats, Rollups
 
 
 class _Body(Struct, frozen=True, rename="camel"):
@@ -274,14 +274,14 @@ def job_body(
 
 
 def queue_summary(
-    queue: str, known: QueueCounts, price: Price | None, blocked: Blocked | None
+    queue: str, known: QueueStats, price: Price | None, blocked: Blocked | None
 ) -> QueueSummary:
     return QueueSummary(**_queue_fields(queue, known, price, blocked))
 
 
 def queue_body(
     queue: str,
-    known: QueueCounts,
+    known: QueueStats,
     hours: Rollups,
     days: Rollups,
     price: Price | None,
@@ -299,13 +299,13 @@ def queue_body(
 
 
 def _queue_fields(
-    queue: str, known: QueueCounts, price: Price | None, blocked: Blocked | None
+    queue: str, known: QueueStats, price: Price | None, blocked: Blocked | None
 ) -> dict[str, Any]:
     return {
         "job_queue": queue,
         "as_of": _known_time(known.as_of),
         "counts": {status.value: known.counts.get(status, 0) for status in ACTIVE},
-        "counts_are_at_least": known.are_at_least,
+        "counts_are_at_least": known.counts_are_at_least,
         "last_day": LastDay(**_ended(known.last_day), **_used(known.last_day, price)),
         "blocked": _blocked(blocked) if blocked else None,
     }
@@ -335,7 +335,7 @@ def _ended(rollup: Rollup) -> dict[str, Any]:
 
 def _used(rollup: Rollup, price: Price | None) -> dict[str, Any]:
     """Where nothing tells of any use, as with service jobs, nothing tells of a cost either."""
-    used = JobUsage(rollup.use, rollup.wasted)
+    used = JobUsage(rollup.usage, rollup.wasted)
     return {"use": _use(used), "cost": _cost(used, price) if used.total != Usage() else None}
 
 

@@ -1,11 +1,11 @@
-"""Whether a job queue is blocked, and since when, by what AWS Batch said of it.
+"""Whether a job queue is blocked, and since when.
 
-A Batch Job Queue Blocked event says that at this time the job at the head of the queue could not
-start. Nothing ever says that a queue is free again; that its jobs move shows it. While a
-cluster grows, blocked_events come and go, so only a block that lasts is worth a message.
+A Batch Job Queue Blocked event states that the job at the head of the queue could not start at that
+time. Batch sends no event when the queue is no longer blocked, so that is inferred from its jobs.
+While a compute environment scales up, a queue is often blocked for a short time, so only a block
+that persists deserves a notice.
 
-Pure: knows nothing of events' shapes, tables, the clock or the environment. All times are
-milliseconds since the epoch.
+Pure: no I/O, no clock. All times are epoch milliseconds.
 """
 
 from collections.abc import Iterable
@@ -14,11 +14,12 @@ import msgspec
 
 from chalicelib.jobs.job import Job, JobStatus, Source
 
-_LEFT = frozenset({JobStatus.SCHEDULED, JobStatus.STARTING, JobStatus.RUNNING})
+_STARTED = frozenset({JobStatus.SCHEDULED, JobStatus.STARTING, JobStatus.RUNNING})
 
 
 class BlockedEvent(msgspec.Struct, frozen=True, order=True, kw_only=True):
-    """A queue seen blocked by the job at its head; `reason` is Batch's, redacted."""
+    """A Batch Job Queue Blocked event. `job_id` and `job_name` identify the job at the head of the
+    queue; `reason` is Batch's, redacted."""
 
     at: int
     queue: str
@@ -28,54 +29,60 @@ class BlockedEvent(msgspec.Struct, frozen=True, order=True, kw_only=True):
 
 
 class Blocked(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
-    """A block that goes on, by its last blocked_event; `told` once it has lasted."""
+    """The current block of a queue: when it began, and its last event. `is_reported`: it has
+    lasted long enough for a notice, which was requested."""
 
     since: int
     last_seen: int
     job_id: str
     job_name: str
     reason: str = ""
-    told: bool = False
+    is_reported: bool = False
 
 
-def moved_at(jobs: Iterable[Job]) -> int:
-    """When a job of the queue left RUNNABLE for a machine last, by their histories; 0: never.
+def last_start(jobs: Iterable[Job]) -> int:
+    """Return when one of the jobs last left RUNNABLE to start, or 0 if none did.
 
-    A repair dates STARTING by the sweep's clock, which says nothing; RUNNING it dates by Batch's.
+    A repair dates STARTING with the sweep's clock, which is no evidence; it dates RUNNING with
+    Batch's `startedAt`.
     """
     return max(
         (
-            entered.at
+            transition.at
             for job in jobs
-            for entered in job.history
-            if entered.status in _LEFT
-            and (entered.source is Source.EVENT or entered.status == JobStatus.RUNNING)
+            for transition in job.history
+            if transition.status in _STARTED
+            and (transition.source is Source.EVENT or transition.status == JobStatus.RUNNING)
         ),
         default=0,
     )
 
 
-def current(
-    before: Blocked | None, blocked_events: Iterable[BlockedEvent], moved: int
+def current_block(
+    previous: Blocked | None, events: Iterable[BlockedEvent], unblocked_at: int
 ) -> Blocked | None:
-    """The block that goes on, by what was known `before` and the blocked_events since then, in any
-    order; None: the queue has `moved` since it was seen blocked last."""
-    standing = sorted(seen for seen in blocked_events if seen.at > moved)
-    goes_on = before if before and before.since > moved else None
-    if not standing:
-        return goes_on
-    last = standing[-1]
+    """Return the block that is in effect, or None.
+
+    `previous` is the block found by the last sweep, `events` are those received since, in any order
+    and with any repetition. What is not newer than `unblocked_at`, when a job of the queue last
+    started, is over.
+    """
+    recent = sorted(event for event in events if event.at > unblocked_at)
+    ongoing = previous if previous and previous.since > unblocked_at else None
+    if not recent:
+        return ongoing
+    last = recent[-1]
     return Blocked(
-        since=goes_on.since if goes_on else standing[0].at,
+        since=ongoing.since if ongoing else recent[0].at,
         last_seen=last.at,
         job_id=last.job_id,
         job_name=last.job_name,
         reason=last.reason,
-        told=goes_on is not None and goes_on.told,
+        is_reported=ongoing is not None and ongoing.is_reported,
     )
 
 
-def has_lost_its_head(blocked: Blocked, head: Job | None, now: int, patience: int) -> bool:
-    """Whether the job that blocked the queue has ended, as when it was cancelled, and for so long
-    no other was seen in its place."""
-    return head is not None and head.is_over and now - blocked.last_seen >= patience
+def is_presumed_over(blocked: Blocked, head: Job | None, now: int, timeout: int) -> bool:
+    """Return whether the job that blocked the queue has ended, for example because it was
+    cancelled, and no event has reported another one for `timeout` milliseconds."""
+    return head is not None and head.is_over and now - blocked.last_seen >= timeout

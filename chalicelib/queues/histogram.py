@@ -1,8 +1,9 @@
-"""How often durations of which length occurred: few numbers, that add up, and still tell
-percentiles.
+"""A mergeable histogram of durations that answers percentile queries with a bounded relative error.
 
-Buckets grow by the same factor, so that a percentile is at most ACCURACY away from the true one,
-whatever the durations are, and however many histograms were added. Pure.
+This is DDSketch (Masson, Rim, Lee: "DDSketch: a fast and fully-mergeable quantile sketch with
+relative-error guarantees", VLDB 2019): the bounds of the buckets grow by a constant factor, so that
+each percentile deviates from the exact one by at most RELATIVE_ERROR, whatever the durations are
+and however many histograms were added. Pure: no I/O, no clock.
 """
 
 import math
@@ -12,32 +13,33 @@ from typing import Self
 
 from msgspec import Struct
 
-ACCURACY = 0.05
-"""As a share of the true percentile."""
-_GROWTH = (1 + ACCURACY) / (1 - ACCURACY)
+RELATIVE_ERROR = 0.05
+_GROWTH = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
+"""The ratio of a bucket's bounds, gamma in the paper."""
 
 
 class Histogram(Struct, frozen=True, array_like=True):
-    """Counts by bucket. Bucket 0 is no time at all, bucket n the milliseconds above _GROWTH to the
-    power of n - 2, up to that of n - 1."""
+    """The number of durations by bucket, in the order of buckets. Bucket 0 contains zero, bucket
+    n > 0 the milliseconds above _GROWTH ** (n - 2) and up to _GROWTH ** (n - 1)."""
 
     buckets: dict[int, int] = {}
 
     @classmethod
     def of(cls, durations: Iterable[int]) -> Self:
-        """In milliseconds."""
+        """Count durations in milliseconds."""
         return cls(_sorted(Counter(map(_bucket, durations))))
 
     def __add__(self, other: "Histogram") -> "Histogram":
         return Histogram(_sorted(Counter(self.buckets) + Counter(other.buckets)))
 
     def percentile(self, percent: int) -> float | None:
-        """Milliseconds that this share of the durations did not exceed; None if there are none."""
-        place = max(1, math.ceil(sum(self.buckets.values()) * percent / 100))
+        """Return the milliseconds that `percent` of the durations do not exceed, or None if there
+        are no durations."""
+        rank = max(1, math.ceil(sum(self.buckets.values()) * percent / 100))
         for bucket, count in self.buckets.items():
-            place -= count
-            if place <= 0:
-                return _middle(bucket)
+            rank -= count
+            if rank <= 0:
+                return _representative(bucket)
         return None
 
 
@@ -51,6 +53,6 @@ def _bucket(milliseconds: int) -> int:
     return 1 + math.ceil(math.log(milliseconds) / math.log(_GROWTH))
 
 
-def _middle(bucket: int) -> float:
-    """As far from the bucket's one end as from the other, as a share of each."""
+def _representative(bucket: int) -> float:
+    """Return the value whose relative distance to both bounds of the bucket is the same."""
     return 2 * _GROWTH ** (bucket - 1) / (_GROWTH + 1) if bucket else 0.0

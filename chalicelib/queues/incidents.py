@@ -1,194 +1,227 @@
-"""What begins and ends at a job queue, and who is told: from what a sweep saw to the next state.
+"""The next state of a job queue: which incidents are opened and resolved, and the notices for them.
 
-A few stuck jobs are told one by one, a crowd as one; a block when it has lasted; a silence when it
-is sure. Each is told once when it begins, and once when it ends.
+Stuck jobs are reported individually, or as one bulk incident if there are many; a blocked queue
+when the block persists; missing events when there is enough evidence. Each is reported once when it
+is opened and once when it is resolved.
 
-Pure: knows nothing of tables, Batch's API, the clock or the environment. All times are milliseconds
-since the epoch.
+Pure: no I/O, no clock. All times are epoch milliseconds.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
-import msgspec
+from msgspec.structs import replace
 
 from chalicelib.jobs.job import Description, Job, JobId, Observation
 from chalicelib.notices.notice import BULK_STUCK, RESOLUTIONS, Notice, incident_notices
 from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED, RECOVERED, STUCK, Rules
-from chalicelib.queues import blocked as blockage
-from chalicelib.queues import stuck
-from chalicelib.queues.blocked import Blocked
+from chalicelib.queues.blocked import Blocked, is_presumed_over
 from chalicelib.queues.missing_events import MissingEvents
 from chalicelib.queues.state import QueueState
-from chalicelib.queues.stuck import Found, StuckJob
+from chalicelib.queues.stuck import MAX_INDIVIDUAL, BulkIncident, StuckJob, StuckJobs
 
 
-class Told(NamedTuple):
-    """A stuck job that was told of, as it is now: the record of its root, if there is one."""
+class ReportedJob(NamedTuple):
+    """A stuck job that was reported individually, and the current record of its root, if any."""
 
     stuck: StuckJob
-    job: Job | None
+    root: Job | None
     description: Description
 
 
-class Snapshot(NamedTuple):
-    """What a sweep saw of a queue. `counts` are of the stuck jobs by status, `head` is the record
-    of the job that blocks the queue."""
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """What the table shows of a queue at the time of a sweep.
 
-    found: Found
+    `counts` is the number of stuck jobs by status, including those that `stuck` leaves out because
+    there are too many. `head` is the record of the job that blocks the queue.
+    """
+
+    stuck: StuckJobs
     counts: Mapping[str, int]
-    told: Sequence[Told]
-    moved_at: int
+    reported: Sequence[ReportedJob]
+    unblocked_at: int
     blocked: Blocked | None
     head: Job | None
     missing_events: MissingEvents | None
 
 
-class Confirmed(NamedTuple):
-    """A job that is stuck by its record, and by what Batch says now."""
+class ConfirmedJob(NamedTuple):
+    """A job that is stuck according to both its record and Batch's current description of it."""
 
     job: Job
-    said: Observation
+    observation: Observation
 
 
-class Incidents(NamedTuple):
-    """Of one queue, in one sweep. `blocked_after` is how long a block must last to be told."""
+@dataclass(frozen=True, kw_only=True)
+class IncidentPolicy:
+    """`blocked_after` is how long a block must last before it is reported, in milliseconds."""
 
-    queue: str
     rules: Rules
-    now: int
     blocked_after: int
 
-    def next(
-        self, state: QueueState, seen: Snapshot, answers: Mapping[str, Observation]
+
+@dataclass(frozen=True)
+class Incidents:
+    """The incidents of one queue in one sweep, which runs at `now`."""
+
+    queue: str
+    policy: IncidentPolicy
+    now: int
+
+    def next_state(
+        self, state: QueueState, snapshot: Snapshot, described: Mapping[str, Observation]
     ) -> QueueState:
-        """`answers` are what Batch says of stuck jobs. Who is missing there, or is something else
-        by now, is not told: its record is merely stale."""
-        confirmed = [
-            Confirmed(job, answers[job.job_id])
-            for job in seen.found.jobs.values()
-            if job.job_id in answers and answers[job.job_id].details.entered == job.details.entered
-        ]
+        """Return the state after this sweep. `described` is Batch's current description of stuck
+        jobs by id; a stuck job that is not there, or has another status there, has an outdated
+        record and is not reported."""
         if state.bulk_incident:
-            state = self._crowd_goes_on(state, seen.found)
+            state = self._with_bulk_incident(state, state.bulk_incident, snapshot)
         else:
-            state = self._stuck(state, seen, confirmed)
-        return self._silence(self._blocked(state, seen), seen)
+            state = self._with_stuck_jobs(state, snapshot, _confirmed(snapshot.stuck, described))
+        return self._with_missing_events(self._with_block(state, snapshot), snapshot)
 
-    # Stuck
+    # Stuck jobs
 
-    def _crowd_goes_on(self, state: QueueState, found: Found) -> QueueState:
-        if found.jobs or not state.bulk_incident:
+    def _with_bulk_incident(
+        self, state: QueueState, incident: BulkIncident, snapshot: Snapshot
+    ) -> QueueState:
+        if snapshot.stuck.jobs:
             return state
-        began, rooms = state.bulk_incident.since, state.bulk_incident.rooms
-        over = incident_notices(
-            RESOLUTIONS[BULK_STUCK], self.queue, rooms, opened_at=began, at=self.now
+        notices = incident_notices(
+            RESOLUTIONS[BULK_STUCK],
+            self.queue,
+            incident.rooms,
+            opened_at=incident.since,
+            at=self.now,
         )
-        return _with(state, over, bulk_incident=None)
+        return replace(state, bulk_incident=None, outbox=state.outbox + notices)
 
-    def _stuck(
-        self, state: QueueState, seen: Snapshot, confirmed: Sequence[Confirmed]
+    def _with_stuck_jobs(
+        self, state: QueueState, snapshot: Snapshot, confirmed: Sequence[ConfirmedJob]
     ) -> QueueState:
-        over = [one for one in seen.told if stuck.has_moved_on(one.stuck, one.job, seen.found)]
-        still = [one.stuck for one in seen.told if one not in over]
-        known = {one.stuck.job_id for one in seen.told}
-        fresh = [one for one in confirmed if JobId.parse(one.job.job_id).root not in known]
-        if len(still) + len(fresh) > stuck.FEW:
-            return self._crowd_begins(state, seen, confirmed)
-        notices = [notice for one in over for notice in self._recovered(one)]
-        notices += [notice for one in fresh for notice in self._is_stuck(one)]
-        told = (*still, *(stuck.as_told(one.job) for one in fresh))
-        return _with(state, notices, stuck=told)
-
-    def _crowd_begins(
-        self, state: QueueState, seen: Snapshot, confirmed: Sequence[Confirmed]
-    ) -> QueueState:
-        """Its end stands for those of the few that were told one by one before."""
-        rooms = self._rooms(STUCK, confirmed)
-        begins = incident_notices(BULK_STUCK, self.queue, rooms, opened_at=self.now, at=self.now)
-        jobs = [msgspec.structs.replace(one.job, details=one.said.details) for one in confirmed]
-        end = self._rooms(RECOVERED, confirmed)
-        return _with(
+        resolved, ongoing = _partition(snapshot)
+        reported = {job.stuck.job_id for job in snapshot.reported}
+        new = [each for each in confirmed if JobId.parse(each.job.job_id).root not in reported]
+        if len(ongoing) + len(new) > MAX_INDIVIDUAL:
+            return self._with_new_bulk_incident(state, snapshot.counts, confirmed)
+        notices = [notice for job in resolved for notice in self._recovered_notices(job)]
+        notices += [notice for each in new for notice in self._stuck_notices(each)]
+        return replace(
             state,
-            begins,
-            bulk_incident=stuck.bulk_incident(self.now, seen.counts, jobs, end),
-            stuck=(),
+            stuck=(*ongoing, *(StuckJob.of(each.job) for each in new)),
+            outbox=(*state.outbox, *notices),
         )
 
-    def _is_stuck(self, one: Confirmed) -> Iterator[Notice]:
-        told = stuck.as_told(one.job)
-        for room in self._rooms(STUCK, [one]):
+    def _with_new_bulk_incident(
+        self, state: QueueState, counts: Mapping[str, int], confirmed: Sequence[ConfirmedJob]
+    ) -> QueueState:
+        """Replace the jobs that were reported individually: the resolution of the bulk incident is
+        the end of theirs, too."""
+        notices = incident_notices(
+            BULK_STUCK, self.queue, self._rooms(STUCK, confirmed), opened_at=self.now, at=self.now
+        )
+        sample = [replace(job, details=seen.details) for job, seen in confirmed]
+        incident = BulkIncident.open(self.now, counts, sample, self._rooms(RECOVERED, confirmed))
+        return replace(state, stuck=(), bulk_incident=incident, outbox=state.outbox + notices)
+
+    def _stuck_notices(self, confirmed: ConfirmedJob) -> Iterator[Notice]:
+        stuck = StuckJob.of(confirmed.job)
+        for room in self._rooms(STUCK, [confirmed]):
             yield Notice(
                 room=room,
-                job_id=told.job_id,
+                job_id=stuck.job_id,
                 kind=STUCK,
-                generation=told.generation,
+                generation=stuck.generation,
                 at=self.now,
                 queue=self.queue,
-                child=told.child,
+                child=stuck.child,
             )
 
-    def _recovered(self, one: Told) -> Iterator[Notice]:
-        """Not in rooms that hear of its end by their own rules. Of one that Batch has forgotten
-        nobody knows whether it recovered."""
-        told, job, description = one
-        if job is None or job.is_lost:
+    def _recovered_notices(self, reported: ReportedJob) -> Iterator[Notice]:
+        """Yield nothing for rooms whose rules request a notice of the job's terminal status anyway,
+        and nothing for a lost job, which may or may not have recovered."""
+        stuck, root, description = reported
+        if root is None or root.is_lost:
             return
-        name, tags = job.details.job_name, description.tags
-        hear_its_end = self.rules.rooms(job.status, self.queue, name, tags) if job.is_over else ()
-        for room in self.rules.rooms(RECOVERED, self.queue, name, tags):
-            if room not in hear_its_end:
+        rules, name, tags = self.policy.rules, root.details.job_name, description.tags
+        notified = rules.rooms(root.status, self.queue, name, tags) if root.is_over else ()
+        for room in rules.rooms(RECOVERED, self.queue, name, tags):
+            if room not in notified:
                 yield Notice(
                     room=room,
-                    job_id=told.job_id,
+                    job_id=stuck.job_id,
                     kind=RECOVERED,
-                    generation=told.generation,
-                    at=self.now if told.child is not None else job.since,
+                    generation=stuck.generation,
+                    at=self.now if stuck.child is not None else root.since,
                     queue=self.queue,
                 )
 
-    def _rooms(self, event: str, jobs: Iterable[Confirmed]) -> tuple[str, ...]:
-        """Where at least one of the jobs is told of."""
+    def _rooms(self, event: str, jobs: Iterable[ConfirmedJob]) -> tuple[str, ...]:
+        """Return the rooms that receive notices of this event for at least one of the jobs."""
         rooms = (
             room
-            for job, said in jobs
-            for room in self.rules.rooms(
-                event, self.queue, job.details.job_name, said.description.tags
+            for job, seen in jobs
+            for room in self.policy.rules.rooms(
+                event, self.queue, job.details.job_name, seen.description.tags
             )
         )
         return tuple(dict.fromkeys(rooms))
 
-    # Blocked, silent
+    # Blocked queue
 
-    def _blocked(self, state: QueueState, seen: Snapshot) -> QueueState:
-        before, blocked, moved_at = state.blocked, seen.blocked, seen.moved_at
-        if blocked and blockage.has_lost_its_head(blocked, seen.head, self.now, self.blocked_after):
-            moved_at, blocked = blocked.last_seen, None
+    def _with_block(self, state: QueueState, snapshot: Snapshot) -> QueueState:
+        previous, blocked = state.blocked, snapshot.blocked
+        unblocked_at, timeout = snapshot.unblocked_at, self.policy.blocked_after
+        if blocked and is_presumed_over(blocked, snapshot.head, self.now, timeout):
+            unblocked_at, blocked = blocked.last_seen, None
         notices: tuple[Notice, ...] = ()
-        if before and before.told and (blocked is None or blocked.since != before.since):
-            notices = self._ends(QUEUE_BLOCKED, before.since)
-        if blocked and not blocked.told and self.now - blocked.since >= self.blocked_after:
-            blocked = msgspec.structs.replace(blocked, told=True)
-            notices += self._begins(QUEUE_BLOCKED, blocked.since)
-        return _with(state, notices, blocked=blocked, moved_at=moved_at)
+        if previous and previous.is_reported and not _is_same(previous, blocked):
+            notices += self._resolved(QUEUE_BLOCKED, previous.since)
+        if blocked and not blocked.is_reported and self.now - blocked.since >= timeout:
+            blocked = replace(blocked, is_reported=True)
+            notices += self._opened(QUEUE_BLOCKED, blocked.since)
+        return replace(
+            state, blocked=blocked, unblocked_at=unblocked_at, outbox=state.outbox + notices
+        )
 
-    def _silence(self, state: QueueState, seen: Snapshot) -> QueueState:
-        before, now = state.missing_events, seen.missing_events
+    # Missing events
+
+    def _with_missing_events(self, state: QueueState, snapshot: Snapshot) -> QueueState:
+        previous, current = state.missing_events, snapshot.missing_events
         notices: tuple[Notice, ...] = ()
-        if now and not before:
-            notices = self._begins(EVENTS_MISSING, now.since)
-        if before and not now:
-            notices = self._ends(EVENTS_MISSING, before.since)
-        return _with(state, notices, missing_events=now)
+        if current and not previous:
+            notices = self._opened(EVENTS_MISSING, current.since)
+        if previous and not current:
+            notices = self._resolved(EVENTS_MISSING, previous.since)
+        return replace(state, missing_events=current, outbox=state.outbox + notices)
 
-    def _begins(self, kind: str, began: int) -> tuple[Notice, ...]:
-        rooms = self.rules.rooms(kind, self.queue, None, {})
-        return incident_notices(kind, self.queue, rooms, opened_at=began, at=self.now)
+    # Notices of the queue
 
-    def _ends(self, kind: str, began: int) -> tuple[Notice, ...]:
-        rooms = self.rules.rooms(RECOVERED, self.queue, None, {})
-        return incident_notices(RESOLUTIONS[kind], self.queue, rooms, opened_at=began, at=self.now)
+    def _opened(self, kind: str, since: int) -> tuple[Notice, ...]:
+        rooms = self.policy.rules.rooms(kind, self.queue, None, {})
+        return incident_notices(kind, self.queue, rooms, opened_at=since, at=self.now)
+
+    def _resolved(self, kind: str, since: int) -> tuple[Notice, ...]:
+        rooms = self.policy.rules.rooms(RECOVERED, self.queue, None, {})
+        return incident_notices(RESOLUTIONS[kind], self.queue, rooms, opened_at=since, at=self.now)
 
 
-def _with(state: QueueState, notices: Iterable[Notice], **changes: Any) -> QueueState:
-    return msgspec.structs.replace(state, outbox=(*state.outbox, *notices), **changes)
+def _confirmed(stuck: StuckJobs, described: Mapping[str, Observation]) -> list[ConfirmedJob]:
+    return [
+        ConfirmedJob(job, observation)
+        for job in stuck.jobs.values()
+        if (observation := described.get(job.job_id))
+        and observation.details.entered == job.details.entered
+    ]
+
+
+def _partition(snapshot: Snapshot) -> tuple[list[ReportedJob], list[StuckJob]]:
+    """Return the reported jobs that are no longer stuck, and those that still are."""
+    resolved = [job for job in snapshot.reported if job.stuck.is_resolved(job.root, snapshot.stuck)]
+    return resolved, [job.stuck for job in snapshot.reported if job not in resolved]
+
+
+def _is_same(previous: Blocked, current: Blocked | None) -> bool:
+    return current is not None and current.since == previous.since

@@ -1,11 +1,10 @@
-"""Whether events of a job queue still arrive.
+"""Detection of a job queue whose events no longer arrive.
 
-A queue in which nothing happens is silent, and so is one whose jobs merely run long. But what Batch
-itself dates later than the last event that was heard of was told by no event. One such change may
-be an event that got lost; more of them mean that events don't arrive.
+A queue without events is not suspicious by itself: nothing may be happening, or its jobs may run
+for a long time. Evidence is a job change that Batch dates after the last received event. One such
+change may be a single lost event; more of them mean that events don't arrive.
 
-Pure: knows nothing of tables, Batch's API, the clock or the environment. All times are milliseconds
-since the epoch.
+Pure: no I/O, no clock. All times are epoch milliseconds.
 """
 
 from collections.abc import Iterable
@@ -14,25 +13,41 @@ import msgspec
 
 from chalicelib.jobs.job import Job, Source
 
-EVENTS_TAKE_MS = 600_000
-"""What happened less than this ago may still be told by an event that is on its way."""
-HEARD_EVERY_MS = 60_000
-"""What was heard of is noted no more often than that, so the last event may be so much younger."""
-_CHANGES = 2
-"""One may be a lost event."""
+MAX_DELIVERY_MS = 600_000
+"""The event of a change more recent than this may still be in flight."""
+TOUCH_INTERVAL_MS = 60_000
+"""The time of a queue's last event is stored at most this often, so it may be this much too
+early."""
+_MIN_CHANGES = 2
+"""Number of unreported changes from which events count as missing."""
 
 
 class MissingEvents(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """`last_event_at` is when the last event arrived, 0: never; `changes` were told by no event."""
+    """An open incident. `last_event_at` is when the last event arrived (0: never), `changes` the
+    number of job changes without an event when the incident was opened."""
 
     since: int
     last_event_at: int
     changes: int
 
 
-def outbox(jobs: Iterable[Job], last_event_at: int, now: int) -> int:
-    """How often Batch says that one of the jobs was created, started or stopped since an event of
-    their queue arrived, and so long ago that an event should have told it."""
+def detect_missing_events(
+    jobs: Iterable[Job], *, watched_since: int, last_event_at: int, now: int
+) -> MissingEvents | None:
+    """Return an incident if events of the queue of these jobs are missing, else None.
+
+    `watched_since` is when a sweep first saw the queue: earlier changes are not evidence, because
+    the rule that forwards events may not have existed.
+    """
+    changes = _unreported_changes(jobs, max(last_event_at, watched_since), now)
+    if changes < _MIN_CHANGES:
+        return None
+    return MissingEvents(since=now, last_event_at=last_event_at, changes=changes)
+
+
+def _unreported_changes(jobs: Iterable[Job], last_event_at: int, now: int) -> int:
+    """Return how many times the jobs were created, started or stopped after the last event, and
+    long enough ago for an event to have arrived."""
     dates = [
         date
         for job in jobs
@@ -40,14 +55,4 @@ def outbox(jobs: Iterable[Job], last_event_at: int, now: int) -> int:
         for date in (job.details.created_at, job.details.started_at, job.details.stopped_at)
         if date is not None
     ]
-    return sum(last_event_at + HEARD_EVERY_MS < date < now - EVENTS_TAKE_MS for date in dates)
-
-
-def begun(jobs: Iterable[Job], *, since: int, last_event_at: int, now: int) -> MissingEvents | None:
-    """`since` is when the queue began to be watched: who was not yet listening missed nothing."""
-    changes = outbox(jobs, max(last_event_at, since), now)
-    return (
-        MissingEvents(since=now, last_event_at=last_event_at, changes=changes)
-        if changes >= _CHANGES
-        else None
-    )
+    return sum(last_event_at + TOUCH_INTERVAL_MS < date < now - MAX_DELIVERY_MS for date in dates)

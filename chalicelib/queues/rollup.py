@@ -1,12 +1,14 @@
-"""What became of the jobs that ended in an hour, or in any hours together: a Rollup.
+"""Statistics of the jobs of a queue that ended in a period: an hour, a day or any sum of them.
 
-Rollups are made of jobs and never counted up, so that making one again changes nothing; and they
-add up, whatever the order. An array is one job of those that succeeded or failed. What waited, ran
-and used a machine are plain jobs, children and nodes. Pure: knows nothing of tables or queues.
+A rollup is always computed from jobs and never incremented, so computing it again changes nothing;
+rollups can be added in any order. Jobs succeed, fail and have a cause of failure as roots: an array
+counts once. Wait times, run times and usage are those of the jobs that run: plain jobs, children
+and nodes. Pure: no I/O, no clock.
 """
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Self
 
 from msgspec import Struct
 
@@ -16,14 +18,16 @@ from chalicelib.jobs.job import Job, JobStatus
 from chalicelib.jobs.usage import JobUsage, Usage, job_usage
 from chalicelib.queues.histogram import Histogram
 
-HOUR, DAY = 3_600_000, 86_400_000
-"""In milliseconds. Hours and days begin when UTC's do."""
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+"""Hours and days begin when those of UTC do."""
 
 
 class Rollup(Struct, frozen=True, array_like=True):
-    """`causes` of the failed; `wait` from creation to the first start, `run` of all attempts.
+    """`causes` counts failed jobs by cause of failure. `wait` is the time from a job's creation to
+    its first start, `run` the total run time of its attempts. `wasted` is the part of `usage` that
+    did not contribute to a success.
 
-    Stored as an array, for the bytes: new fields go to the end, with a default.
+    Stored as an array to save bytes: append new fields, with a default.
     """
 
     succeeded: int = 0
@@ -31,8 +35,37 @@ class Rollup(Struct, frozen=True, array_like=True):
     causes: dict[str, int] = {}
     wait: Histogram = Histogram()
     run: Histogram = Histogram()
-    use: Usage = Usage()
+    usage: Usage = Usage()
     wasted: Usage = Usage()
+
+    @classmethod
+    def of(cls, jobs: Iterable[Job]) -> Self:
+        """Summarize jobs that have ended, each of them given once."""
+        statuses: Counter[str] = Counter()
+        causes: Counter[str] = Counter()
+        waits: list[int] = []
+        runs: list[int] = []
+        usage = wasted = Usage()
+        for job in jobs:
+            if job.is_root:
+                statuses[job.status] += 1
+                if job.status == JobStatus.FAILED:
+                    causes[failure_of(job.details).cause] += 1
+            if not job.is_parent:
+                times = durations(job, job.since)
+                waits += _milliseconds(times.queued_seconds)
+                runs += _milliseconds(times.running_seconds)
+                used = job_usage(job, job.since) or JobUsage(Usage(), Usage())
+                usage, wasted = usage + used.total, wasted + used.wasted
+        return cls(
+            statuses[JobStatus.SUCCEEDED],
+            statuses[JobStatus.FAILED],
+            _sorted(causes),
+            Histogram.of(waits),
+            Histogram.of(runs),
+            usage,
+            wasted,
+        )
 
     def __add__(self, other: "Rollup") -> "Rollup":
         return Rollup(
@@ -41,42 +74,13 @@ class Rollup(Struct, frozen=True, array_like=True):
             _sorted(Counter(self.causes) + Counter(other.causes)),
             self.wait + other.wait,
             self.run + other.run,
-            self.use + other.use,
+            self.usage + other.usage,
             self.wasted + other.wasted,
         )
 
 
 def total(rollups: Iterable[Rollup]) -> Rollup:
     return sum(rollups, Rollup())
-
-
-def rollup_of(jobs: Iterable[Job]) -> Rollup:
-    """`jobs` have ended, each of them once."""
-    ends: Counter[str] = Counter()
-    causes: Counter[str] = Counter()
-    waits: list[int] = []
-    runs: list[int] = []
-    use = wasted = Usage()
-    for job in jobs:
-        if job.is_root:
-            ends[job.status] += 1
-            if job.status == JobStatus.FAILED:
-                causes[failure_of(job.details).cause] += 1
-        if not job.is_parent:
-            took = durations(job, job.since)
-            waits += _milliseconds(took.queued_seconds)
-            runs += _milliseconds(took.running_seconds)
-            used = job_usage(job, job.since) or JobUsage(Usage(), Usage())
-            use, wasted = use + used.total, wasted + used.wasted
-    return Rollup(
-        ends[JobStatus.SUCCEEDED],
-        ends[JobStatus.FAILED],
-        _sorted(causes),
-        Histogram.of(waits),
-        Histogram.of(runs),
-        use,
-        wasted,
-    )
 
 
 def _milliseconds(seconds: float | None) -> list[int]:

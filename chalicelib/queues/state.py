@@ -1,10 +1,10 @@
-"""What is known of a job queue between two sweeps: what is wrong with it, and what was told.
+"""The state of a job queue that is kept between two sweeps: its open incidents and its outbox.
 
-Whatever is wrong has a beginning, and one end: an incident. What is to be told of it is part of the
-state until it is on the notices queue, so that a sweep that is cut off forgets nothing.
+An incident is opened once and resolved once. The notices that a change of the state requests are
+part of the state (the outbox pattern, docs/adr/0010) until the notices queue has accepted them, so
+that a sweep that is interrupted at any point loses none.
 
-Pure: knows nothing of tables, queues, the clock or the environment. All times are milliseconds
-since the epoch.
+Pure: no I/O, no clock. All times are epoch milliseconds.
 """
 
 import msgspec
@@ -17,19 +17,20 @@ from chalicelib.queues.stuck import BulkIncident, StuckJob
 
 
 class QueueState(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
-    """`watched_since` is when a sweep saw the queue first. `stuck` are the few that were told one
-    by one. Sightings up to `moved_at` count no more. `outbox` waits for the notices queue."""
+    """`watched_since` is when a sweep first saw the queue. `stuck` are the jobs that were reported
+    individually. Blocked events up to `unblocked_at` are no longer relevant. `outbox` are the
+    notices that the notices queue has not accepted yet."""
 
     watched_since: int
     stuck: tuple[StuckJob, ...] = ()
     bulk_incident: BulkIncident | None = None
     blocked: Blocked | None = None
-    moved_at: int = 0
+    unblocked_at: int = 0
     missing_events: MissingEvents | None = None
     outbox: tuple[Notice, ...] = ()
 
-    def is_about_now(self, notice: Notice) -> bool:
-        """Whether the incident that the notice is the beginning of goes on."""
+    def has_open_incident(self, notice: Notice) -> bool:
+        """Return whether the incident whose opening `notice` reports is still open."""
         incidents = {
             BULK_STUCK: self.bulk_incident,
             QUEUE_BLOCKED: self.blocked,

@@ -1,13 +1,13 @@
-"""The repository of job queues: what was seen of them, and what the sweep knows of them.
+"""The repository of what is recorded about job queues apart from their jobs.
 
-    pk             sk                             what
-    QUEUE#<name>   STATE                          a QueueState, by version
-                   HEARD                          when an event of the queue arrived last
-                   BLOCKED#<time>#<job>#<digest>  a blocked_event: addressed by its content
+    pk             sk                             item
+    QUEUE#<name>   STATE                          a QueueState, with its version
+                   HEARD                          when the last event of the queue arrived
+                   BLOCKED#<time>#<job>#<digest>  a blocked event, addressed by its content
 
-The recorder puts blocked events and HEARD blindly; only the sweep writes the state, on condition
-that its version is still the one that was read. Knows keys and their mapping; what a state means,
-others know.
+The recorder writes HEARD and blocked events unconditionally. Only the sweep writes the state, on
+the condition that its version has not changed since it was read. This module contains the mapping
+from and to items; it does not interpret the state.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -18,18 +18,18 @@ import msgspec
 
 from chalicelib.aws.dynamodb import Item, Outcome, Table, json_text, key_of
 from chalicelib.queues.blocked import BlockedEvent
-from chalicelib.queues.missing_events import HEARD_EVERY_MS
+from chalicelib.queues.missing_events import TOUCH_INTERVAL_MS
 from chalicelib.queues.state import QueueState
 from chalicelib.runtime import Runtime
 
-_SIGHTINGS_READ = 100
-"""The newest; a block that goes on has its beginning in the state."""
-_KEPT_SECONDS = 30 * 86_400
-"""Twice as long as an event may lie in the events queue."""
+_MAX_BLOCKED_EVENTS = 100
+"""Only the newest are read: when an ongoing block began is in the state."""
+_BLOCKED_EVENT_TTL_SECONDS = 30 * 86_400
+"""Twice the retention period of the events queue."""
 
 
-class KnownQueue(NamedTuple):
-    """`version` is that of the state, 0 if there is none yet. `last_event_at` is when the last
+class StoredState(NamedTuple):
+    """`state` is None and `version` 0 before the first sweep. `last_event_at` is when the last
     event arrived, in epoch milliseconds; 0: never."""
 
     state: QueueState | None = None
@@ -41,35 +41,36 @@ class QueueStateTable:
     def __init__(self, table: Table, runtime: Runtime = Runtime()) -> None:
         self._table = table
         self._runtime = runtime
-        self._heard: dict[str, int] = {}
+        self._touched_at: dict[str, int] = {}
 
     def touch(self, queues: Iterable[str]) -> None:
-        """Notes that events of these queues arrived; not again within the minute. If it can't be
-        noted now, the next event will."""
+        """Record that events of these queues arrived, at most once per TOUCH_INTERVAL_MS and queue.
+        A failed write is not an error, because the next event repeats it."""
         now = self._runtime.now_ms()
         due = [
             queue
             for queue in dict.fromkeys(queues)
-            if now - self._heard.get(queue, 0) >= HEARD_EVERY_MS
+            if now - self._touched_at.get(queue, 0) >= TOUCH_INTERVAL_MS
         ]
         outcomes = self._table.put_each(
             {queue: queue_key(queue, "HEARD") | {"at": {"N": str(now)}} for queue in due}
         )
-        self._heard |= {queue: now for queue, of in outcomes.items() if of is Outcome.SAVED}
+        self._touched_at |= {
+            queue: now for queue, outcome in outcomes.items() if outcome is Outcome.SAVED
+        }
 
-    def put_blocked_events(
-        self, blocked_events: Collection[BlockedEvent]
-    ) -> dict[BlockedEvent, Outcome]:
-        """Stores blocked_events; a repeated one changes nothing."""
-        return self._table.put_each({seen: _blocked_event_item(seen) for seen in blocked_events})
+    def put_blocked_events(self, events: Collection[BlockedEvent]) -> dict[BlockedEvent, Outcome]:
+        """Store blocked events and return the outcome of each. Storing one again changes
+        nothing."""
+        return self._table.put_each({event: _blocked_event_item(event) for event in events})
 
     def states(self, queues: Collection[str]) -> dict[str, QueueState]:
-        """What is known of those that a sweep has seen: one read for a hundred."""
-        known = self.known(queues)
-        return {queue: one.state for queue, one in known.items() if one.state}
+        """Return the states of the queues that have one, omitting those that can't be read now."""
+        return {queue: stored.state for queue, stored in self.load(queues).items() if stored.state}
 
-    def known(self, queues: Collection[str]) -> dict[str, KnownQueue]:
-        """All of them but those that can't be read now: one read for fifty."""
+    def load(self, queues: Collection[str]) -> dict[str, StoredState]:
+        """Return what is stored of each queue, omitting those that can't be read now. One request
+        reads fifty queues, strongly consistent."""
         keys = {
             key_of(key): (queue, key)
             for queue in queues
@@ -80,24 +81,18 @@ class QueueStateTable:
             attributes=("pk", "sk", "state", "version", "at"),
             consistent=True,
         )
-        left = {keys[key][0] for key in unread}
-        found = {queue: KnownQueue() for queue in queues if queue not in left}
+        unavailable = {keys[key][0] for key in unread}
+        loaded = {queue: StoredState() for queue in queues if queue not in unavailable}
         for item in items:
             queue = keys[key_of(item)][0]
-            if queue not in found:
-                continue
-            if "at" in item:
-                found[queue] = found[queue]._replace(last_event_at=int(item["at"]["N"]))
-            else:
-                found[queue] = found[queue]._replace(
-                    state=msgspec.json.decode(item["state"]["S"], type=QueueState),
-                    version=int(item["version"]["N"]),
-                )
-        return found
+            if queue in loaded:
+                loaded[queue] = _with_item(loaded[queue], item)
+        return loaded
 
     def blocked_events(self, queue: str, after: int) -> Sequence[BlockedEvent]:
-        """Those of after a time (epoch milliseconds), the newest hundred at most, newest first."""
-        answer = self._table.client.query(
+        """Return the blocked events after a time (epoch milliseconds), newest first, at most the
+        newest _MAX_BLOCKED_EVENTS."""
+        response = self._table.client.query(
             TableName=self._table.name,
             KeyConditionExpression="pk = :queue AND sk BETWEEN :first AND :last",
             ExpressionAttributeValues={
@@ -106,15 +101,15 @@ class QueueStateTable:
                 ":last": {"S": "BLOCKED#~"},
             },
             ScanIndexForward=False,
-            Limit=_SIGHTINGS_READ,
+            Limit=_MAX_BLOCKED_EVENTS,
         )
         return [
-            msgspec.json.decode(item["blocked_event"]["S"], type=BlockedEvent)
-            for item in answer["Items"]
+            msgspec.json.decode(item["event"]["S"], type=BlockedEvent) for item in response["Items"]
         ]
 
     def save(self, queue: str, state: QueueState, version: int) -> Outcome:
-        """Writes a state over the one that had this version; CONFLICT: another sweep did."""
+        """Replace the state that has this version (0: create it). Return CONFLICT if another sweep
+        has replaced it already."""
         key = queue_key(queue, "STATE")
         statement = self._table.save_version(key, json_text("state", state), version)
         return self._table.execute([statement])[key_of(key)]
@@ -124,11 +119,18 @@ def queue_key(queue: str, sort: str) -> Item:
     return {"pk": {"S": f"QUEUE#{queue}"}, "sk": {"S": sort}}
 
 
-def _blocked_event_item(seen: BlockedEvent) -> Item:
-    content = msgspec.json.encode(seen)
-    sort = f"BLOCKED#{seen.at:015}#{seen.job_id}#{sha256(content).hexdigest()[:8]}"
-    expiry = seen.at // 1000 + _KEPT_SECONDS
-    return queue_key(seen.queue, sort) | {
-        "blocked_event": {"S": content.decode()},
+def _with_item(stored: StoredState, item: Item) -> StoredState:
+    if "at" in item:
+        return stored._replace(last_event_at=int(item["at"]["N"]))
+    state = msgspec.json.decode(item["state"]["S"], type=QueueState)
+    return stored._replace(state=state, version=int(item["version"]["N"]))
+
+
+def _blocked_event_item(event: BlockedEvent) -> Item:
+    content = msgspec.json.encode(event)
+    sort = f"BLOCKED#{event.at:015}#{event.job_id}#{sha256(content).hexdigest()[:8]}"
+    expiry = event.at // 1000 + _BLOCKED_EVENT_TTL_SECONDS
+    return queue_key(event.queue, sort) | {
+        "event": {"S": content.decode()},
         "expiresAt": {"N": str(expiry)},
     }

@@ -1,11 +1,12 @@
-"""The repository of queues: what is in each, and what became of the jobs that ended in it.
+"""The repository of a queue's statistics: its current counts and the rollups of jobs that ended.
 
-    pk             sk                   what
-    QUEUE#<name>   COUNTS               its counts, its last day, and how far counting is
-                   HOUR#2026-11-24T03   the rollup of the jobs that ended in that hour of UTC
-                   DAY#2026-11-24       the rollup of its day's hours
+    pk             sk                   item
+    QUEUE#<name>   COUNTS               QueueStats: counts, last day, progress of the rollups
+                   HOUR#2026-11-24T03   rollup of the jobs that ended in that hour (UTC)
+                   DAY#2026-11-24       rollup of the hours of that day
 
-Hours and days are put whole. Knows keys and their mapping; what is counted when, `counting` knows.
+Hours and days are always replaced as a whole. This module contains the mapping from and to items;
+it does not decide what is counted when.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,42 +17,51 @@ import msgspec
 
 from chalicelib.aws.dynamodb import Item, Outcome, Table, json_text
 from chalicelib.errors import TableUnavailable
-from chalicelib.queues.rollup import DAY, HOUR, Rollup
+from chalicelib.queues.rollup import DAY_MS, HOUR_MS, Rollup
 from chalicelib.queues.state_table import queue_key
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Rollups = Mapping[int, Rollup]
-"""By when their hour or day begins, in epoch milliseconds."""
+"""Rollups by the beginning of their hour or day, in epoch milliseconds."""
 
 
-class Cursor(msgspec.Struct):
-    """Back through the hours of one band, when it `began`. All from `at` on are done, down to
-    `floor` they are to be done; None: it has ended."""
+class HourCursor(msgspec.Struct, frozen=True):
+    """Progress of a pass from newer to older hours, which started at `started_at`. Hours from `at`
+    on are done, those down to `floor` are to do; `at` is None between two passes."""
 
-    began: int = 0
+    started_at: int = 0
     at: int | None = None
     floor: int = 0
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether at least one pass was made, and none is in progress."""
+        return self.started_at > 0 and self.at is None
 
-class QueueCounts(msgspec.Struct):
-    """`counts` by status (ACTIVE) of the jobs that had not ended `as_of` then; None: not counted
-    yet. A status that Batch invented since is not counted.
-    `last_day` are the current hour and the 23 before it. `walks` by name of their band."""
+
+class QueueStats(msgspec.Struct, frozen=True):
+    """`counts` is the number of jobs in each active status at `as_of` (None: not counted yet);
+    statuses that batchwatch does not recognize are not counted. `counts_are_at_least`: there may be
+    more. `last_day` covers the current hour and the 23 before it. `cursors` are by window name."""
 
     as_of: int | None = None
     counts: dict[str, int] = {}
-    are_at_least: bool = False
+    counts_are_at_least: bool = False
     last_day: Rollup = Rollup()
-    walks: dict[str, Cursor] = {}
+    cursors: dict[str, HourCursor] = {}
 
 
-class StoredCounts(NamedTuple):
-    """`version` is what a save must still find there; 0: nothing is there."""
+class StoredStats(NamedTuple):
+    """`version` is the one that a save must still find; 0: nothing is stored."""
 
-    counts: QueueCounts
+    stats: QueueStats
     version: int
+
+
+class StatsConflict(Exception):
+    """Another run has saved the statistics of this queue since they were read."""
 
 
 class QueueStatsTable:
@@ -59,54 +69,59 @@ class QueueStatsTable:
         self._table = Table(client, name)
         self._retention_seconds = retention_days * 86_400
 
-    def load(self, queue: str) -> StoredCounts:
-        answer = self._table.client.get_item(
+    def load(self, queue: str) -> StoredStats:
+        response = self._table.client.get_item(
             TableName=self._table.name, Key=queue_key(queue, "COUNTS"), ConsistentRead=True
         )
-        item = answer.get("Item")
+        item = response.get("Item")
         if item is None:
-            return StoredCounts(QueueCounts(), 0)
-        return StoredCounts(_counts(item), int(item["version"]["N"]))
+            return StoredStats(QueueStats(), 0)
+        return StoredStats(_stats(item), int(item["version"]["N"]))
 
-    def save(self, queue: str, stored: StoredCounts) -> StoredCounts | None:
-        """What is stored then; None if someone else saved it meanwhile."""
-        counts, version = stored
+    def save(self, queue: str, stats: QueueStats, version: int) -> StoredStats:
+        """Replace the statistics that have this version. Raise StatsConflict or
+        TableUnavailable."""
         key = queue_key(queue, "COUNTS")
-        statement = self._table.save_version(key, json_text("counts", counts), version)
+        statement = self._table.save_version(key, json_text("counts", stats), version)
         [outcome] = self._table.execute([statement]).values()
-        if outcome not in (Outcome.SAVED, Outcome.CONFLICT):
-            raise TableUnavailable(f"the counts of {queue} were not saved: {outcome}")
-        return StoredCounts(counts, version + 1) if outcome is Outcome.SAVED else None
+        if outcome is Outcome.CONFLICT:
+            raise StatsConflict(queue)
+        if outcome is not Outcome.SAVED:
+            raise TableUnavailable(f"could not save the statistics of queue {queue}: {outcome}")
+        return StoredStats(stats, version + 1)
 
-    def counts(self, queues: Sequence[str]) -> dict[str, QueueCounts]:
-        """Of those that were counted yet, a hundred queues a call. Raises TableUnavailable."""
+    def stats(self, queues: Sequence[str]) -> dict[str, QueueStats]:
+        """Return the statistics of the queues that were counted, eventually consistent. One request
+        reads a hundred queues. Raise TableUnavailable if some can't be read now."""
         items, unread = self._table.read(
             [queue_key(queue, "COUNTS") for queue in queues],
             attributes=("pk", "counts"),
             consistent=False,
         )
         if unread:
-            raise TableUnavailable("the table did not give all the counts that were asked for")
-        return {item["pk"]["S"].removeprefix("QUEUE#"): _counts(item) for item in items}
+            raise TableUnavailable(f"could not read the statistics of {len(unread)} queues")
+        return {item["pk"]["S"].removeprefix("QUEUE#"): _stats(item) for item in items}
 
     def hours(self, queue: str, since: int, until: int) -> dict[int, Rollup]:
-        """Those in which jobs ended, from `since` on and before `until`."""
-        return dict(self._rollups(queue, _hour_key(since), _hour_key(until - HOUR)))
+        """Return the rollups of hours from `since` until before `until`, without empty hours."""
+        return dict(self._rollups(queue, _hour_key(since), _hour_key(until - HOUR_MS)))
 
     def days(self, queue: str, since: int, until: int) -> dict[int, Rollup]:
-        return dict(self._rollups(queue, _day_key(since), _day_key(until - DAY)))
+        """Return the rollups of days from `since` until before `until`, without empty days."""
+        return dict(self._rollups(queue, _day_key(since), _day_key(until - DAY_MS)))
 
     def put(self, queue: str, hours: Rollups, days: Rollups) -> None:
-        """Raises TableUnavailable if not all of it was written."""
+        """Replace rollups. Raise TableUnavailable if some were not written."""
         items = [
-            self._rollup_item(queue, _hour_key(at), rollup, at + HOUR)
+            self._rollup_item(queue, _hour_key(at), rollup, at + HOUR_MS)
             for at, rollup in hours.items()
         ]
         items += [
-            self._rollup_item(queue, _day_key(at), rollup, at + DAY) for at, rollup in days.items()
+            self._rollup_item(queue, _day_key(at), rollup, at + DAY_MS)
+            for at, rollup in days.items()
         ]
         if not {Outcome.SAVED}.issuperset(self._table.put(items).values()):
-            raise TableUnavailable(f"not all hours of {queue} were written")
+            raise TableUnavailable(f"could not write all rollups of queue {queue}")
 
     def _rollup_item(self, queue: str, sort: str, rollup: Rollup, end: int) -> Item:
         item = queue_key(queue, sort) | json_text("rollup", rollup)
@@ -130,26 +145,26 @@ class QueueStatsTable:
         for page in pages:
             for item in page["Items"]:
                 rollup = msgspec.json.decode(item["rollup"]["S"], type=Rollup)
-                yield _begin(item["sk"]["S"]), rollup
+                yield _start_of(item["sk"]["S"]), rollup
 
 
 def _hour_key(at: int) -> str:
-    return f"HOUR#{_moment(at):%Y-%m-%dT%H}"
+    return f"HOUR#{_utc(at):%Y-%m-%dT%H}"
 
 
 def _day_key(at: int) -> str:
-    return f"DAY#{_moment(at):%Y-%m-%d}"
+    return f"DAY#{_utc(at):%Y-%m-%d}"
 
 
-def _moment(at: int) -> datetime:
+def _utc(at: int) -> datetime:
     return datetime.fromtimestamp(at / 1000, UTC)
 
 
-def _begin(sort: str) -> int:
-    """When the hour or the day of a key begins."""
+def _start_of(sort: str) -> int:
+    """Return when the hour or day of a sort key begins."""
     moment = datetime.fromisoformat(sort.partition("#")[2]).replace(tzinfo=UTC)
     return round(moment.timestamp() * 1000)
 
 
-def _counts(item: Mapping[str, Any]) -> QueueCounts:
-    return msgspec.json.decode(item["counts"]["S"], type=QueueCounts)
+def _stats(item: Mapping[str, Any]) -> QueueStats:
+    return msgspec.json.decode(item["counts"]["S"], type=QueueStats)

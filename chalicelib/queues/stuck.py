@@ -1,42 +1,92 @@
-"""Which jobs are stuck, and when they are so many that they are told as one.
+"""Which jobs of a queue are stuck, and when they are reported as one incident.
 
-A job is stuck when it has been in one status for longer than it should. A few are told one by one;
-more than that in one queue are a crowd, which has one beginning and one end, however many come and
-go meanwhile. An array is one: it is stuck when its children are, and not while it waits for them.
+A job is stuck when it stays in one status for longer than it should. Up to MAX_INDIVIDUAL stuck
+jobs of a queue are reported individually. If there are more, the queue has one bulk incident,
+opened once and resolved once, however many jobs become stuck or recover in between. An array
+counts as one job: it is stuck when one of its children is, not while it waits for them.
 
-Pure: knows nothing of notices, tables, Batch's API, the clock or the environment. All times are
-milliseconds since the epoch.
+Pure: no I/O, no clock, no notices. All times are epoch milliseconds.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil
-from typing import NamedTuple
+from typing import Self
 
 import msgspec
 
-from chalicelib.jobs import pending_reason as waiting
 from chalicelib.jobs.job import Job, JobId, JobStatus
+from chalicelib.jobs.pending_reason import explain
 
-FEW = 3
-"""So many stuck jobs of a queue are told one by one."""
-SHORTEST_OVERRUN = 3_600_000
-"""No job is stuck in RUNNING before that."""
-_RUNS_TO_JUDGE_BY = 5
-_OVERRUN = 3
+MAX_INDIVIDUAL = 3
+"""Maximum number of stuck jobs of a queue that are reported individually."""
+MIN_RUNNING_LIMIT_MS = 3_600_000
+"""No job is stuck in RUNNING before this."""
+_MIN_RUNS = 5
+_RUNNING_FACTOR = 3
 
 
 class StuckJob(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
-    """One that was told. Of an array it is the `child` that had waited longest."""
+    """A stuck job that was reported individually. `child` is the index of the child that had been
+    stuck the longest if `job_id` is an array."""
 
     job_id: str
     status: str
     generation: int
     child: int | None = None
 
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        job_id = JobId.parse(job.job_id)
+        return cls(
+            job_id=job_id.root,
+            status=job.details.status,
+            generation=0 if job_id.separator else job.details.generation,
+            child=job_id.index if job_id.separator else None,
+        )
 
-class Longest(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """The job that waits longest."""
+    def is_resolved(self, root: Job | None, stuck: "StuckJobs") -> bool:
+        """Return whether the job is no longer stuck. `root` is the record of `job_id`, if any;
+        `stuck` are the jobs of the queue that are stuck now."""
+        if root is not None and root.is_over:
+            return True
+        if self.child is not None or root is None:
+            return self.job_id not in stuck.jobs
+        return root.details.entered != (self.status, self.generation)
+
+
+@dataclass(frozen=True)
+class StuckJobs:
+    """The stuck jobs of a queue by root id, the longest stuck first. An array is represented by its
+    child that has been stuck the longest."""
+
+    jobs: Mapping[str, Job]
+
+    @classmethod
+    def among(cls, jobs: Iterable[Job]) -> Self:
+        """Select from jobs that have been in one status for too long. Arrays that wait for their
+        children are not stuck, and nodes are represented by their multi-node job."""
+        stuck: dict[str, Job] = {}
+        for job in sorted(jobs, key=lambda job: (job.since, job.job_id)):
+            if "#" not in job.job_id and not _waits_for_children(job):
+                stuck.setdefault(JobId.parse(job.job_id).root, job)
+        return cls(stuck)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of stuck jobs by status."""
+        return dict(Counter(job.status for job in self.jobs.values()))
+
+    def to_confirm(self, reported: Collection[str], limit: int) -> list[str]:
+        """Return the ids, at most `limit`, that Batch must confirm before anything is reported: all
+        of a bulk incident's jobs, otherwise those whose root is not in `reported`."""
+        is_bulk = len(self.jobs) > MAX_INDIVIDUAL
+        wanted = (job for root, job in self.jobs.items() if is_bulk or root not in reported)
+        return [job.job_id for job in wanted][:limit]
+
+
+class LongestStuckJob(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """The job that has been stuck the longest."""
 
     job_id: str
     job_name: str
@@ -45,98 +95,61 @@ class Longest(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class BulkIncident(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
-    """Many stuck jobs of a queue, as they were when it began: counted by status, and by cause in
-    words those `asked` about, which waited longest ("": nobody knows). `reason` is what Batch
-    says most often. `rooms` are those that hear of its end."""
+    """Many stuck jobs of a queue, as they were when the incident was opened.
+
+    `statuses` counts all of them. `causes` counts only the sample that Batch confirmed, which are
+    the `sample_size` jobs that had been stuck the longest; "" means that the cause is not known.
+    `reason` is the sample's most frequent status reason. `rooms` receive the resolution.
+    """
 
     since: int
     statuses: dict[str, int]
-    longest: Longest
-    asked: int
+    longest: LongestStuckJob
+    sample_size: int
     causes: dict[str, int]
     reason: str = ""
     rooms: tuple[str, ...] = ()
+
+    @classmethod
+    def open(
+        cls, now: int, statuses: Mapping[str, int], sample: Sequence[Job], rooms: tuple[str, ...]
+    ) -> Self:
+        """`sample` are jobs as Batch describes them now, the longest stuck first."""
+        reasons = Counter(job.details.status_reason or "" for job in sample)
+        causes = Counter(_cause(job) for job in sample)
+        longest = sample[0]
+        return cls(
+            since=now,
+            statuses=dict(statuses),
+            longest=LongestStuckJob(
+                job_id=longest.job_id,
+                job_name=longest.details.job_name,
+                status=longest.status,
+                since=longest.since,
+            ),
+            sample_size=len(sample),
+            causes=dict(causes.most_common()),
+            reason=reasons.most_common(1)[0][0],
+            rooms=rooms,
+        )
 
     @property
     def jobs(self) -> int:
         return sum(self.statuses.values())
 
 
-class Found(NamedTuple):
-    """The stuck jobs of a queue by the id of their root, the longest first; of an array its child
-    that waits longest."""
-
-    jobs: Mapping[str, Job]
-
-    @classmethod
-    def of(cls, jobs: Iterable[Job]) -> "Found":
-        """Of what the index shows: without arrays that wait for their children, and nodes, for
-        which their multi-node job speaks."""
-        found: dict[str, Job] = {}
-        for job in sorted(jobs, key=lambda one: (one.since, one.job_id)):
-            if "#" not in job.job_id and not _waits_for_children(job):
-                found.setdefault(JobId.parse(job.job_id).root, job)
-        return cls(found)
-
-    def to_ask(self, told: Collection[str], most: int) -> list[str]:
-        """The ids of those to be asked about, before anything is told: all of a crowd, or the few
-        that nobody was told of."""
-        is_crowd = len(self.jobs) > FEW
-        wanted = (job for root, job in self.jobs.items() if is_crowd or root not in told)
-        return [job.job_id for job in wanted][:most]
-
-
-def has_moved_on(told: StuckJob, job: Job | None, found: Found) -> bool:
-    """`job` is the record of the root, if there is one."""
-    if job is not None and job.is_over:
-        return True
-    if told.child is not None or job is None:
-        return told.job_id not in found.jobs
-    return job.details.entered != (told.status, told.generation)
-
-
-def as_told(job: Job) -> StuckJob:
-    job_id = JobId.parse(job.job_id)
-    return StuckJob(
-        job_id=job_id.root,
-        status=job.details.status,
-        generation=0 if job_id.separator else job.details.generation,
-        child=job_id.index if job_id.separator else None,
-    )
-
-
-def bulk_incident(
-    now: int, statuses: Mapping[str, int], asked: Sequence[Job], rooms: tuple[str, ...]
-) -> BulkIncident:
-    """`asked` as Batch says that they are, the longest first."""
-    reasons: Counter[str] = Counter(job.details.status_reason or "" for job in asked)
-    causes: Counter[str] = Counter()
-    for job in asked:
-        causes[waiting.explain(job.status, job.details.status_reason).cause or ""] += 1
-    longest = asked[0]
-    return BulkIncident(
-        since=now,
-        statuses=dict(statuses),
-        longest=Longest(
-            job_id=longest.job_id,
-            job_name=longest.details.job_name,
-            status=longest.status,
-            since=longest.since,
-        ),
-        asked=len(asked),
-        causes=dict(causes.most_common()),
-        reason=reasons.most_common(1)[0][0],
-        rooms=rooms,
-    )
-
-
-def longest_run(runs: Collection[float]) -> float | None:
-    """Seconds after which a job is stuck in RUNNING, by how long such jobs ran: three times the
-    90th percentile, but an hour at least. None: too few ran to judge by."""
-    if len(runs) < _RUNS_TO_JUDGE_BY:
+def running_limit_ms(run_times: Collection[float]) -> float | None:
+    """Return after how many milliseconds a job is stuck in RUNNING: three times the 90th percentile
+    of the run times (milliseconds) of jobs like it, at least an hour. Return None if there are too
+    few of them."""
+    if len(run_times) < _MIN_RUNS:
         return None
-    usual = sorted(runs)[ceil(0.9 * len(runs)) - 1]
-    return max(SHORTEST_OVERRUN / 1000, _OVERRUN * usual)
+    percentile = sorted(run_times)[ceil(0.9 * len(run_times)) - 1]
+    return max(MIN_RUNNING_LIMIT_MS, _RUNNING_FACTOR * percentile)
+
+
+def _cause(job: Job) -> str:
+    return explain(job.status, job.details.status_reason).cause or ""
 
 
 def _waits_for_children(job: Job) -> bool:

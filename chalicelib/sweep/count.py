@@ -1,69 +1,81 @@
-"""Counts what is in each queue, and what became of the jobs that ended in it, hour by hour.
+"""The sweep's step that counts the jobs of each queue and summarizes those that ended, by hour.
 
-Nothing is counted up: an hour is made anew from the jobs of the index that ended in it, and put
-whole where it is not what was stored. So a run may be cut off anywhere, or run twice at once, and
-changes nothing but who does the work.
+    each run      the current counts, and the rollups of the current hour and the two before it
+    each hour     rollups of the hours back to a day ago
+    each day      rollups of the hours back to 15 days ago
+    once          rollups of all hours before that, newest first; again after a backfill
 
-    every run     the counts, and the current hour and the two before it
-    every hour    the hours back to a day ago      )
-    every day     the hours back to 15 days ago    ) for what is heard of late
-    once          those before, newest first; anew when the sweep is to begin anew
-
-15 days, as a queue holds an event for 14, and Batch remembers a job for 7. Of each kind of hours
-a walk goes on where it stopped. Knows the order of the steps.
+Older hours are recomputed because events and repairs may arrive late: a queue keeps an event for 14
+days, and Batch remembers a job for 7. This module decides what is due in which order; how rollups
+are computed is in `hourly_rollups`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from chalicelib.aws.lambda_event import without_reserve
 from chalicelib.errors import TableUnavailable
-from chalicelib.jobs.job import ACTIVE, Job
+from chalicelib.jobs.job import ACTIVE
 from chalicelib.jobs.job_table import JobTable, StatusPartition, TimeRange
-from chalicelib.queues.rollup import DAY, HOUR, Rollup, rollup_of, total
-from chalicelib.queues.stats_table import Cursor, QueueStatsTable, StoredCounts
+from chalicelib.queues.rollup import DAY_MS, HOUR_MS, total
+from chalicelib.queues.stats_table import (
+    HourCursor,
+    QueueStats,
+    QueueStatsTable,
+    StatsConflict,
+)
 from chalicelib.runtime import Runtime
+from chalicelib.sweep.hourly_rollups import HourlyRollups, ReadBudget
 
-MOST_COUNTED = 10_000
-"""Of one status; of more it is said that there are at least so many."""
-_COUNTED_A_MINUTE = 1_000
-"""QueueCounter reads the record of each job, a kilobyte: so a queue is counted anew only after a
-minute for each thousand jobs that there were. Fewer than five thousand are counted every time."""
-_MOST_READ = 250_000
-"""Ended jobs in one run; an hour that was begun is finished."""
+MAX_COUNTED = 10_000
+"""Maximum count of one queue and status; a larger one is reported as "at least" this."""
+_COUNTED_PER_MINUTE = 1_000
+"""A COUNT query reads the record of each job, about a kilobyte. So a queue is only counted again
+after a minute for each thousand jobs in it; one of fewer than 5,000 is counted in each run."""
+_MAX_JOBS_READ = 250_000
+"""Ended jobs that a run reads before it stops; it completes the hour that it has begun."""
 _RESERVE_SECONDS = 10.0
-_TRIES = 10
+_MAX_RESTART_ATTEMPTS = 10
 
 
-class HourRange(NamedTuple):
-    """Hours of some age, made anew once in each of these intervals (milliseconds); None: once.
-    Ages are in hours before the current one; None: back to the first job."""
+class HourWindow(NamedTuple):
+    """Hours by age that are recomputed once in each `interval_ms`. Ages are in hours before the
+    current one. `oldest` None: back to the first job; `interval_ms` None: recompute only once."""
 
     youngest: int
     oldest: int | None
-    every: int | None
+    interval_ms: int | None
 
-    def is_due(self, walk: Cursor, now: int) -> bool:
-        if walk.at is not None:
+    def is_due(self, cursor: HourCursor, now: int) -> bool:
+        if cursor.at is not None:
             return False
-        return now // self.every > walk.began // self.every if self.every else not walk.began
+        if self.interval_ms is None:
+            return cursor.started_at == 0
+        return now // self.interval_ms > cursor.started_at // self.interval_ms
+
+    def start(self, cursor: HourCursor, now: int) -> HourCursor:
+        """Return the cursor of a new pass. Without an `oldest`, the floor stays as it is."""
+        hour = _hour_of(now)
+        floor = cursor.floor if self.oldest is None else hour - self.oldest * HOUR_MS
+        return HourCursor(started_at=now, at=hour - self.youngest * HOUR_MS, floor=floor)
 
 
-RECENT = 2
-"""Hours before the current one that are made anew by every run."""
-HOUR_RANGES = {
-    "day": HourRange(RECENT, 23, HOUR),
-    "fortnight": HourRange(23, 15 * 24, DAY),
-    "rest": HourRange(15 * 24, None, None),
+_RECENT_HOURS = 2
+"""Hours before the current one that each run recomputes."""
+WINDOWS = {
+    "day": HourWindow(_RECENT_HOURS, 23, HOUR_MS),
+    "fortnight": HourWindow(23, 15 * 24, DAY_MS),
+    "rest": HourWindow(15 * 24, None, None),
 }
 
 
 @dataclass(kw_only=True)
 class CountTally:
-    """What became of a run. `counted` are jobs that have not ended, `read` those that have,
-    `written` hours and days that were not as stored. `left`: there is more to do at once."""
+    """`counted` are active jobs, `read` ended jobs, `written` hours and days that differed from
+    what was stored. `left`: another run should follow at once, because the budget is spent."""
 
     queues: int = 0
     counted: int = 0
@@ -72,220 +84,177 @@ class CountTally:
     left: bool = False
 
 
-class OvertakenByAnotherRun(Exception):
-    """Another run is at this queue."""
-
-
 class QueueCounter:
-    """`report` gets each run's tally, also of one that raises."""
+    """`report` receives the tally of each run, also of one that
+    raises."""
 
     def __init__(
         self,
         jobs: JobTable,
-        queues: QueueStatsTable,
+        table: QueueStatsTable,
         report: Callable[[CountTally], None],
         *,
         retention_days: int = 0,
         runtime: Runtime = Runtime(),
     ) -> None:
         self._jobs = jobs
-        self._queues = queues
+        self._table = table
         self._report = report
-        self._retention = retention_days * DAY
+        self._retention_ms = retention_days * DAY_MS
         self._runtime = runtime
 
     def run(self, time_left: Callable[[], float], since: int | None = None) -> CountTally:
-        """As much as the time allows, the queue first that was not counted for the longest. With
-        `since` (epoch milliseconds) all hours from then on are made anew.
+        """Count and summarize as much as the time allows, first the queue whose counts are the
+        oldest. With `since` (epoch milliseconds), recompute all hours from then on.
 
-        Raises TableUnavailable.
+        Raise TableUnavailable.
         """
-        tally, now = CountTally(), self._runtime.now_ms()
-        allowance = _Allowance(tally, without_reserve(time_left, _RESERVE_SECONDS))
-        oldest = now - self._retention + HOUR if self._retention else 0
+        tally = CountTally()
+        budget = ReadBudget(without_reserve(time_left, _RESERVE_SECONDS), _MAX_JOBS_READ)
         try:
-            names = self._jobs.queues()
-            if since is not None:
-                for name in names:
-                    self._begin_anew(name, since)
-            turns = [
-                _QueuePass(self._jobs, self._queues, name, now, oldest, allowance) for name in names
-            ]
-            turns.sort(key=lambda turn: turn.as_of)
-            for step in (_QueuePass.count, _QueuePass.walk_back):
-                turns = [turn for turn in turns if turn.takes(step)]
-            tally.left |= any(turn.left for turn in turns)
+            self._run(tally, budget, since)
         finally:
+            tally.read = budget.jobs_read
             self._report(tally)
         return tally
 
-    def _begin_anew(self, name: str, since: int) -> None:
-        """Whatever another run saves meanwhile; what was never walked through stays to be."""
-        for _ in range(_TRIES):
-            stored = self._queues.load(name)
-            rest = stored.counts.walks.get("rest", Cursor())
-            has_ended = rest.began and rest.at is None
-            floor = since if has_ended else min(rest.floor, since)
-            stored.counts.walks = {"rest": Cursor(floor=floor)}
-            if self._queues.save(name, stored):
-                return
-        raise TableUnavailable(f"other runs were always faster to save the counts of {name}")
+    def _run(self, tally: CountTally, budget: ReadBudget, since: int | None) -> None:
+        queues = self._jobs.queues()
+        if since is not None:
+            for queue in queues:
+                self._restart(queue, since)
+        run = self._new_run(tally, budget)
+        passes = sorted((_QueuePass(run, queue) for queue in queues), key=lambda each: each.as_of)
+        for stage in (_QueuePass.count, _QueuePass.recompute_older_hours):
+            passes = [each for each in passes if each.completes(stage)]
+        tally.left |= any(each.is_unfinished for each in passes)
+
+    def _new_run(self, tally: CountTally, budget: ReadBudget) -> "_Run":
+        now = self._runtime.now_ms()
+        oldest = now - self._retention_ms + HOUR_MS if self._retention_ms else 0
+        return _Run(self._jobs, self._table, tally, budget, now, -(-oldest // HOUR_MS) * HOUR_MS)
+
+    def _restart(self, queue: str, since: int) -> None:
+        """Make all hours from `since` on due. Hours that no pass has reached yet stay due."""
+        for _ in range(_MAX_RESTART_ATTEMPTS):
+            stats, version = self._table.load(queue)
+            rest = stats.cursors.get("rest", HourCursor())
+            floor = since if rest.is_complete else min(rest.floor, since)
+            try:
+                cursors = {"rest": HourCursor(floor=floor)}
+                self._table.save(queue, replace(stats, cursors=cursors), version)
+            except StatsConflict:
+                continue
+            return
+        raise TableUnavailable(
+            f"could not restart the rollups of queue {queue}: other runs keep saving its statistics"
+        )
 
 
-class _Allowance:
-    def __init__(self, tally: CountTally, time_left: Callable[[], float]) -> None:
-        self.tally = tally
-        self._time_left = time_left
+@dataclass(frozen=True)
+class _Run:
+    """What the passes of one run share. `oldest` is the first hour whose jobs have not expired."""
 
-    @property
-    def out_of_time(self) -> bool:
-        return self._time_left() <= 0
-
-    @property
-    def is_spent(self) -> bool:
-        return self.out_of_time or self.tally.read >= _MOST_READ
-
-    def each(self, jobs: Iterable[Job]) -> Iterator[Job]:
-        """As many as there is time for."""
-        for job in jobs:
-            if self.out_of_time:
-                return
-            self.tally.read += 1
-            yield job
+    jobs: JobTable
+    table: QueueStatsTable
+    tally: CountTally
+    budget: ReadBudget
+    now: int
+    oldest: int
 
 
 class _QueuePass:
-    """One queue in one run."""
+    """One queue in one run. `is_unfinished`: the budget was spent before all that is due."""
 
-    def __init__(
-        self,
-        jobs: JobTable,
-        queues: QueueStatsTable,
-        name: str,
-        now: int,
-        oldest: int,
-        allowance: _Allowance,
-    ) -> None:
-        self.left = False
-        self._jobs = jobs
-        self._queues = queues
-        self._name = name
-        self._now = now
-        self._hour = now // HOUR * HOUR
-        self._oldest = -(-oldest // HOUR) * HOUR
-        self._allowance = allowance
-        self._stored: StoredCounts = queues.load(name)
+    def __init__(self, run: _Run, queue: str) -> None:
+        self.is_unfinished = False
+        self._run = run
+        self._queue = queue
+        self._stored = run.table.load(queue)
+        self._rollups = HourlyRollups(run.jobs, run.table, queue, run.budget)
 
     @property
     def as_of(self) -> int:
-        return self._stored.counts.as_of or 0
+        return self._stats.as_of or 0
 
-    def takes(self, step: "Callable[[_QueuePass], None]") -> bool:
-        """False if another run is at this queue, which has to leave it to that."""
-        if self._allowance.is_spent:
-            self.left = True
+    @property
+    def _stats(self) -> QueueStats:
+        return self._stored.stats
+
+    def completes(self, stage: "Callable[[_QueuePass], None]") -> bool:
+        """Run a stage of the pass. Return False if another run works on the same queue, which is
+        then left to it."""
+        if self._run.budget.is_spent:
+            self.is_unfinished = True
             return True
         try:
-            step(self)
-        except OvertakenByAnotherRun:
+            stage(self)
+        except StatsConflict:
             return False
         return True
 
     def count(self) -> None:
-        """What people look at first: the counts and the last day."""
-        counts = self._stored.counts
-        if counts.as_of is None or self._now - counts.as_of >= _pause(counts.counts):
-            self._count_waiting()
-        recent = Cursor(self._now, self._hour + HOUR, self._hour - RECENT * HOUR)
-        self._walk(recent, save=lambda: None)
-        self._walk_band("day")
-        hours = self._queues.hours(self._name, self._hour - 23 * HOUR, self._hour + HOUR)
-        counts.last_day = total(hours.values())
-        self._save()
-        self._allowance.tally.queues += 1
+        """Update what users see first: the counts and the last day."""
+        hour, now = _hour_of(self._run.now), self._run.now
+        stats = self._counted() if _is_count_due(self._stats, now) else self._stats
+        self._stored = self._stored._replace(stats=stats)
+        recent = TimeRange(hour - _RECENT_HOURS * HOUR_MS, hour + HOUR_MS)
+        for _ in self._recompute(recent):
+            pass
+        self._recompute_window("day")
+        hours = self._run.table.hours(self._queue, hour - 23 * HOUR_MS, hour + HOUR_MS)
+        self._save(replace(self._stats, last_day=total(hours.values())))
+        self._run.tally.queues += 1
 
-    def walk_back(self) -> None:
-        for name in HOUR_RANGES:
-            self._walk_band(name)
+    def recompute_older_hours(self) -> None:
+        for window in WINDOWS:
+            self._recompute_window(window)
 
-    def _count_waiting(self) -> None:
-        places = [StatusPartition(self._name, status) for status in ACTIVE]
-        found = self._jobs.count(places, at_most=MOST_COUNTED)
-        counts = self._stored.counts
-        counts.as_of = self._now
-        counts.counts = {place.status: count.jobs for place, count in found.items()}
-        counts.are_at_least = not all(count.is_all for count in found.values())
-        self._allowance.tally.counted += sum(counts.counts.values())
+    def _counted(self) -> QueueStats:
+        partitions = [StatusPartition(self._queue, status) for status in ACTIVE]
+        found = self._run.jobs.count(partitions, at_most=MAX_COUNTED)
+        counts = {partition.status: count.jobs for partition, count in found.items()}
+        self._run.tally.counted += sum(counts.values())
+        return replace(
+            self._stats,
+            as_of=self._run.now,
+            counts=counts,
+            counts_are_at_least=not all(count.is_all for count in found.values()),
+        )
 
-    def _walk_band(self, name: str) -> None:
-        band, walk = HOUR_RANGES[name], self._stored.counts.walks.setdefault(name, Cursor())
-        if band.is_due(walk, self._now):
-            walk.began = self._now
-            walk.at = self._hour - band.youngest * HOUR
-            if band.oldest is not None:
-                walk.floor = self._hour - band.oldest * HOUR
-        if walk.at is not None:
-            self._walk(walk, save=self._save)
-            self.left |= walk.at is not None
-
-    def _walk(self, walk: Cursor, *, save: Callable[[], None]) -> None:
-        """As far as the allowance goes, and a day at a time."""
-        at, floor = walk.at or 0, max(walk.floor, self._oldest) // HOUR * HOUR
-        for day, hours in groupby(self._hours(floor, at), key=lambda hour: hour[0] // DAY * DAY):
-            found = dict(hours)
-            reached = min(found) if self._allowance.is_spent else max(day, floor)
-            self._put(found, reached, at)
-            walk.at = at = reached
-            save()
-        if not self._allowance.is_spent:
-            self._put({}, floor, at)
-            walk.at = None
-            save()
-
-    def _hours(self, floor: int, at: int) -> Iterator[tuple[int, Rollup]]:
-        """Of each hour in which jobs ended, from the last before `at` down to `floor`."""
-        if at <= floor:
+    def _recompute_window(self, name: str) -> None:
+        """Start a pass through the window if it is due, and advance a pass as far as possible."""
+        cursor = self._stats.cursors.get(name, HourCursor())
+        if WINDOWS[name].is_due(cursor, self._run.now):
+            cursor = WINDOWS[name].start(cursor, self._run.now)
+        if cursor.at is None:
             return
-        ended = self._allowance.each(self._jobs.ended(self._name, TimeRange(floor, at)))
-        for hour, jobs in groupby(ended, key=lambda job: job.since // HOUR * HOUR):
-            rollup = rollup_of(jobs)
-            if self._allowance.out_of_time:
-                return
-            yield hour, rollup
-            if self._allowance.is_spent:
-                return
-
-    def _put(self, found: dict[int, Rollup], since: int, until: int) -> None:
-        """Makes these all the hours that there are from `since` on and before `until`, and their
-        days the sums of what is then in them."""
-        if until <= since:
+        hours = TimeRange(_hour_of(max(cursor.floor, self._run.oldest)), cursor.at)
+        if hours.until <= hours.since:
+            self._save_cursor(name, replace(cursor, at=None))
             return
-        first, last = since // DAY * DAY, -(-until // DAY) * DAY
-        stored = self._queues.hours(self._name, first, last)
-        within = {hour for hour in found.keys() | stored.keys() if since <= hour < until}
-        fresh = {hour: found.get(hour, Rollup()) for hour in within}
-        days = {
-            day: total(rollup for _, rollup in hours)
-            for day, hours in groupby(sorted((stored | fresh).items()), key=_day_of)
-        }
-        known = self._queues.days(self._name, first, last)
-        changed = {hour: of for hour, of in fresh.items() if of != stored.get(hour)}
-        changed_days = {day: of for day, of in days.items() if of != known.get(day)}
-        if changed or changed_days:
-            self._queues.put(self._name, changed, changed_days)
-        self._allowance.tally.written += len(changed) + len(changed_days)
+        for since in self._recompute(hours):
+            cursor = replace(cursor, at=since if since > hours.since else None)
+            self._save_cursor(name, cursor)
+        self.is_unfinished |= cursor.at is not None
 
-    def _save(self) -> None:
-        saved = self._queues.save(self._name, self._stored)
-        if saved is None:
-            raise OvertakenByAnotherRun
-        self._stored = saved
+    def _recompute(self, hours: TimeRange) -> Iterator[int]:
+        for since, written in self._rollups.recompute(hours):
+            self._run.tally.written += written
+            yield since
+
+    def _save_cursor(self, name: str, cursor: HourCursor) -> None:
+        self._save(replace(self._stats, cursors={**self._stats.cursors, name: cursor}))
+
+    def _save(self, stats: QueueStats) -> None:
+        self._stored = self._run.table.save(self._queue, stats, self._stored.version)
 
 
-def _day_of(hour: tuple[int, Rollup]) -> int:
-    return hour[0] // DAY * DAY
+def _is_count_due(stats: QueueStats, now: int) -> bool:
+    if stats.as_of is None:
+        return True
+    return now - stats.as_of >= sum(stats.counts.values()) * 60_000 // _COUNTED_PER_MINUTE
 
 
-def _pause(counts: dict[str, int]) -> int:
-    """Milliseconds until it is worth to count again."""
-    return sum(counts.values()) * 60_000 // _COUNTED_A_MINUTE
+def _hour_of(moment: int) -> int:
+    return moment // HOUR_MS * HOUR_MS

@@ -39,7 +39,7 @@ from chalicelib.jobs.job_table import (
     StoredJob,
     TimeRange,
 )
-from chalicelib.queues.missing_events import EVENTS_TAKE_MS
+from chalicelib.queues.missing_events import MAX_DELIVERY_MS
 from chalicelib.recording.ingest import Ingest, merge
 from chalicelib.redaction import Redaction
 from chalicelib.runtime import Runtime
@@ -187,7 +187,7 @@ class _Run:
         self._time_left = time_left
         self._now = now
         self._is_thorough = False
-        self._told_until = now - EVENTS_TAKE_MS
+        self._told_until = now - MAX_DELIVERY_MS
         self._heard_of: set[str] = set()
         self._service_queues: set[str] = set()
         self._progress: dict[str, Progress] = {}
@@ -321,7 +321,7 @@ class _Run:
         the first walk goes back as far as Batch remembers."""
         walk = self._progress[queue].walk or Cursor(floor=self._now - BATCH_KEEPS_MS)
         if walk.at is None:
-            walk.top, walk.at = self._now - EVENTS_TAKE_MS, self._told_until
+            walk.top, walk.at = self._now - MAX_DELIVERY_MS, self._told_until
         self._progress[queue].walk = walk
         token = None
         before = walk.at

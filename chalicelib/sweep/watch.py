@@ -28,12 +28,16 @@ from chalicelib.jobs.durations import durations
 from chalicelib.jobs.job import TERMINAL, Description, Job, JobStatus, Observation
 from chalicelib.jobs.job_table import Change, JobTable, StatusPartition, StoredJob, TimeRange
 from chalicelib.notices.rules import Rules
-from chalicelib.queues import blocked as blockage
-from chalicelib.queues import missing_events, stuck
-from chalicelib.queues.incidents import Incidents, Snapshot, Told
+from chalicelib.queues.blocked import Blocked, current_block, last_start
+from chalicelib.queues.incidents import IncidentPolicy, Incidents, ReportedJob, Snapshot
+from chalicelib.queues.missing_events import (
+    MAX_DELIVERY_MS,
+    MissingEvents,
+    detect_missing_events,
+)
 from chalicelib.queues.state import QueueState
-from chalicelib.queues.state_table import KnownQueue, QueueStateTable
-from chalicelib.queues.stuck import Found, StuckJob
+from chalicelib.queues.state_table import QueueStateTable, StoredState
+from chalicelib.queues.stuck import MIN_RUNNING_LIMIT_MS, StuckJob, StuckJobs, running_limit_ms
 from chalicelib.recording.ingest import Ingest, merge
 from chalicelib.redaction import Redaction
 from chalicelib.runtime import Runtime
@@ -130,18 +134,19 @@ class _Run:
         parts = self._parts
         queues = list(dict.fromkeys([*parts.table.queues(), *parts.limits.queues]))
         self._usual.begin()
-        known = parts.queues.known(queues)
+        known = parts.queues.load(queues)
         self._tally.left = len(known) < len(queues)
         seen = {queue: one for queue in known if (one := self._look_at(queue, known[queue]))}
         asked = self._ask(_to_ask(known, seen))
         for queue, one in seen.items():
             state = self._state(known[queue])
-            incidents = Incidents(queue, parts.rules, self._now, parts.limits.blocked_after)
-            self._apply(queue, known[queue], incidents.next(state, one, asked), one)
+            policy = IncidentPolicy(rules=parts.rules, blocked_after=parts.limits.blocked_after)
+            incidents = Incidents(queue, policy, self._now)
+            self._apply(queue, known[queue], incidents.next_state(state, one, asked), one)
 
     # Gather
 
-    def _look_at(self, queue: str, known: KnownQueue) -> Snapshot | None:
+    def _look_at(self, queue: str, known: StoredState) -> Snapshot | None:
         """None if the table does not show it all now: the next run looks again."""
         if self._time_left() <= 0:
             self._tally.left = True
@@ -153,28 +158,28 @@ class _Run:
             self._tally.left = True
             return None
 
-    def _seen(self, queue: str, known: KnownQueue) -> Snapshot:
+    def _seen(self, queue: str, known: StoredState) -> Snapshot:
         state = self._state(known)
         found, counts = self._stuck(queue)
         moved_at, blocked = self._blocked(queue, state)
         return Snapshot(
-            found=found,
+            stuck=found,
             counts=counts,
-            told=[self._told(one) for one in state.stuck],
-            moved_at=moved_at,
+            reported=[self._told(one) for one in state.stuck],
+            unblocked_at=moved_at,
             blocked=blocked,
             head=self._parts.table.get(blocked.job_id) if blocked else None,
             missing_events=self._silence(queue, state, known.last_event_at),
         )
 
-    def _state(self, known: KnownQueue) -> QueueState:
+    def _state(self, known: StoredState) -> QueueState:
         return known.state or QueueState(watched_since=self._now)
 
-    def _told(self, one: StuckJob) -> Told:
+    def _told(self, one: StuckJob) -> ReportedJob:
         job = self._parts.table.get(one.job_id)
-        return Told(one, job, self._parts.table.describe(job) if job else Description())
+        return ReportedJob(one, job, self._parts.table.describe(job) if job else Description())
 
-    def _stuck(self, queue: str) -> tuple[Found, Mapping[str, int]]:
+    def _stuck(self, queue: str) -> tuple[StuckJobs, Mapping[str, int]]:
         """Who is stuck, and how many there are by status."""
         table, jobs, more = self._parts.table, [], set()
         for status, age in self._parts.limits.ages.items():
@@ -187,10 +192,8 @@ class _Run:
                 jobs += [row.job for row in rows]
                 if is_cut and not members:
                     more.add(status)
-        found = Found.of([*jobs, *self._overrunning(queue)])
-        counts: dict[str, int] = {}
-        for job in found.jobs.values():
-            counts[job.status] = counts.get(job.status, 0) + 1
+        found = StuckJobs.among([*jobs, *self._overrunning(queue)])
+        counts = found.counts()
         for status in more & counts.keys():
             before = self._now - self._parts.limits.ages[status]
             place = StatusPartition(queue, status)
@@ -199,21 +202,21 @@ class _Run:
 
     def _overrunning(self, queue: str) -> Iterator[Job]:
         """Those that run for much longer than jobs of their name do."""
-        before = self._now - stuck.SHORTEST_OVERRUN
+        before = self._now - MIN_RUNNING_LIMIT_MS
         running = StatusPartition(queue, JobStatus.RUNNING)
         rows, _ = self._parts.table.oldest_in_status(
             running, before=before, after="", limit=EXAMINED
         )
         for job in (row.job for row in rows):
             longest = self._usual.longest_run(queue, job.details.job_name)
-            if longest is not None and self._now - job.since > longest * 1000:
+            if longest is not None and self._now - job.since > longest:
                 yield job
 
-    def _blocked(self, queue: str, state: QueueState) -> tuple[int, blockage.Blocked | None]:
+    def _blocked(self, queue: str, state: QueueState) -> tuple[int, Blocked | None]:
         """When the queue moved last, as far as that counts, and the block that goes on."""
-        blocked_events = self._parts.queues.blocked_events(queue, state.moved_at)
+        blocked_events = self._parts.queues.blocked_events(queue, state.unblocked_at)
         if not (blocked_events or state.blocked):
-            return state.moved_at, None
+            return state.unblocked_at, None
         since = state.blocked.since if state.blocked else blocked_events[-1].at
         places = [
             StatusPartition(queue, status, members)
@@ -221,23 +224,21 @@ class _Run:
             for members in (False, True)
         ]
         moved = self._parts.table.newest(places, limit=EXAMINED, window=TimeRange(since=since))
-        moved_at = max(state.moved_at, blockage.moved_at(moved.jobs))
-        return moved_at, blockage.current(state.blocked, blocked_events, moved_at)
+        moved_at = max(state.unblocked_at, last_start(moved.jobs))
+        return moved_at, current_block(state.blocked, blocked_events, moved_at)
 
-    def _silence(
-        self, queue: str, state: QueueState, last_event_at: int
-    ) -> missing_events.MissingEvents | None:
+    def _silence(self, queue: str, state: QueueState, last_event_at: int) -> MissingEvents | None:
         if state.missing_events:
             return state.missing_events if last_event_at <= state.missing_events.since else None
         since = max(last_event_at, state.watched_since)
-        if self._now - since <= missing_events.EVENTS_TAKE_MS:
+        if self._now - since <= MAX_DELIVERY_MS:
             return None
         places = [StatusPartition(queue, status) for status in _CHANGING]
         jobs = self._parts.table.newest(
             places, limit=_CHANGES_EXAMINED, window=TimeRange(since=since)
         ).jobs
-        return missing_events.begun(
-            jobs, since=state.watched_since, last_event_at=last_event_at, now=self._now
+        return detect_missing_events(
+            jobs, watched_since=state.watched_since, last_event_at=last_event_at, now=self._now
         )
 
     # Ask
@@ -261,7 +262,7 @@ class _Run:
 
     # Apply
 
-    def _apply(self, queue: str, known: KnownQueue, state: QueueState, seen: Snapshot) -> None:
+    def _apply(self, queue: str, known: StoredState, state: QueueState, seen: Snapshot) -> None:
         self._tally.queues += 1
         self._tally.stuck += sum(seen.counts.values())
         self._tally.blocked += state.blocked is not None
@@ -295,7 +296,7 @@ class _UsualTimes:
         self._left = NAMES
 
     def longest_run(self, queue: str, name: str) -> float | None:
-        """Seconds; None: nobody can tell, or not in this run."""
+        """Milliseconds; None: nobody can tell, or not in this run."""
         now = self._parts.runtime.now()
         looked_up, longest = self._known.get((queue, name), (0.0, None))
         if now - looked_up < _USUAL_KEPT_SECONDS or self._left == 0:
@@ -303,7 +304,7 @@ class _UsualTimes:
         self._left -= 1
         if len(self._known) >= _USUAL_REMEMBERED:
             self._known.clear()
-        longest = stuck.longest_run(list(self._runs(queue, name)))
+        longest = running_limit_ms(list(self._runs(queue, name)))
         self._known[queue, name] = now, longest
         return longest
 
@@ -318,17 +319,17 @@ class _UsualTimes:
         for job in page.jobs:
             seconds = durations(job, job.since).running_seconds
             if seconds is not None:
-                yield seconds / max(1, job.details.generation)
+                yield 1000 * seconds / max(1, job.details.generation)
 
 
-def _to_ask(known: Mapping[str, KnownQueue], seen: Mapping[str, Snapshot]) -> list[str]:
+def _to_ask(known: Mapping[str, StoredState], seen: Mapping[str, Snapshot]) -> list[str]:
     """The ids of jobs, those of the queues with few of them first."""
     by_queue: list[list[str]] = []
     for queue, one in seen.items():
         state = known[queue].state
         if not (state and state.bulk_incident):
             told = {told.job_id for told in state.stuck} if state else set()
-            by_queue.append(one.found.to_ask(told, EXAMINED))
+            by_queue.append(one.stuck.to_confirm(told, EXAMINED))
     return [job_id for of_queue in sorted(by_queue, key=len) for job_id in of_queue]
 
 

@@ -38,7 +38,7 @@ from chalicelib.notices.notice import (
 )
 from chalicelib.notices.rules import QUEUE_BLOCKED, STUCK
 from chalicelib.queues.state import QueueState
-from chalicelib.queues.state_table import KnownQueue, QueueStateTable
+from chalicelib.queues.state_table import QueueStateTable, StoredState
 from chalicelib.runtime import Runtime
 from chalicelib.webex.client import (
     RateLimited,
@@ -295,7 +295,7 @@ class RoomDelivery:
 
     def _load(self, notices: Sequence[Notice]) -> "_Records":
         queues = {notice.queue for notice in notices if notice.job_id is None}
-        records = _Records(self._parts.queues.known(queues), Loaded({}, {}))
+        records = _Records(self._parts.queues.load(queues), Loaded({}, {}))
         needed = {job_id for notice in notices for job_id in records.needed(notice)}
         return records._replace(jobs=self._parts.jobs.load(needed, consistent=True))
 
@@ -492,7 +492,7 @@ class _Records(NamedTuple):
     """What decides about notices, and what their words are made from: the records of jobs, and what
     is known of the queues that some are about themselves."""
 
-    known: Mapping[str, KnownQueue]
+    known: Mapping[str, StoredState]
     jobs: Loaded
 
     def needed(self, notice: Notice) -> list[str]:
@@ -522,7 +522,7 @@ class _Records(NamedTuple):
         """Whether nobody cares for the notice any more."""
         if notice.kind in RESOLUTIONS:
             state = self.state(notice)
-            return state is None or not state.is_about_now(notice)
+            return state is None or not state.has_open_incident(notice)
         root = self.jobs.job(notice.job_id) if notice.job_id else None
         return is_outdated(notice, self.job(notice) if notice.kind == STUCK else root)
 

@@ -7,7 +7,7 @@ from chalicelib.jobs.job import Attempt, Description, Details, Job, Transition
 from chalicelib.notices.notice import Notice, incident_notices
 from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.state import QueueState
-from chalicelib.queues.stuck import BulkIncident, Longest
+from chalicelib.queues.stuck import BulkIncident, LongestStuckJob
 from chalicelib.webex.text import NoticeContext, NoticeText
 from tests.support.rendering import UNSEEN, rendered
 
@@ -104,10 +104,10 @@ def a_bulk_incident(job_name: str = "align-reads", reason: str = NO_CAPACITY) ->
     return BulkIncident(
         since=ENDED,
         statuses={"STARTING": 40, "RUNNABLE": 1_200},
-        longest=Longest(
+        longest=LongestStuckJob(
             job_id="4c75", job_name=job_name, status="RUNNABLE", since=ENDED - 200 * MINUTE
         ),
-        asked=100,
+        sample_size=100,
         causes={"AWS has no capacity for it": 80, "": 20},
         reason=reason,
     )

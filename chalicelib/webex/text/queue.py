@@ -74,8 +74,8 @@ def _bulk_facts(incident: BulkIncident, layout: MessageLayout) -> Iterator[str]:
             Item(f"{count:,}{TIMES} {cause or 'nothing is known'}")
             for cause, count in incident.causes.items()
         ]
-        sampled = incident.asked < incident.jobs
-        of_sample = f", of the {incident.asked:,} that wait longest" if sampled else ""
+        sampled = incident.sample_size < incident.jobs
+        of_sample = f", of the {incident.sample_size:,} that wait longest" if sampled else ""
         yield f"Why{of_sample}: {listed(causes, MAX_LIST_BYTES)}"
 
 

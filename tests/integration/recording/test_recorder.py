@@ -216,7 +216,7 @@ def test_that_a_queue_is_heard_of_is_noted_once_a_minute(
     for seconds in (0, 59, 1, 3_600):
         clock["now"] += seconds
         stand.record([a_body()])
-        heard.append(stand.queues.known(["high-priority"])["high-priority"].last_event_at - NOON)
+        heard.append(stand.queues.load(["high-priority"])["high-priority"].last_event_at - NOON)
 
     assert heard == [0, 0, 60_000, 3_660_000]
 

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.jobs.job import Job
 from chalicelib.jobs.job_table import JobTable
-from chalicelib.queues.rollup import DAY, HOUR, Rollup, rollup_of, total
+from chalicelib.queues.rollup import DAY_MS, HOUR_MS, Rollup, total
 from chalicelib.queues.stats_table import QueueStatsTable
 from chalicelib.runtime import Runtime
 from chalicelib.sweep import count as counting
@@ -61,7 +61,7 @@ class Count:
         """All hours and days of each queue in which anything ended."""
         return {
             f"{kind} {queue}": {
-                at: of for at, of in read(queue, 0, NOON + DAY).items() if of != Rollup()
+                at: of for at, of in read(queue, 0, NOON + DAY_MS).items() if of != Rollup()
             }
             for queue in self.stand.table.queues()
             for kind, read in (("hours", self.queues.hours), ("days", self.queues.days))
@@ -73,7 +73,7 @@ class Count:
         found: dict[str, dict[int, Rollup]] = {}
         for queue in self.stand.table.queues():
             ended = [job for job in jobs if job.queue == queue and job.is_over]
-            for kind, length in (("hours", HOUR), ("days", DAY)):
+            for kind, length in (("hours", HOUR_MS), ("days", DAY_MS)):
                 found[f"{kind} {queue}"] = by_time(ended, length)
         return found
 
@@ -81,7 +81,7 @@ class Count:
 def by_time(jobs: Sequence[Job], length: int) -> dict[int, Rollup]:
     begins = {job.since // length * length for job in jobs}
     found = {
-        at: rollup_of(job for job in jobs if job.since // length * length == at) for at in begins
+        at: Rollup.of(job for job in jobs if job.since // length * length == at) for at in begins
     }
     # Of a child that never ran there is nothing to tell.
     return {at: rollup for at, rollup in found.items() if rollup != Rollup()}
@@ -116,7 +116,7 @@ def test_the_hours_are_what_the_jobs_say_while_events_come_in_any_order(count: C
     for some in (bodies[:third], bodies[third : 2 * third], bodies[2 * third :]):
         count.record(some)
         count.run()
-        count.now += HOUR
+        count.now += HOUR_MS
     count.run()
 
     assert count.stored() == count.truth()
@@ -138,14 +138,14 @@ def test_a_job_that_turns_out_to_have_ended_earlier_leaves_its_hour(count: Count
     count.record([ended(NOON, jobId=job_id)])
     count.run()
 
-    count.record([ended(NOON - 3 * HOUR, jobId=job_id)])
-    count.now += HOUR
+    count.record([ended(NOON - 3 * HOUR_MS, jobId=job_id)])
+    count.now += HOUR_MS
     count.run()
 
     assert count.stored() == count.truth()
 
 
-@pytest.mark.parametrize(("age", "later"), [(20 * HOUR, HOUR), (9 * DAY, DAY)])
+@pytest.mark.parametrize(("age", "later"), [(20 * HOUR_MS, HOUR_MS), (9 * DAY_MS, DAY_MS)])
 def test_what_is_heard_of_late_is_counted_late(count: Count, age: int, later: int) -> None:
     count.record([ended(NOON - age)])
     count.run()
@@ -161,14 +161,14 @@ def test_what_is_heard_of_late_is_counted_late(count: Count, age: int, later: in
 
 
 def test_what_is_older_is_counted_when_the_sweep_begins_anew(count: Count) -> None:
-    count.record([ended(NOON - 40 * DAY)])
+    count.record([ended(NOON - 40 * DAY_MS)])
     count.run()
-    count.record([ended(NOON - 40 * DAY + 1), ended(NOON - 80 * DAY)])
-    count.now += 2 * DAY
+    count.record([ended(NOON - 40 * DAY_MS + 1), ended(NOON - 80 * DAY_MS)])
+    count.now += 2 * DAY_MS
 
     count.run()
     before = count.stored()
-    count.run(since=NOON - 41 * DAY)
+    count.run(since=NOON - 41 * DAY_MS)
     later = count.stored()["hours high-priority"]
     count.run(since=0)
 
@@ -178,7 +178,7 @@ def test_what_is_older_is_counted_when_the_sweep_begins_anew(count: Count) -> No
 
 
 def test_a_run_that_has_no_time_goes_on_the_next_time(count: Count) -> None:
-    count.record([ended(NOON - hours * HOUR) for hours in range(0, 400, 7)])
+    count.record([ended(NOON - hours * HOUR_MS) for hours in range(0, 400, 7)])
     runs = 0
     left = True
 
@@ -192,8 +192,8 @@ def test_a_run_that_has_no_time_goes_on_the_next_time(count: Count) -> None:
 
 
 def test_a_run_reads_only_so_many_jobs(count: Count, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "_MOST_READ", 10)
-    count.record([ended(NOON - hours * HOUR) for hours in range(50)])
+    monkeypatch.setattr(counting, "_MAX_JOBS_READ", 10)
+    count.record([ended(NOON - hours * HOUR_MS) for hours in range(50)])
 
     tallies = [count.run() for _ in range(9)]
 
@@ -237,8 +237,8 @@ def test_two_runs_at_once_do_no_harm(count: Count) -> None:
 
 
 def counts(count: Count) -> tuple[dict[str, int], bool]:
-    stored = count.queues.load(QUEUE).counts
-    return {status: n for status, n in stored.counts.items() if n}, stored.are_at_least
+    stored = count.queues.load(QUEUE).stats
+    return {status: n for status, n in stored.counts.items() if n}, stored.counts_are_at_least
 
 
 def test_jobs_that_have_not_ended_are_counted_an_array_as_one(count: Count) -> None:
@@ -261,7 +261,7 @@ def test_jobs_that_have_not_ended_are_counted_an_array_as_one(count: Count) -> N
 def test_of_very_many_it_is_said_that_there_are_at_least_so_many(
     count: Count, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "MOST_COUNTED", 16)
+    monkeypatch.setattr(counting, "MAX_COUNTED", 16)
     count.record([a_body(status="RUNNABLE") for _ in range(200)])
 
     count.run()
@@ -281,20 +281,22 @@ def test_a_big_queue_is_counted_less_often(count: Count) -> None:
 
 
 def test_the_last_day_is_the_current_hour_and_the_23_before_it(count: Count) -> None:
-    hour = NOON // HOUR * HOUR
-    count.record([ended(hour - 23 * HOUR), ended(hour - 23 * HOUR - 1), ended(NOON)])
+    hour = NOON // HOUR_MS * HOUR_MS
+    count.record([ended(hour - 23 * HOUR_MS), ended(hour - 23 * HOUR_MS - 1), ended(NOON)])
 
     count.run()
 
-    last_day = count.queues.load(QUEUE).counts.last_day
+    last_day = count.queues.load(QUEUE).stats.last_day
     assert last_day.succeeded == 2
-    assert last_day == total(count.queues.hours(QUEUE, hour - 23 * HOUR, hour + HOUR).values())
+    assert last_day == total(
+        count.queues.hours(QUEUE, hour - 23 * HOUR_MS, hour + HOUR_MS).values()
+    )
 
 
 def test_hours_expire_like_jobs_and_are_not_made_of_what_is_left_of_them(count: Count) -> None:
     """At the edge of the retention some jobs of an hour are gone, and others not yet."""
-    edge = NOON - 30 * DAY
-    count.record([ended(edge + 1), ended(edge + HOUR), ended(NOON)])
+    edge = NOON - 30 * DAY_MS
+    count.record([ended(edge + 1), ended(edge + HOUR_MS), ended(NOON)])
     client, name = count.stand.dynamodb, count.stand.resources.jobs_table
 
     jobs = JobTable(client, name, retention_days=30, runtime=Runtime(now=lambda: NOON / 1000))
@@ -304,11 +306,11 @@ def test_hours_expire_like_jobs_and_are_not_made_of_what_is_left_of_them(count: 
     )
     run.run(lambda: 100)
 
-    last = NOON // HOUR * HOUR
-    assert set(count.queues.hours(QUEUE, 0, NOON + DAY)) == {last}
+    last = NOON // HOUR_MS * HOUR_MS
+    assert set(count.queues.hours(QUEUE, 0, NOON + DAY_MS)) == {last}
     expiries = {
         item["sk"]["S"]: int(item["expiresAt"]["N"])
         for item in count.stand.items()
         if "expiresAt" in item and item["sk"]["S"].startswith("HOUR#")
     }
-    assert expiries == {"HOUR#2026-05-28T20": (last + HOUR + 30 * DAY) // 1000}
+    assert expiries == {"HOUR#2026-05-28T20": (last + HOUR_MS + 30 * DAY_MS) // 1000}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.notices.rules import Rules
-from chalicelib.queues.stuck import longest_run
+from chalicelib.queues.stuck import running_limit_ms
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.support.builders import NOON, a_body, a_detail, a_job_id, an_attempt, an_event
@@ -226,7 +226,7 @@ def test_thousands_stuck_in_a_queue_are_two_messages(watch: SweepHarness) -> Non
 
     assert (begun, told(watch)) == (["BULK_STUCK"], ["BULK_STUCK_RESOLVED"])
     assert state.bulk_incident is not None
-    assert (state.bulk_incident.jobs, state.bulk_incident.asked) == (2_000, 100)
+    assert (state.bulk_incident.jobs, state.bulk_incident.sample_size) == (2_000, 100)
 
 
 def test_a_few_that_become_a_crowd_are_told_as_one(watch: SweepHarness) -> None:
@@ -310,8 +310,8 @@ def test_a_job_is_stuck_in_running_by_how_long_such_jobs_run(
 
 
 def test_the_ninetieth_percentile_counts() -> None:
-    assert longest_run([3_600.0] * 9 + [36_000.0]) == 3 * 3_600
-    assert longest_run([3_600.0] * 8 + [36_000.0] * 2) == 3 * 36_000
+    assert running_limit_ms([3_600.0] * 9 + [36_000.0]) == 3 * 3_600
+    assert running_limit_ms([3_600.0] * 8 + [36_000.0] * 2) == 3 * 36_000
 
 
 # Blocked
@@ -387,7 +387,7 @@ def test_a_second_block_is_a_second_episode(watch: SweepHarness) -> None:
         watch.now += MINUTE
         watch.look()
 
-    assert told(watch) == ["QUEUE_BLOCKED_RESOLVED"] * 2 + ["QUEUE_BLOCKED"] * 2
+    assert told(watch) == ["QUEUE_BLOCKED"] * 2 + ["QUEUE_BLOCKED_RESOLVED"] * 2
 
 
 # Silent

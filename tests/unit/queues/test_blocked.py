@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.jobs.job import Details, Job, Source, Transition
-from chalicelib.queues.blocked import Blocked, BlockedEvent, current, has_lost_its_head, moved_at
+from chalicelib.queues.blocked import (
+    Blocked,
+    BlockedEvent,
+    current_block,
+    is_presumed_over,
+    last_start,
+)
 
 MINUTE = 60_000
 NOON = 1_780_000_000_000
@@ -37,20 +43,22 @@ def test_any_order_and_repetition_gives_the_same_block(
     again = [*seen, *seen[:3]]
     order.shuffle(again)
 
-    assert current(None, again, NOON + moved * MINUTE) == current(None, seen, NOON + moved * MINUTE)
+    assert current_block(None, again, NOON + moved * MINUTE) == current_block(
+        None, seen, NOON + moved * MINUTE
+    )
 
 
 @given(seen=blocked_events, cut=st.integers(0, 60))
 def test_looking_now_and_then_sees_the_same_block_as_looking_once(
     seen: list[BlockedEvent], cut: int
 ) -> None:
-    early = current(None, [one for one in seen if one.at <= NOON + cut * MINUTE], 0)
+    early = current_block(None, [one for one in seen if one.at <= NOON + cut * MINUTE], 0)
 
-    assert current(early, seen, 0) == current(None, seen, 0)
+    assert current_block(early, seen, 0) == current_block(None, seen, 0)
 
 
 def test_a_block_begins_with_the_first_sighting_after_the_queue_moved() -> None:
-    blocked = current(None, [a_sighting(minute) for minute in (0, 5, 10)], NOON + 2 * MINUTE)
+    blocked = current_block(None, [a_sighting(minute) for minute in (0, 5, 10)], NOON + 2 * MINUTE)
 
     assert blocked is not None
     assert (blocked.since, blocked.last_seen) == (NOON + 5 * MINUTE, NOON + 10 * MINUTE)
@@ -61,14 +69,14 @@ def test_a_queue_moves_when_a_job_leaves_runnable_and_not_when_one_only_ends() -
     found = a_job(("STARTING", NOON + 9, Source.REPAIR), ("RUNNING", NOON + 2, Source.REPAIR))
     ended = a_job(("FAILED", NOON + 9, Source.EVENT))
 
-    assert [moved_at([job]) for job in (started, found, ended)] == [NOON + 1, NOON + 2, 0]
+    assert [last_start([job]) for job in (started, found, ended)] == [NOON + 1, NOON + 2, 0]
 
 
 def test_a_head_that_has_ended_frees_its_queue_when_no_other_is_seen_there_for_a_while() -> None:
     blocked = Blocked(since=NOON, last_seen=NOON, job_id="j-1", job_name="merge")
     ended, waiting = (a_job((status, NOON, Source.EVENT)) for status in ("FAILED", "RUNNABLE"))
 
-    assert not has_lost_its_head(blocked, ended, NOON + 9 * MINUTE, 10 * MINUTE)
-    assert has_lost_its_head(blocked, ended, NOON + 10 * MINUTE, 10 * MINUTE)
-    assert not has_lost_its_head(blocked, waiting, NOON + 99 * MINUTE, 10 * MINUTE)
-    assert not has_lost_its_head(blocked, None, NOON + 99 * MINUTE, 10 * MINUTE)
+    assert not is_presumed_over(blocked, ended, NOON + 9 * MINUTE, 10 * MINUTE)
+    assert is_presumed_over(blocked, ended, NOON + 10 * MINUTE, 10 * MINUTE)
+    assert not is_presumed_over(blocked, waiting, NOON + 99 * MINUTE, 10 * MINUTE)
+    assert not is_presumed_over(blocked, None, NOON + 99 * MINUTE, 10 * MINUTE)

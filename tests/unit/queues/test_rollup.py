@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from bench.workload import bodies, merged, observations
 from chalicelib.jobs.durations import durations
 from chalicelib.jobs.job import Job
-from chalicelib.queues.histogram import ACCURACY, Histogram
-from chalicelib.queues.rollup import Rollup, rollup_of, total
+from chalicelib.queues.histogram import RELATIVE_ERROR, Histogram
+from chalicelib.queues.rollup import Rollup, total
 
 MONTHS = 90 * 86_400_000
 Durations = st.lists(st.integers(0, MONTHS), min_size=1)
@@ -29,7 +29,7 @@ def test_percentiles_of_added_hours_are_within_the_bound_of_the_true_ones(
     true = of_all[max(1, math.ceil(len(of_all) * percent / 100)) - 1]
     found = added.percentile(percent)
     assert found is not None
-    assert abs(found - true) <= ACCURACY * true * (1 + 1e-9)
+    assert abs(found - true) <= RELATIVE_ERROR * true * (1 + 1e-9)
 
 
 @given(Durations, Durations)
@@ -57,9 +57,9 @@ def test_hours_together_are_what_all_their_jobs_are(hours: list[int], jitter: ob
     jitter.shuffle(jobs)  # type: ignore[attr-defined]
     parts = [[job for job, of in zip(jobs, hours, strict=True) if of == hour] for hour in range(5)]
 
-    whole = total(map(rollup_of, parts))
+    whole = total(map(Rollup.of, parts))
 
-    assert whole == rollup_of(ended())
+    assert whole == Rollup.of(ended())
     assert msgspec.json.decode(msgspec.json.encode(whole), type=Rollup) == whole
 
 
@@ -67,11 +67,11 @@ def test_an_array_is_one_job_that_ended_and_each_of_its_children_ran() -> None:
     array = next(job for job in ended() if job.is_parent and job.details.array)
     children = [job for job in ended() if job.job_id.startswith(f"{array.job_id}:")]
 
-    rollup = rollup_of([array, *children])
+    rollup = Rollup.of([array, *children])
 
     assert rollup.succeeded + rollup.failed == 1
     assert rollup.causes == Counter({"CHILD_FAILED": rollup.failed} if rollup.failed else {})
     ran = [job for job in children if durations(job, 0).running_seconds is not None]
     assert sum(rollup.run.buckets.values()) == len(ran) > 0
-    assert rollup.use == rollup_of(children).use != Rollup().use
-    assert rollup_of([array]).use == Rollup().use
+    assert rollup.usage == Rollup.of(children).usage != Rollup().usage
+    assert Rollup.of([array]).usage == Rollup().usage

@@ -1,21 +1,23 @@
-"""Finds at once what no event told, back to a day: `make backfill STAGE=prod SINCE=2026-11-01`.
+"""Finds the jobs that no event reported since a date: `make backfill STAGE=prod SINCE=2026-11-01`.
 
-It begins steps of a stage's sweep anew and calls each until nothing is left to do, a line a run:
-first what finds jobs, then what counts them. Knows how a sweep is called; what its steps do,
-chalicelib/repair.py and counting.py know.
+It restarts two steps of a stage's sweep, first the one that finds jobs, then the one that counts
+them, and invokes each until it has nothing left to do. It prints one line per invocation.
 """
 
 import argparse
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infra import stages
 from infra.errors import Refused, told_plainly
 from infra.functions import Function, lambda_client
 
-_MOST_RUNS = 10_000
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+_MAX_INVOCATIONS = 10_000
 _EVENT = {
     "version": "0",
     "id": "backfill",
@@ -28,46 +30,53 @@ _EVENT = {
 }
 
 
-def sweeps(client: Any, jobs_table: str, since: int, step: str) -> Iterator[dict[str, Any]]:
-    """What each run of one step did, until one has nothing left. `client` is Lambda's, `since` in
-    epoch milliseconds. Refused if there is no such function, or it fails."""
+def sweeps(
+    client: "LambdaClient", jobs_table: str, since: int, step: str
+) -> Iterator[dict[str, Any]]:
+    """Restart one step of the sweep at `since` (epoch milliseconds) and invoke it until it has
+    nothing left to do; yield the tally of each run.
+
+    Raises Refused if the stage has no such function here, or if the function fails.
+    """
     sweep = Function(client, "sweep", jobs_table)
     detail: dict[str, Any] = {"step": step, "since": since}
-    for _ in range(_MOST_RUNS):
-        told = sweep.call(_EVENT | {"detail": detail})[step]
-        yield told
-        if not told["left"]:
+    for _ in range(_MAX_INVOCATIONS):
+        tally = sweep.call(_EVENT | {"detail": detail})[step]
+        yield tally
+        if not tally["left"]:
             return
         detail = {"step": step}
-    raise Refused(f"there is still something left after {_MOST_RUNS} runs")
+    raise Refused(f"the step {step} still has work left after {_MAX_INVOCATIONS} invocations")
 
 
-def day(text: str) -> int:
-    """Epoch milliseconds of a date or time in ISO 8601, UTC unless it says otherwise."""
+def parse_since(text: str) -> int:
+    """Return the epoch milliseconds of an ISO 8601 date or time, in UTC unless it has an offset."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise Refused(f"SINCE={text!r} is no date like 2026-11-01") from error
+        raise Refused(f"SINCE must be a date such as 2026-11-01, not {text!r}") from error
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="make backfill", description="Finds jobs never heard of.")
+    parser = argparse.ArgumentParser(
+        prog="make backfill", description="Finds the jobs that no event reported since a date."
+    )
     parser.add_argument("--stage", required=True)
-    parser.add_argument("--since", required=True, help="a date, as 2026-11-01")
+    parser.add_argument("--since", required=True, help="a date such as 2026-11-01")
     options = parser.parse_args()
-    since = day(options.since)
+    since = parse_since(options.since)
     table = stages.environment_of(options.stage)["JOBS_TABLE"]
     client = lambda_client()
-    for told in sweeps(client, table, since, "repair"):
-        unknown = len(told["unknown_to_batch"])
+    for tally in sweeps(client, table, since, "repair"):
         print(
-            f"{told['discovered']} jobs found, {told['repaired']} repaired, {told['lost']} lost,"
-            f" {unknown} unknown to Batch, {told['calls']} calls",
+            f"{tally['discovered']} jobs discovered, {tally['repaired']} repaired,"
+            f" {tally['lost']} marked UNKNOWN, {len(tally['unknown_to_batch'])} missing in"
+            f" AWS Batch, {tally['calls']} API calls",
             flush=True,
         )
-    for told in sweeps(client, table, since, "count"):
-        print(f"{told['read']} jobs counted, {told['written']} hours and days changed", flush=True)
+    for tally in sweeps(client, table, since, "count"):
+        print(f"{tally['read']} jobs counted, {tally['written']} rollups changed", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,19 @@
-"""A Batch API to talk to on this machine: a real HTTP server, for `make run` and for the tests.
+"""A stand-in for AWS Batch's API: an HTTP server on this machine, for `make run` and the tests.
 
     with BatchServer(port) as batch:
-        batch.put(details)                    # the newest state of each job, as an event tells it
-        batch.throttle(3)                     # the next three calls are refused
+        batch.put(details)                    # the current state of each job, as in its last event
+        batch.throttle(3)                     # reject the next three calls
         …                                     # a boto3 client with endpoint_url=batch.url
-        batch.calls                           # how often each operation was called
+        batch.calls                           # the number of calls of each operation
 
     POST /v1/describejobs          POST /v1/listjobs
     POST /v1/describeservicejob    POST /v1/listservicejobs
-    PUT  /jobs                     takes details from another process
+    PUT  /jobs                     adds or replaces jobs from another process
 
-As in Batch, the first two know nothing of service jobs, and the others nothing else.
-
-Like Batch it forgets jobs seven days after their end. It checks what Batch checks (ids of a call,
-page sizes, filters) and shares no code with chalicelib: a mistake of the product must not be in
-here as well. It listens on the loopback interface.
+As in Batch, the operations for jobs don't return service jobs and the others return nothing else,
+and a job is deleted seven days after its end. The server validates what Batch validates (numbers of
+ids, page sizes, filters). It shares no code with chalicelib, so that a defect of the product can't
+be repeated here. It listens on the loopback interface only.
 """
 
 import base64
@@ -35,24 +34,25 @@ from local.lifecycles import TERMINAL
 from local.ports import LOOPBACK
 from local.process import LocalError
 
-KEPT_MS = 7 * 86_400_000
-"""How long Batch remembers a job after its end."""
-DESCRIBED, LISTED, LISTED_WITH_FILTERS = 100, 1_000, 100
-"""The most jobs of a DescribeJobs call, and of a page of ListJobs; ListServiceJobs' pages are as
-large as those with filters."""
-PUT_AT_ONCE = 200
+RETENTION_MS = 7 * 86_400_000
+"""How long Batch keeps a job after its end."""
+MAX_DESCRIBED = 100
+"""The most ids of a DescribeJobs call."""
+MAX_LISTED, MAX_LISTED_WITH_FILTERS = 1_000, 100
+"""The largest pages of ListJobs. Those of ListServiceJobs are as small without filters."""
+_JOBS_PER_PUT = 200
 
-_BELONGS_TO = ("jobQueue", "arrayJobId", "multiNodeJobId")
-_SUMMARY = (
+_LIST_PARENTS = ("jobQueue", "arrayJobId", "multiNodeJobId")
+_SUMMARY_FIELDS = (
     *("jobArn", "jobId", "jobName", "jobDefinition", "createdAt", "startedAt", "stoppedAt"),
     *("status", "statusReason", "shareIdentifier", "isCancelled", "isTerminated"),
 )
-_SUMMARY_PARTS = {
+_NESTED_SUMMARY_FIELDS = {
     "container": ("exitCode", "reason"),
     "arrayProperties": ("size", "index"),
     "nodeProperties": ("numNodes",),
 }
-_SERVICE_SUMMARY = (
+_SERVICE_SUMMARY_FIELDS = (
     *("jobArn", "jobId", "jobName", "createdAt", "scheduledAt", "startedAt", "stoppedAt"),
     *("status", "statusReason", "shareIdentifier", "isTerminated"),
     *("serviceJobType", "latestAttempt", "quotaShareName"),
@@ -65,20 +65,22 @@ _FILTERS: _Filters = {
     "JOB_DEFINITION": lambda job, value: _matches(job["jobDefinition"], value),
     "SHARE_IDENTIFIER": lambda job, value: job.get("shareIdentifier") == value,
 }
-_BY_SHARE = ("SHARE_IDENTIFIER", "QUOTA_SHARE_NAME")
-"""The filters beside which a jobStatus counts."""
+_FILTERS_WITH_STATUS = ("SHARE_IDENTIFIER", "QUOTA_SHARE_NAME")
+"""The filters that can be combined with jobStatus. Batch ignores it beside the others."""
 _SERVICE_FILTERS: _Filters = {
     name: _FILTERS[name] for name in _FILTERS if name != "JOB_DEFINITION"
 } | {"QUOTA_SHARE_NAME": lambda job, value: job.get("quotaShareName") == value}
 
 
 class ClientException(Exception):
-    """What Batch says of a request that makes no sense."""
+    """Batch's error for an invalid request; the message is returned to the client."""
 
 
 class BatchServer:
-    """`clock` gives epoch seconds. With a `state_file` the jobs are there again at the next
-    start. While `knows_nothing`, it answers as Batch does in a region without the jobs."""
+    """`clock` returns epoch seconds. With a `state_file`, the jobs are kept between runs.
+
+    While `is_wrong_region` is set, no job is found, as in a region without the jobs.
+    """
 
     def __init__(
         self,
@@ -94,11 +96,11 @@ class BatchServer:
         self.url = f"http://{LOOPBACK}:{self._server.server_port}"
         self.calls: Counter[str] = Counter()
         self.throttled = 0
-        self.knows_nothing = False
+        self.is_wrong_region = False
         self._clock = clock
         self._state_file = state_file
-        self._jobs: dict[str, Detail] = _kept(state_file) if state_file else {}
-        self._to_throttle = 0.0
+        self._jobs: dict[str, Detail] = _load(state_file) if state_file else {}
+        self._calls_to_throttle = 0.0
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -122,85 +124,75 @@ class BatchServer:
                 self._state_file.write_text(json.dumps(self._jobs))
 
     def put(self, details: Iterable[Detail]) -> None:
-        """Jobs as they are now. DescribeJobs does not show the tag that events carry alone."""
+        """Add or replace jobs, without the tag `resourceArn`, which only events contain."""
         with self._lock:
             for detail in details:
                 tags = {k: v for k, v in detail.get("tags", {}).items() if k != "resourceArn"}
                 self._jobs[detail["jobId"]] = {**detail, "tags": tags}
 
     def throttle(self, calls: float) -> None:
-        """The next so many calls (math.inf: all) are too many."""
+        """Reject the next `calls` calls (math.inf: all) with TooManyRequestsException."""
         with self._lock:
-            self._to_throttle = calls
+            self._calls_to_throttle = calls
 
-    def answer(self, path: str, request: Any) -> tuple[int, Detail]:
-        """The status and the body; what the handler of a request needs."""
-        operation, called = _OPERATIONS[path]
+    def respond(self, path: str, request: Any) -> tuple[int, Detail]:
+        """Return the HTTP status and the body of a response."""
+        operation, method = _OPERATIONS[path]
         with self._lock:
-            if self._to_throttle > 0:
-                self._to_throttle -= 1
+            if self._calls_to_throttle > 0:
+                self._calls_to_throttle -= 1
                 self.throttled += 1
                 return 429, {"__type": "TooManyRequestsException", "message": "Too Many Requests"}
             self.calls[operation] += 1
             try:
-                return 200, called(self, request)
+                return 200, method(self, request)
             except ClientException as error:
                 return 400, {"__type": "ClientException", "message": str(error)}
 
     def describe_jobs(self, request: Detail) -> Detail:
         ids = request.get("jobs") or []
-        if not 1 <= len(ids) <= DESCRIBED:
-            raise ClientException(f"jobs must have 1 to {DESCRIBED} ids, and has {len(ids)}")
-        known = self._known(service=False)
-        return {"jobs": [known[job_id] for job_id in dict.fromkeys(ids) if job_id in known]}
+        if not 1 <= len(ids) <= MAX_DESCRIBED:
+            raise ClientException(f"jobs must contain 1 to {MAX_DESCRIBED} ids, not {len(ids)}")
+        jobs = self._existing(service=False)
+        return {"jobs": [jobs[job_id] for job_id in dict.fromkeys(ids) if job_id in jobs]}
 
     def describe_service_job(self, request: Detail) -> Detail:
-        job = self._known(service=True).get(request.get("jobId", ""))
+        job = self._existing(service=True).get(request.get("jobId", ""))
         if job is None:
-            raise ClientException(f"there is no service job {request.get('jobId')}")
+            raise ClientException(f"service job {request.get('jobId')} not found")
         return job
 
     def list_jobs(self, request: Detail) -> Detail:
-        filters = request.get("filters") or []
-        largest = LISTED_WITH_FILTERS if filters else LISTED
-        jobs = self._listed(request)
-        if filters:
-            # A filter counts for every status, and not for children.
-            jobs = [job for job in jobs if _is_member(job) or _passes(job, filters, _FILTERS)]
-        if not filters or (request.get("jobStatus") and filters[0]["name"] in _BY_SHARE):
-            jobs = _of_status(jobs, request)
-        return _page(jobs, request, largest, _summary)
+        max_size = MAX_LISTED_WITH_FILTERS if request.get("filters") else MAX_LISTED
+        jobs = _filtered(self._listed(request), request, _FILTERS)
+        return _page(jobs, request, max_size, _summary)
 
     def list_service_jobs(self, request: Detail) -> Detail:
-        filters = request.get("filters") or []
         if not request.get("jobQueue"):
-            raise ClientException("jobQueue is needed")
-        jobs = _of_queue(self._known(service=True).values(), request["jobQueue"])
-        if filters:
-            jobs = [job for job in jobs if _passes(job, filters, _SERVICE_FILTERS)]
-        if not filters or (request.get("jobStatus") and filters[0]["name"] in _BY_SHARE):
-            jobs = _of_status(jobs, request)
-        return _page(jobs, request, LISTED_WITH_FILTERS, _service_summary)
+            raise ClientException("jobQueue is required")
+        in_queue = _in_queue(self._existing(service=True).values(), request["jobQueue"])
+        jobs = _filtered(in_queue, request, _SERVICE_FILTERS)
+        return _page(jobs, request, MAX_LISTED_WITH_FILTERS, _service_summary)
 
     def _listed(self, request: Detail) -> list[Detail]:
-        wanted = [name for name in _BELONGS_TO if request.get(name)]
-        if len(wanted) != 1:
-            raise ClientException(f"exactly one of {', '.join(_BELONGS_TO)} is needed")
-        value = request[wanted[0]]
-        jobs = self._known(service=False).values()
-        if wanted == ["jobQueue"]:
-            return _of_queue((job for job in jobs if not _is_member(job)), value)
-        mark = ":" if wanted == ["arrayJobId"] else "#"
-        return [job for job in jobs if job["jobId"].startswith(value + mark)]
+        parents = [name for name in _LIST_PARENTS if request.get(name)]
+        if len(parents) != 1:
+            raise ClientException(f"exactly one of {', '.join(_LIST_PARENTS)} is required")
+        value = request[parents[0]]
+        jobs = self._existing(service=False).values()
+        if parents == ["jobQueue"]:
+            return _in_queue((job for job in jobs if not _is_child(job)), value)
+        separator = ":" if parents == ["arrayJobId"] else "#"
+        return [job for job in jobs if job["jobId"].startswith(value + separator)]
 
-    def _known(self, *, service: bool) -> dict[str, Detail]:
-        """Those that Batch has not forgotten yet, of one of the two kinds."""
-        oldest = self._clock() * 1000 - KEPT_MS
+    def _existing(self, *, service: bool) -> dict[str, Detail]:
+        """Delete expired jobs, and return the remaining jobs or service jobs by id."""
+        oldest = self._clock() * 1000 - RETENTION_MS
         for job_id, job in list(self._jobs.items()):
             if job["status"] in TERMINAL and job.get("stoppedAt", oldest) < oldest:
                 del self._jobs[job_id]
-        kept = {} if self.knows_nothing else self._jobs
-        return {job_id: job for job_id, job in kept.items() if ("serviceJobType" in job) == service}
+        jobs = {} if self.is_wrong_region else self._jobs
+        return {job_id: job for job_id, job in jobs.items() if ("serviceJobType" in job) == service}
 
 
 _OPERATIONS: dict[str, tuple[str, Callable[[BatchServer, Detail], Detail]]] = {
@@ -212,60 +204,71 @@ _OPERATIONS: dict[str, tuple[str, Callable[[BatchServer, Detail], Detail]]] = {
 
 
 def batch_url_file(state_dir: Path) -> Path:
-    """Where `make run` leaves the address of the stand-in."""
+    """Return the path of the file in which `make run` stores the URL of the stand-in."""
     return state_dir / "batch-url"
 
 
 def put_jobs(url: str, details: Sequence[Detail]) -> None:
-    """Tells the stand-in behind a URL how jobs are now. Raises OSError."""
+    """Add or replace jobs in the stand-in at a URL. Raises OSError."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    for first in range(0, len(details), PUT_AT_ONCE):
-        body = json.dumps(details[first : first + PUT_AT_ONCE]).encode()
+    for first in range(0, len(details), _JOBS_PER_PUT):
+        body = json.dumps(details[first : first + _JOBS_PER_PUT]).encode()
         request = urllib.request.Request(f"{url}/jobs", data=body, method="PUT")
         opener.open(request, timeout=30).close()
 
 
-def _is_member(job: Detail) -> bool:
-    """An array's child or a multi-node job's node."""
+def _is_child(job: Detail) -> bool:
+    """Return whether the job is a child of an array or a node of a multi-node job."""
     return ":" in job["jobId"] or "#" in job["jobId"]
 
 
-def _of_queue(jobs: Iterable[Detail], queue: str) -> list[Detail]:
+def _in_queue(jobs: Iterable[Detail], queue: str) -> list[Detail]:
     name = queue.rpartition("/")[2]
     return [job for job in jobs if job["jobQueue"].rpartition("/")[2] == name]
 
 
-def _of_status(jobs: Iterable[Detail], request: Detail) -> list[Detail]:
-    """Of those that run, unless another status is asked for."""
+def _in_status(jobs: Iterable[Detail], request: Detail) -> list[Detail]:
+    """Return the jobs in the requested status, by default those that are RUNNING."""
     status = request.get("jobStatus") or "RUNNING"
     return [job for job in jobs if job["status"] == status]
 
 
-def _passes(job: Detail, filters: Sequence[Detail], known: _Filters) -> bool:
-    if len(filters) != 1 or filters[0].get("name") not in known:
-        raise ClientException(f"one filter at a time, of {', '.join(known)}")
-    [one] = filters
-    return any(known[one["name"]](job, value) for value in one["values"])
+def _filtered(jobs: list[Detail], request: Detail, supported: _Filters) -> list[Detail]:
+    """Return the jobs that match the filters, which apply to every status but not to children, and
+    the status where it applies."""
+    filters = request.get("filters") or []
+    if filters:
+        jobs = [job for job in jobs if _is_child(job) or _matches_filter(job, filters, supported)]
+    if not filters or (request.get("jobStatus") and filters[0]["name"] in _FILTERS_WITH_STATUS):
+        jobs = _in_status(jobs, request)
+    return jobs
+
+
+def _matches_filter(job: Detail, filters: Sequence[Detail], supported: _Filters) -> bool:
+    if len(filters) != 1 or filters[0].get("name") not in supported:
+        raise ClientException(f"filters must contain one filter, of {', '.join(supported)}")
+    [requested] = filters
+    return any(supported[requested["name"]](job, value) for value in requested["values"])
 
 
 def _page(
-    jobs: Iterable[Detail], request: Detail, largest: int, summary: Callable[[Detail], Detail]
+    jobs: Iterable[Detail], request: Detail, max_size: int, summary: Callable[[Detail], Detail]
 ) -> Detail:
-    """The newest first."""
-    size = request.get("maxResults") or largest
-    if not 1 <= size <= largest:
-        raise ClientException(f"maxResults must be 1 to {largest}")
-    found = {(-job["createdAt"], job["jobId"]): job for job in jobs}
-    places = sorted(found)
+    """Return a page of summaries, newest first."""
+    size = request.get("maxResults") or max_size
+    if not 1 <= size <= max_size:
+        raise ClientException(f"maxResults must be 1 to {max_size}")
+    by_key = {(-job["createdAt"], job["jobId"]): job for job in jobs}
+    keys = sorted(by_key)
     if request.get("nextToken"):
-        after = _place_of(request["nextToken"])
-        places = [place for place in places if place > after]
-    page = {"jobSummaryList": [summary(found[place]) for place in places[:size]]}
-    return page | ({"nextToken": _token(places[size - 1])} if len(places) > size else {})
+        last = _decode_token(request["nextToken"])
+        keys = [key for key in keys if key > last]
+    page = {"jobSummaryList": [summary(by_key[key]) for key in keys[:size]]}
+    return page | ({"nextToken": _encode_token(keys[size - 1])} if len(keys) > size else {})
 
 
 def _service_summary(job: Detail) -> Detail:
-    return {name: job[name] for name in _SERVICE_SUMMARY if name in job}
+    return {name: job[name] for name in _SERVICE_SUMMARY_FIELDS if name in job}
 
 
 def _matches(text: str, pattern: str) -> bool:
@@ -273,32 +276,34 @@ def _matches(text: str, pattern: str) -> bool:
 
 
 def _summary(job: Detail) -> Detail:
-    told = {name: job[name] for name in _SUMMARY if name in job}
-    for part, names in _SUMMARY_PARTS.items():
+    summary = {name: job[name] for name in _SUMMARY_FIELDS if name in job}
+    for part, names in _NESTED_SUMMARY_FIELDS.items():
         if job.get(part):
-            told[part] = {name: job[part][name] for name in names if name in job[part]}
-    return told
+            summary[part] = {name: job[part][name] for name in names if name in job[part]}
+    return summary
 
 
-def _token(place: tuple[int, str]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
+def _encode_token(key: tuple[int, str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
 
 
-def _place_of(token: str) -> tuple[int, str]:
+def _decode_token(token: str) -> tuple[int, str]:
     try:
         created, job_id = json.loads(base64.urlsafe_b64decode(token))
     except ValueError as error:
-        raise ClientException("nextToken is none of ours") from error
+        raise ClientException("nextToken is invalid") from error
     return created, job_id
 
 
-def _kept(state_file: Path) -> dict[str, Detail]:
+def _load(state_file: Path) -> dict[str, Detail]:
     try:
         jobs: dict[str, Detail] = json.loads(state_file.read_text())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise LocalError(f"{state_file} holds no jobs of the local Batch: remove it") from error
+        raise LocalError(
+            f"{state_file} is not a state file of the local AWS Batch: remove it"
+        ) from error
     return jobs
 
 
@@ -311,7 +316,7 @@ class _HttpServer(ThreadingHTTPServer):
         super().__init__((LOOPBACK, port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that leaves early is nothing to report."""
+        """Ignore the error: the client closed the connection."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -330,7 +335,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         request = self._body()
         if self.path in _OPERATIONS and isinstance(request, dict):
-            self._send(*self.server.batch.answer(self.path, request))
+            self._send(*self.server.batch.respond(self.path, request))
         else:
             self._send(404, {"__type": "UnknownOperationException"})
 
@@ -343,11 +348,11 @@ class _Handler(BaseHTTPRequestHandler):
             return json.loads(raw)
         return None
 
-    def _send(self, status: int, answer: Detail) -> None:
-        body = json.dumps({k: v for k, v in answer.items() if k != "__type"}).encode()
+    def _send(self, status: int, response: Detail) -> None:
+        body = json.dumps({k: v for k, v in response.items() if k != "__type"}).encode()
         self.send_response(status)
-        if "__type" in answer:
-            self.send_header("x-amzn-ErrorType", answer["__type"])
+        if "__type" in response:
+            self.send_header("x-amzn-ErrorType", response["__type"])
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -1,6 +1,6 @@
-"""What the schedule does, step by step, each of them whatever becomes of the others.
+"""Runs the steps of the sweep: an error in one step does not keep the others from running.
 
-Knows the order of the steps and how they share the time; what a step is for, it knows itself.
+Contains the order of the steps and how they share the time; must not depend on what a step does.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,17 +12,19 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 TimeLeft = Callable[[], float]
-"""Seconds until a step must be done."""
+"""Returns the seconds until a step must have finished."""
 
 
 class Step(Protocol):
     def run(self, time_left: TimeLeft, since: int | None) -> "DataclassInstance":
-        """What it did. It goes on where it stopped the last time, or with `since` (epoch
-        milliseconds) begins anew."""
+        """Resume where the previous run stopped, or restart with `since` (epoch milliseconds).
+
+        Return the run's tally.
+        """
 
 
 class Sweep:
-    """`report` is told of each sweep whose steps have all done their work."""
+    """`report` is called after each run in which no step failed."""
 
     def __init__(self, steps: Mapping[str, Step], report: Callable[[], None]) -> None:
         self._steps = steps
@@ -31,25 +33,25 @@ class Sweep:
     def run(
         self, time_left: TimeLeft, since: int | None = None, only: str | None = None
     ) -> dict[str, Any]:
-        """What each step did, by its name, or the one step that is to be taken. A step may take
-        half of the time that is left, the last one all of it.
+        """Run all steps, or `only` the one of that name, and return their tallies by name.
 
-        Raises an ExceptionGroup of what steps raised, when all had their turn.
+        Each step may use half of the time that is left, and the last one all of it. Raises an
+        ExceptionGroup of the steps' errors after all of them have run.
         """
         steps = {name: step for name, step in self._steps.items() if only in (None, name)}
-        told: dict[str, Any] = {}
-        failures: list[Exception] = []
+        tallies: dict[str, Any] = {}
+        errors: list[Exception] = []
         for behind, (name, step) in zip(reversed(range(len(steps))), steps.items(), strict=True):
-            kept = time_left() / 2 if behind else 0.0
+            reserved = time_left() / 2 if behind else 0.0
             try:
-                told[name] = asdict(step.run(partial(_less, time_left, kept), since))
+                tallies[name] = asdict(step.run(partial(_less, time_left, reserved), since))
             except Exception as error:
-                failures.append(error)
-        if failures:
-            raise ExceptionGroup("steps of the sweep failed", failures)
+                errors.append(error)
+        if errors:
+            raise ExceptionGroup("steps of the sweep failed", errors)
         self._report()
-        return told
+        return tallies
 
 
-def _less(time_left: TimeLeft, kept: float) -> float:
-    return time_left() - kept
+def _less(time_left: TimeLeft, reserved: float) -> float:
+    return time_left() - reserved

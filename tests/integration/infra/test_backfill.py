@@ -1,16 +1,16 @@
-"""`make backfill`: how it calls the sweep, and what it says when it can't."""
+"""`make backfill`: how it invokes the sweep, and its error messages."""
 
 from typing import Any
 
 import pytest
 
-from infra.backfill import day, sweeps
+from infra.backfill import parse_since, sweeps
 from infra.errors import Refused
 from local.aws import LocalAws
 from tests.support.lambda_server import FunctionServer
 
 
-def test_it_begins_anew_once_and_goes_on_until_nothing_is_left() -> None:
+def test_it_restarts_the_step_once_and_invokes_it_until_nothing_is_left() -> None:
     details: list[Any] = []
 
     def sweep(event: Any) -> Any:
@@ -18,30 +18,30 @@ def test_it_begins_anew_once_and_goes_on_until_nothing_is_left() -> None:
         return {"repair": {"left": len(details) < 3}}
 
     with FunctionServer({"sweep": sweep}) as functions:
-        told = list(sweeps(functions.client, "jobs", 17, "repair"))
+        tallies = list(sweeps(functions.client, "jobs", 17, "repair"))
 
-    assert len(told) == 3
+    assert len(tallies) == 3
     assert details == [{"step": "repair", "since": 17}] + 2 * [{"step": "repair"}]
 
 
-def test_a_sweep_that_fails_is_told_in_a_line() -> None:
+def test_a_failing_sweep_is_reported_in_one_line() -> None:
     def sweep(event: Any) -> Any:
-        raise RuntimeError("Batch refuses: AccessDenied")
+        raise RuntimeError("AWS Batch rejected ListJobs: AccessDeniedException")
 
     with (
         FunctionServer({"sweep": sweep}) as functions,
-        pytest.raises(Refused, match="sweep failed: Batch refuses"),
+        pytest.raises(Refused, match="sweep failed: AWS Batch rejected ListJobs"),
     ):
         list(sweeps(functions.client, "jobs", 17, "repair"))
 
 
-def test_a_stage_that_is_not_there_is_told_in_a_line(aws: LocalAws) -> None:
+def test_a_stage_that_is_not_deployed_is_reported_in_one_line(aws: LocalAws) -> None:
     with pytest.raises(Refused, match="no sweep for nowhere here"):
         list(sweeps(aws.client("lambda"), "nowhere", 17, "repair"))
 
 
-def test_a_day_is_midnight_in_utc_unless_it_says_otherwise() -> None:
-    assert day("2026-11-01") == 1_793_491_200_000
-    assert day("2026-11-01T01:00:00+01:00") == day("2026-11-01")
-    with pytest.raises(Refused, match="SINCE='soon' is no date"):
-        day("soon")
+def test_a_date_is_midnight_utc_unless_it_has_an_offset() -> None:
+    assert parse_since("2026-11-01") == 1_793_491_200_000
+    assert parse_since("2026-11-01T01:00:00+01:00") == parse_since("2026-11-01")
+    with pytest.raises(Refused, match="SINCE must be a date such as 2026-11-01, not 'soon'"):
+        parse_since("soon")

@@ -1,4 +1,5 @@
-"""The stand-in Batch API, asked by a real boto3 client and held against botocore's model."""
+"""The stand-in for AWS Batch's API, called by a real boto3 client and compared with botocore's
+model."""
 
 import math
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 
-from local.batch import KEPT_MS, BatchServer, put_jobs
+from local.batch import RETENTION_MS, BatchServer, put_jobs
 from local.lifecycles import QUEUES, Workload, workload
 from tests.support.builders import NOON, QUEUE_ARN, a_detail, a_service_detail
 from tests.support.recorder_harness import aws_session
@@ -20,7 +21,7 @@ def client(batch: BatchServer) -> Any:
     return aws_session().client("batch", endpoint_url=batch.url, config=config)
 
 
-def simulated(batch: BatchServer, jobs: int = 300) -> Workload:
+def put_workload(batch: BatchServer, jobs: int = 300) -> Workload:
     work = workload(seed=5, jobs=jobs, start=NOON - 86_400_000, queues=QUEUES[:4])
     batch.put(event.detail for event in work.events)
     return work
@@ -35,61 +36,62 @@ def before(moment: int) -> list[dict[str, Any]]:
     return [{"name": "BEFORE_CREATED_AT", "values": [str(moment)]}]
 
 
-def unknown_to(shape: Any, value: Any, path: str) -> list[str]:
-    """What botocore's model of the answer does not know, or knows as something else."""
+def violations(shape: Any, value: Any, path: str) -> list[str]:
+    """Return the paths in a response that botocore's model lacks or gives another type."""
     if shape.type_name == "structure":
-        strange = [f"{path}.{name}" for name in value if name not in shape.members]
-        known = {k: v for k, v in value.items() if k in shape.members}
-        return strange + [
+        unknown = [f"{path}.{name}" for name in value if name not in shape.members]
+        members = {name: inner for name, inner in value.items() if name in shape.members}
+        return unknown + [
             found
-            for name, inner in known.items()
-            for found in unknown_to(shape.members[name], inner, f"{path}.{name}")
+            for name, inner in members.items()
+            for found in violations(shape.members[name], inner, f"{path}.{name}")
         ]
     if shape.type_name == "list":
-        return [found for one in value for found in unknown_to(shape.member, one, path)]
+        return [found for item in value for found in violations(shape.member, item, path)]
     if shape.type_name == "map":
-        return [found for one in value.values() for found in unknown_to(shape.value, one, path)]
+        return [found for item in value.values() for found in violations(shape.value, item, path)]
     types = {"string": str, "integer": int, "long": int, "boolean": bool, "double": float}
     return [] if isinstance(value, types[shape.type_name]) else [path]
 
 
 @pytest.mark.parametrize("operation", ["DescribeJobs", "ListJobs"])
-def test_answers_are_what_botocores_model_says(
+def test_responses_conform_to_botocores_model(
     batch: BatchServer, client: Any, operation: str
 ) -> None:
-    ids = list(simulated(batch).truth)
+    job_ids = list(put_workload(batch).truth)
     model = client.meta.service_model.operation_model(operation).output_shape
 
     if operation == "DescribeJobs":
-        answers = [batch.describe_jobs({"jobs": ids[n : n + 100]}) for n in range(0, 300, 100)]
+        pages = [job_ids[start : start + 100] for start in range(0, 300, 100)]
+        responses = [batch.describe_jobs({"jobs": page}) for page in pages]
     else:
-        answers = [batch.list_jobs({"jobQueue": "spot", "filters": before(NOON)})]
+        responses = [batch.list_jobs({"jobQueue": "spot", "filters": before(NOON)})]
 
-    assert [found for one in answers for found in unknown_to(model, one, "$")] == []
+    assert [path for response in responses for path in violations(model, response, "$")] == []
 
 
-def test_describes_the_newest_state_of_up_to_a_hundred_jobs(
+def test_describe_jobs_returns_the_current_state_of_up_to_100_jobs(
     batch: BatchServer, client: Any
 ) -> None:
-    work = simulated(batch)
-    ids = list(work.truth)[:99]
+    work = put_workload(batch)
+    job_ids = list(work.truth)[:99]
 
-    jobs = client.describe_jobs(jobs=[*ids, "never-heard-of"])["jobs"]
+    jobs = client.describe_jobs(jobs=[*job_ids, "nonexistent"])["jobs"]
 
     assert {job["jobId"]: job["status"] for job in jobs} == {
-        job_id: work.truth[job_id].status for job_id in ids
+        job_id: work.truth[job_id].status for job_id in job_ids
     }
     assert not any("resourceArn" in job["tags"] for job in jobs)
     assert batch.calls == {"DescribeJobs": 1}
 
 
 @pytest.mark.parametrize("count", [0, 101])
-def test_refuses_no_ids_and_too_many(client: Any, count: int) -> None:
+def test_describe_jobs_rejects_no_ids_and_more_than_100(client: Any, count: int) -> None:
     with pytest.raises(ClientError, match="ClientException"):
         client.describe_jobs(jobs=["x"] * count)
 
 
-def test_lists_roots_of_a_queue_newest_first_in_pages_of_a_hundred(
+def test_list_jobs_returns_root_jobs_of_a_queue_newest_first_in_pages_of_100(
     batch: BatchServer, client: Any
 ) -> None:
     batch.put(a_detail(createdAt=NOON - number) for number in range(250))
@@ -101,15 +103,17 @@ def test_lists_roots_of_a_queue_newest_first_in_pages_of_a_hundred(
     assert batch.calls["ListJobs"] == 3
 
 
-def test_lists_running_jobs_unless_told_otherwise(batch: BatchServer, client: Any) -> None:
-    batch.put([a_detail(jobId="waits"), a_detail(jobId="runs", status="RUNNING")])
+def test_list_jobs_returns_running_jobs_by_default(batch: BatchServer, client: Any) -> None:
+    batch.put([a_detail(jobId="runnable"), a_detail(jobId="running", status="RUNNING")])
 
-    assert [job["jobId"] for job in listed(client, jobQueue="high-priority")] == ["runs"]
-    [waiting] = listed(client, jobQueue="high-priority", jobStatus="RUNNABLE")
-    assert waiting["jobId"] == "waits"
+    assert [job["jobId"] for job in listed(client, jobQueue="high-priority")] == ["running"]
+    [runnable] = listed(client, jobQueue="high-priority", jobStatus="RUNNABLE")
+    assert runnable["jobId"] == "runnable"
 
 
-def test_lists_children_and_nodes_by_their_parent(batch: BatchServer, client: Any) -> None:
+def test_list_jobs_returns_children_and_nodes_by_their_parent(
+    batch: BatchServer, client: Any
+) -> None:
     ids = ["a:0", "a:1", "b#0", "b#1", "a"]
     batch.put(a_detail(jobId=job_id, status="RUNNING") for job_id in ids)
 
@@ -124,32 +128,32 @@ def test_lists_children_and_nodes_by_their_parent(batch: BatchServer, client: An
         {"jobQueue": "q", "arrayJobId": "a"},
         {"jobQueue": "q", "maxResults": 1_001},
         {"jobQueue": "q", "maxResults": 101, "filters": before(NOON)},
-        {"jobQueue": "q", "nextToken": "mine"},
+        {"jobQueue": "q", "nextToken": "invalid"},
     ],
 )
-def test_refuses_what_batch_refuses(
+def test_list_jobs_rejects_what_batch_rejects(
     batch: BatchServer, client: Any, request_: dict[str, Any]
 ) -> None:
     with pytest.raises((ClientError, ParamValidationError), match=r"Exception|Invalid"):
         client.list_jobs(**request_)
 
 
-def test_forgets_jobs_a_week_after_their_end(batch: BatchServer, client: Any) -> None:
-    old, older = NOON - KEPT_MS + 1, NOON - KEPT_MS - 1
+def test_jobs_are_deleted_a_week_after_their_end(batch: BatchServer, client: Any) -> None:
+    recent, old = NOON - RETENTION_MS + 1, NOON - RETENTION_MS - 1
     batch.put(
         [
-            a_detail(jobId="kept", status="FAILED", stoppedAt=old),
-            a_detail(jobId="forgotten", status="FAILED", stoppedAt=older),
-            a_detail(jobId="runs", status="RUNNING", createdAt=older),
+            a_detail(jobId="kept", status="FAILED", stoppedAt=recent),
+            a_detail(jobId="deleted", status="FAILED", stoppedAt=old),
+            a_detail(jobId="running", status="RUNNING", createdAt=old),
         ]
     )
 
-    jobs = client.describe_jobs(jobs=["kept", "forgotten", "runs"])["jobs"]
+    jobs = client.describe_jobs(jobs=["kept", "deleted", "running"])["jobs"]
 
-    assert [job["jobId"] for job in jobs] == ["kept", "runs"]
+    assert [job["jobId"] for job in jobs] == ["kept", "running"]
 
 
-def test_throttles_on_request(batch: BatchServer, client: Any) -> None:
+def test_calls_are_throttled_when_a_test_requests_it(batch: BatchServer, client: Any) -> None:
     batch.throttle(math.inf)
     with pytest.raises(ClientError, match="TooManyRequestsException"):
         client.describe_jobs(jobs=["x"])
@@ -159,64 +163,64 @@ def test_throttles_on_request(batch: BatchServer, client: Any) -> None:
     assert (batch.throttled, batch.calls["DescribeJobs"]) == (1, 1)
 
 
-def test_knows_nothing_on_request(batch: BatchServer, client: Any) -> None:
+def test_no_job_is_found_in_the_wrong_region(batch: BatchServer, client: Any) -> None:
     batch.put([a_detail(jobId="known")])
-    batch.knows_nothing = True
+    batch.is_wrong_region = True
 
     assert client.describe_jobs(jobs=["known"])["jobs"] == []
 
 
-def test_jobs_come_over_http_and_are_kept(tmp_path: Path) -> None:
+def test_jobs_are_put_over_http_and_kept_in_the_state_file(tmp_path: Path) -> None:
     file = tmp_path / "batch.json"
     with BatchServer(state_file=file) as first:
         put_jobs(first.url, [a_detail(jobId=f"job-{number}") for number in range(450)])
 
     with BatchServer(state_file=file) as second:
-        answer = second.describe_jobs({"jobs": ["job-0", "job-449"]})
+        response = second.describe_jobs({"jobs": ["job-0", "job-449"]})
 
-    assert len(answer["jobs"]) == 2
+    assert len(response["jobs"]) == 2
 
 
 # Service jobs
 
 
-def trainings(count: int, **fields: Any) -> list[dict[str, Any]]:
+def training_details(count: int, **fields: Any) -> list[dict[str, Any]]:
     return [
         a_service_detail(createdAt=NOON - number, latestAttempt={}, **fields)
         for number in range(count)
     ]
 
 
-def test_answers_about_service_jobs_are_what_botocores_model_says(
+def test_responses_about_service_jobs_conform_to_botocores_model(
     batch: BatchServer, client: Any
 ) -> None:
-    [detail] = trainings(1, startedAt=NOON)
+    [detail] = training_details(1, startedAt=NOON)
     batch.put([detail])
     model = client.meta.service_model.operation_model
 
     described = batch.describe_service_job({"jobId": detail["jobId"]})
     listed = batch.list_service_jobs({"jobQueue": "training", "filters": before(NOON + 1)})
 
-    assert unknown_to(model("DescribeServiceJob").output_shape, described, "$") == []
-    assert unknown_to(model("ListServiceJobs").output_shape, listed, "$") == []
+    assert violations(model("DescribeServiceJob").output_shape, described, "$") == []
+    assert violations(model("ListServiceJobs").output_shape, listed, "$") == []
 
 
-def test_each_call_knows_its_own_kind_of_job_only(batch: BatchServer, client: Any) -> None:
-    batch.put([a_service_detail(jobId="trains", status="RUNNING"), a_detail(jobId="runs")])
+def test_operations_return_either_jobs_or_service_jobs(batch: BatchServer, client: Any) -> None:
+    batch.put([a_service_detail(jobId="training", status="RUNNING"), a_detail(jobId="running")])
 
-    assert client.describe_service_job(jobId="trains")["status"] == "RUNNING"
-    assert client.describe_jobs(jobs=["trains"])["jobs"] == []
+    assert client.describe_service_job(jobId="training")["status"] == "RUNNING"
+    assert client.describe_jobs(jobs=["training"])["jobs"] == []
     assert client.list_jobs(jobQueue="training")["jobSummaryList"] == []
     with pytest.raises(ClientError, match="ClientException"):
-        client.describe_service_job(jobId="runs")
+        client.describe_service_job(jobId="running")
     [listed] = client.list_service_jobs(jobQueue="training")["jobSummaryList"]
-    assert listed["jobId"] == "trains"
+    assert listed["jobId"] == "training"
 
 
-def test_lists_service_jobs_newest_first_in_pages_of_a_hundred(
+def test_list_service_jobs_returns_the_newest_first_in_pages_of_100(
     batch: BatchServer, client: Any
 ) -> None:
-    batch.put(trainings(250))
+    batch.put(training_details(250))
 
     pages = client.get_paginator("list_service_jobs").paginate(
         jobQueue="training", filters=before(NOON + 1)
@@ -235,10 +239,10 @@ def test_lists_service_jobs_newest_first_in_pages_of_a_hundred(
         {"jobQueue": "training", "filters": [{"name": "JOB_DEFINITION", "values": ["x"]}]},
     ],
 )
-def test_refuses_to_list_service_jobs_as_batch_does(
+def test_list_service_jobs_rejects_what_batch_rejects(
     batch: BatchServer, client: Any, request_: dict[str, Any]
 ) -> None:
-    batch.put(trainings(1))
+    batch.put(training_details(1))
 
     with pytest.raises(ClientError, match="ClientException"):
         client.list_service_jobs(**request_)

@@ -352,7 +352,7 @@ def test_a_batch_that_knows_nobody_makes_no_job_unknown(watch: SweepHarness) -> 
     heard(watch, work, 0.5)
     old = a_job_id()
     watch.stand.record([a_body(jobId=old, status="RUNNING", at=NOON - 9 * DAY)])
-    watch.batch.knows_nothing = True
+    watch.batch.is_wrong_region = True
 
     tallies = [watch.sweep() for _ in range(3)]
 
@@ -360,20 +360,20 @@ def test_a_batch_that_knows_nobody_makes_no_job_unknown(watch: SweepHarness) -> 
     assert [bool(tally.unknown_to_batch) for tally in tallies] == [True, False, False]
 
 
-@pytest.mark.parametrize("knows_nothing", [True, False])
+@pytest.mark.parametrize("is_wrong_region", [True, False])
 def test_before_a_job_is_unknown_batch_is_asked_about_one_that_ended_lately(
-    watch: SweepHarness, knows_nothing: bool
+    watch: SweepHarness, is_wrong_region: bool
 ) -> None:
     old, ended = a_job_id(), a_detail(status="FAILED", createdAt=NOON - DAY, stoppedAt=NOON - HOUR)
     running = a_body(jobId=old, status="RUNNING", at=NOON - 9 * DAY)
     watch.stand.record([running, a_body(**ended, at=NOON - HOUR)])
     watch.batch.put([ended])
-    watch.batch.knows_nothing = knows_nothing
+    watch.batch.is_wrong_region = is_wrong_region
 
     tally = watch.sweep()
 
-    assert tally.unknown_to_batch == ([ended["jobId"]] if knows_nothing else [])
-    assert watch.stand.job(old).status == ("RUNNING" if knows_nothing else "UNKNOWN")
+    assert tally.unknown_to_batch == ([ended["jobId"]] if is_wrong_region else [])
+    assert watch.stand.job(old).status == ("RUNNING" if is_wrong_region else "UNKNOWN")
 
 
 def items(watch: SweepHarness) -> list[dict[str, Any]]:

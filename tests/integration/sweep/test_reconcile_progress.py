@@ -26,8 +26,8 @@ class EditedBatch(BatchServer):
         super().__init__(clock=lambda: NOON / 1000)
         self._edit = edit
 
-    def answer(self, path: str, request: Any) -> tuple[int, Any]:
-        status, answer = super().answer(path, request)
+    def respond(self, path: str, request: Any) -> tuple[int, Any]:
+        status, answer = super().respond(path, request)
         self._edit(path.removeprefix("/v1/"), answer)
         return answer.pop("status", status), answer
 
@@ -220,7 +220,7 @@ def test_jobs_that_ended_lately_in_any_queue_show_that_batch_is_the_wrong_one(
     old, witness = a_job_id(), ended(jobQueue=arn("other"))
     running = a_body(jobId=old, status="RUNNING", at=NOON - 9 * DAY)
     watch.stand.record([running, a_body(**witness, at=NOON - 2 * HOUR)])
-    watch.batch.knows_nothing = True
+    watch.batch.is_wrong_region = True
 
     tally = watch.sweep()
 

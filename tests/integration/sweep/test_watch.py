@@ -149,7 +149,7 @@ def test_a_record_that_is_merely_stale_is_not_told(watch: SweepHarness) -> None:
 
 def test_nothing_is_told_that_batch_does_not_confirm(watch: SweepHarness) -> None:
     waits(watch)
-    watch.batch.knows_nothing = True
+    watch.batch.is_wrong_region = True
 
     watch.look()
 

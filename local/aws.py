@@ -108,7 +108,7 @@ class LocalAws:
     def start(self) -> None:
         """Returns when it answers, a fraction of a second later."""
         if not PYTHON.exists():
-            raise LocalError("the local AWS is not installed: run `make .venv-aws`")
+            raise LocalError("the local AWS is not installed. Install it with `make run`")
         temporary = self.state_dir / "tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)

@@ -26,9 +26,9 @@ import urllib3
 
 from chalicelib.errors import BatchwatchError
 from chalicelib.runtime import Runtime
-from chalicelib.webex.markdown import LIMIT
+from chalicelib.webex.markdown import MAX_MESSAGE_BYTES
 
-BYTES_LIMIT = LIMIT
+BYTES_LIMIT = MAX_MESSAGE_BYTES
 """Webex's limit for the text of a message, in bytes of UTF-8."""
 
 RETRY_AFTER_DEFAULT = 30.0

@@ -1,4 +1,4 @@
-"""Names and reasons as nobody wants to see them in a message."""
+"""Job names and reasons that try to become markup, mentions, links or HTML in a message."""
 
 from typing import Final
 
@@ -105,6 +105,6 @@ _PIECES: Final = st.sampled_from(
 
 
 def texts() -> st.SearchStrategy[str]:
-    """Any text, and what is likelier to do harm: markup in every order."""
-    marked_up = st.lists(_PIECES | st.characters(), max_size=30).map("".join)
-    return st.text() | marked_up | st.sampled_from(INJECTIONS)
+    """Return a strategy for any text, for markup in any order, and for the samples."""
+    markup = st.lists(_PIECES | st.characters(), max_size=30).map("".join)
+    return st.text() | markup | st.sampled_from(INJECTIONS)

@@ -9,7 +9,7 @@ from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.state import QueueState
 from chalicelib.queues.stuck import BulkIncident, LongestStuckJob
 from chalicelib.webex.text import NoticeContext, NoticeText
-from tests.support.rendering import UNSEEN, rendered
+from tests.support.rendering import ZERO_WIDTH_SPACE, rendered
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -151,4 +151,4 @@ def queue_message(kind: str, queue: str, **records: Any) -> str:
 
 def lines(message: str) -> list[str]:
     """Return the lines of a message as Webex displays them."""
-    return rendered(message).text.replace(UNSEEN, "").splitlines()
+    return rendered(message).text.replace(ZERO_WIDTH_SPACE, "").splitlines()

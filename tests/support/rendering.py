@@ -1,5 +1,8 @@
-"""How a strict reader of markdown sees a message: CommonMark with HTML, tables, strikethrough, and
-bare addresses, of the web and of mailboxes, made into links, as chat clients do."""
+"""A message as a strict markdown reader displays it.
+
+CommonMark with HTML, tables and strikethrough. Web addresses and mailboxes become links, as chat
+clients do it.
+"""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +12,7 @@ from typing import NamedTuple
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-UNSEEN = "\u200b"
+ZERO_WIDTH_SPACE = "\u200b"
 
 _READER = MarkdownIt("commonmark", {"linkify": True, "html": True}).enable(
     ["table", "strikethrough", "linkify"]
@@ -17,7 +20,7 @@ _READER = MarkdownIt("commonmark", {"linkify": True, "html": True}).enable(
 
 
 class Rendered(NamedTuple):
-    """`structure` is all but the text: two messages of one structure differ only in words."""
+    """A rendered message. Two messages with the same `structure` differ only in their words."""
 
     structure: tuple[str, ...]
     links: tuple[str, ...]
@@ -30,22 +33,24 @@ def rendered(markdown: str) -> Rendered:
     return Rendered(
         structure=tuple(kind for kind, _ in groupby(kinds)),
         links=tuple(str(token.attrs["href"]) for token in tokens if token.type == "link_open"),
-        text="".join(_shown(token) for token in tokens).strip("\n"),
+        text="".join(_text(token) for token in tokens).strip("\n"),
     )
 
 
 def autolinks(markdown: str) -> list[str]:
-    """What could page someone or become a link, read as badly as can be: a mention wherever it
-    stands, escaped or in code, and an address by its first characters."""
-    shown = rendered(markdown).text
+    """Return whatever a client could take for a mention or an address.
+
+    A mention counts wherever it is, escaped or in code too; an address by its first characters.
+    """
+    text = rendered(markdown).text
     return [
         *re.findall(r"<\W*@", markdown),
-        *re.findall(r"@\w+", markdown + shown),
-        *re.findall(rf"(?i)(?:://|www\.|mailto:)[^\s{UNSEEN}]", shown),
+        *re.findall(r"@\w+", markdown + text),
+        *re.findall(rf"(?i)(?:://|www\.|mailto:)[^\s{ZERO_WIDTH_SPACE}]", text),
     ]
 
 
-def _shown(token: Token) -> str:
+def _text(token: Token) -> str:
     return "\n" if "break" in token.type or token.type == "paragraph_close" else token.content
 
 

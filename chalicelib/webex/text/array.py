@@ -11,7 +11,7 @@ from chalicelib.jobs.failure import Cause
 from chalicelib.jobs.job import Job, JobId, JobStatus
 from chalicelib.notices.notice import CHILD_FAILED
 from chalicelib.text_format import duration
-from chalicelib.webex.markdown import Item, listed, plain
+from chalicelib.webex.markdown import ListItem, escape, join_items
 from chalicelib.webex.text.layout import MessageLayout, lines
 from chalicelib.webex.text.phrases import (
     MAX_LIST_BYTES,
@@ -20,6 +20,7 @@ from chalicelib.webex.text.phrases import (
     failure_in_short,
     headline,
     job_name,
+    most_frequent,
     queue_name,
     sign,
     why,
@@ -61,16 +62,16 @@ class ArrayOutcome:
         return max(0, self.size - self.succeeded - self.failed)
 
 
-def first_failure(child: Job, array_size: int | None, layout: MessageLayout) -> str:
+def child_failed(child: Job, array_size: int | None, layout: MessageLayout) -> str:
     """Return the message about the first failed child of an array that is still running."""
     index = JobId.parse(child.job_id).index
-    of_size = f" of {array_size:,}" if array_size else ""
+    among = f"of {array_size:,} child jobs" if array_size else "child job"
     return layout.job_message(
-        f"{sign(CHILD_FAILED)} A child of {job_name(child)} failed in {queue_name(child)}"
+        f"{sign(CHILD_FAILED)} Child {index} of {job_name(child)} failed in {queue_name(child)}"
         f"{after_colon(why(child))}",
-        plain(failure.failure_of(child.details).explanation),
-        f"Child {index:,}{of_size} is the first known to have failed. "
-        "One more message will tell how all of them ended.",
+        escape(failure.failure_of(child.details).explanation),
+        f"This is the first {among} known to have failed. "
+        "One more message follows when the array job ends.",
         child,
     )
 
@@ -86,7 +87,7 @@ def ended(job: Job, outcome: ArrayOutcome, layout: MessageLayout) -> str:
     )
 
 
-def index_ranges(indexes: Sequence[int]) -> list[Item]:
+def index_ranges(indexes: Sequence[int]) -> list[ListItem]:
     """Return ascending indexes as list items; three or more consecutive ones become a range."""
     runs: list[list[int]] = []
     for index in indexes:
@@ -97,10 +98,10 @@ def index_ranges(indexes: Sequence[int]) -> list[Item]:
     return [item for run in runs for item in _items(run)]
 
 
-def _items(run: Sequence[int]) -> list[Item]:
+def _items(run: Sequence[int]) -> list[ListItem]:
     if len(run) < _SHORTEST_RANGE:
-        return [Item(str(index)) for index in run]
-    return [Item(f"{run[0]}{_RANGE}{run[-1]}", len(run))]
+        return [ListItem(str(index)) for index in run]
+    return [ListItem(f"{run[0]}{_RANGE}{run[-1]}", len(run))]
 
 
 def _short_result(job: Job, outcome: ArrayOutcome) -> str:
@@ -108,9 +109,9 @@ def _short_result(job: Job, outcome: ArrayOutcome) -> str:
         failed = job.status == JobStatus.FAILED
         return failure_in_short(job) if failed else f"all {outcome.size:,} children"
     own_cause = f"{failure_in_short(job)}; " if _own_failure(job) else ""
-    most_frequent, *others = [plain(cause) for cause in outcome.causes] or [""]
-    cause = f", {'most often ' if others else ''}{most_frequent}" if most_frequent else ""
-    return f"{own_cause}{outcome.failed:,} of {outcome.size:,} children{cause}"
+    cause = most_frequent([escape(cause) for cause in outcome.causes])
+    result = f"{own_cause}{outcome.failed:,} of {outcome.size:,} children failed"
+    return f"{result}, {cause}" if cause else result
 
 
 def _own_failure(job: Job) -> str:
@@ -120,18 +121,18 @@ def _own_failure(job: Job) -> str:
     found = failure.failure_of(job.details)
     if found.cause in (Cause.CHILD_FAILED, Cause.UNKNOWN):
         return ""
-    return plain(found.explanation)
+    return escape(found.explanation)
 
 
 def _results(outcome: ArrayOutcome) -> Iterator[str]:
     if outcome.failed or outcome.without_result:
         missing = outcome.without_result
-        rest = f", nothing was heard of {missing:,}" if missing else ""
+        rest = f", {missing:,} with no recorded result" if missing else ""
         yield f"{outcome.succeeded:,} succeeded, {outcome.failed:,} failed{rest}"
     if outcome.failed_indexes:
-        yield f"Failed: {listed(index_ranges(outcome.failed_indexes), MAX_LIST_BYTES)}"
+        yield f"Failed indexes: {join_items(index_ranges(outcome.failed_indexes), MAX_LIST_BYTES)}"
     if len(outcome.causes) > 1:
         causes = [
-            Item(f"{count:,}{TIMES} {plain(cause)}") for cause, count in outcome.causes.items()
+            ListItem(f"{count:,}{TIMES} {escape(cause)}") for cause, count in outcome.causes.items()
         ]
-        yield f"Causes: {listed(causes, MAX_LIST_BYTES)}"
+        yield f"Causes: {join_items(causes, MAX_LIST_BYTES)}"

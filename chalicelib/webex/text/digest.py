@@ -7,19 +7,30 @@ named or counted. Names are links if there is space for all of them.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import pairwise
+from typing import Final, NamedTuple
 
 from chalicelib.jobs import pending_reason
 from chalicelib.jobs.job import JobStatus
 from chalicelib.notices.notice import BULK_STUCK, CHILD_FAILED, RESOLUTIONS
 from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED, RECOVERED, STUCK
-from chalicelib.webex.markdown import LIMIT, Item, fitted, listed, plain, shown_name, size, strong
+from chalicelib.webex.markdown import (
+    MAX_MESSAGE_BYTES,
+    ListItem,
+    bold_name,
+    byte_size,
+    escape,
+    escape_name,
+    join_blocks,
+    join_items,
+)
 from chalicelib.webex.text.context import NoticeContext
 from chalicelib.webex.text.layout import MessageLayout
 from chalicelib.webex.text.phrases import (
     TIMES,
     after_colon,
     failure_in_short,
+    most_frequent,
     plural,
     severity,
     sign,
@@ -27,24 +38,25 @@ from chalicelib.webex.text.phrases import (
 
 _MAX_NAMES_BYTES: Final = 3_000
 """The length of the list if it doesn't fit with links. The rest is counted."""
+_MAX_CAUSE_CHARACTERS: Final = 100
 _UNLIMITED: Final = 10**9
-_REST_BYTES: Final = size("\n- … and 10,000,000 more")
+_REST_BYTES: Final = byte_size("\n- … and 10,000,000 more")
 
 # Singular and plural.
 _JOB_VERBS: Final = {
     JobStatus.FAILED: ("failed", "failed"),
     CHILD_FAILED: ("has a failed child", "have failed children"),
     STUCK: ("is stuck", "are stuck"),
-    RECOVERED: ("moved on", "moved on"),
+    RECOVERED: ("is no longer stuck", "are no longer stuck"),
     JobStatus.SUCCEEDED: ("succeeded", "succeeded"),
 }
 _QUEUE_VERBS: Final = {
-    EVENTS_MISSING: ("is not heard of", "are not heard of"),
+    EVENTS_MISSING: ("is missing events", "are missing events"),
     QUEUE_BLOCKED: ("is blocked", "are blocked"),
     BULK_STUCK: ("has many stuck jobs", "have many stuck jobs"),
-    RESOLUTIONS[EVENTS_MISSING]: ("is heard of again", "are heard of again"),
-    RESOLUTIONS[QUEUE_BLOCKED]: ("moves again", "move again"),
-    RESOLUTIONS[BULK_STUCK]: ("has no stuck jobs any more", "have no stuck jobs any more"),
+    RESOLUTIONS[EVENTS_MISSING]: ("is no longer missing events", "are no longer missing events"),
+    RESOLUTIONS[QUEUE_BLOCKED]: ("is no longer blocked", "are no longer blocked"),
+    RESOLUTIONS[BULK_STUCK]: ("no longer has stuck jobs", "no longer have stuck jobs"),
 }
 _VERBS: Final[dict[str, tuple[str, str]]] = {**_JOB_VERBS, **_QUEUE_VERBS}
 
@@ -59,11 +71,12 @@ class _Group:
     contexts: tuple[NoticeContext, ...]
 
     def label(self, *, names_queue: bool) -> str:
-        queue = shown_name(self.queue)
+        queue, cause = escape_name(self.queue), f" ({self.cause})" if self.cause else ""
         if self.kind in _QUEUE_VERBS:
-            return f"{queue} {_verb(self.kind, 1)}{after_colon(self.cause)}"
+            return f"Queue {queue} {_verb(self.kind, 1)}{cause}"
+        count = len(self.contexts)
         where = f" in {queue}" if names_queue else ""
-        return f"{_counted(self.kind, len(self.contexts))}{where}{after_colon(self.cause)}"
+        return f"{count:,} {_noun(self.kind, count)} {_verb(self.kind, count)}{where}{cause}"
 
 
 def message(contexts: Sequence[NoticeContext], layout: MessageLayout) -> str:
@@ -71,11 +84,11 @@ def message(contexts: Sequence[NoticeContext], layout: MessageLayout) -> str:
     groups = _grouped(contexts)
     head = _head(groups)
     when = layout.time_range(context.notice.at for context in contexts)
-    available = LIMIT - size(f"{head}\n\n\n\n{when}")
+    available = MAX_MESSAGE_BYTES - byte_size(f"{head}\n\n\n\n{when}")
     body = _Listing(groups, layout).text(_UNLIMITED)
-    if size(body) > available:
+    if byte_size(body) > available:
         body = _Listing(groups).text(min(available, _MAX_NAMES_BYTES))
-    return fitted([head, body, when])
+    return join_blocks([head, body, when])
 
 
 def _grouped(contexts: Sequence[NoticeContext]) -> list[_Group]:
@@ -94,15 +107,22 @@ def _head(groups: Sequence[_Group]) -> str:
     for group in groups:
         kinds[group.kind] += len(group.contexts)
         causes[group.cause] += len(group.contexts)
-    first, *others = sorted(kinds, key=severity)
-    count, noun = kinds[first], "queue" if first in _QUEUE_VERBS else "job"
-    most_severe = f"{sign(first)} **{count:,} {noun}{plural(count)}** {_verb(first, count)}"
-    rest = "".join(f", {_counted(kind, kinds[kind])}" for kind in others)
+    ordered = sorted(kinds, key=severity)
+    count = kinds[ordered[0]]
+    most_severe = (
+        f"{sign(ordered[0])} **{count:,} {_noun(ordered[0], count)}** {_verb(ordered[0], count)}"
+    )
+    rest = "".join(f", {_counted(kind, kinds[kind], before)}" for before, kind in pairwise(ordered))
     queues = {group.queue for group in groups}
-    where = strong(groups[0].queue) if len(queues) == 1 else f"{len(queues):,} queues"
-    most_frequent = causes.most_common(1)[0][0] if not others else ""
-    cause = f"{'most often ' if len(causes) > 1 else ''}{most_frequent}" if most_frequent else ""
+    where = bold_name(groups[0].queue) if len(queues) == 1 else f"{len(queues):,} queues"
+    by_frequency = [cause for cause, _ in causes.most_common()]
+    cause = most_frequent(by_frequency) if len(ordered) == 1 else ""
     return f"{most_severe}{rest} in {where}{after_colon(cause)}"
+
+
+class _JobReference(NamedTuple):
+    name: str
+    job_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,44 +138,45 @@ class _Listing:
         lines: list[str] = []
         for position, group in enumerate(self.groups):
             label = f"- **{group.label(names_queue=names_queue)}**"
-            if size(label) + _REST_BYTES > max_bytes:
+            if byte_size(label) + _REST_BYTES > max_bytes:
                 break
-            share = max_bytes // (len(self.groups) - position) - size(label) - _REST_BYTES
-            names = listed(self._names(group), share)
+            share = max_bytes // (len(self.groups) - position) - byte_size(label) - _REST_BYTES
+            names = join_items(self._names(group), share)
             lines.append(f"{label}: {names}" if names else label)
-            max_bytes -= size(lines[-1]) + 1
+            max_bytes -= byte_size(lines[-1]) + 1
         rest = sum(len(group.contexts) for group in self.groups[len(lines) :])
         return "\n".join([*lines, *([f"- … and {rest:,} more"] if rest else [])])
 
-    def _names(self, group: _Group) -> list[Item]:
-        """Return the names of the group's jobs; jobs of the same name are one item."""
-        by_name: dict[str, list[NoticeContext]] = {}
+    def _names(self, group: _Group) -> list[ListItem]:
+        """Return the names of the group's jobs; jobs of the same name are one item, which links to
+        the first of them."""
+        first: dict[str, tuple[_JobReference, NoticeContext]] = {}
+        counts: Counter[str] = Counter()
         for context in group.contexts:
-            if (name := _job_name(context)) is not None:
-                by_name.setdefault(name, []).append(context)
-        return [self._item(name, contexts) for name, contexts in by_name.items()]
+            if job := _listed_job(context):
+                first.setdefault(job.name, (job, context))
+                counts[job.name] += 1
+        return [
+            self._item(job, counts[job.name], _failed_children(context))
+            for job, context in first.values()
+        ]
 
-    def _item(self, name: str, contexts: Sequence[NoticeContext]) -> Item:
-        label, job_id, count = shown_name(name), _job_id(contexts[0]), len(contexts)
-        link = self.layout.job_link(job_id, label) if self.layout and job_id else None
-        after = f"{TIMES}{count}" if count > 1 else _failed_children(contexts[0])
-        return Item(f"{link or label}{after}", count)
+    def _item(self, job: _JobReference, count: int, failed_children: str) -> ListItem:
+        label = escape_name(job.name)
+        link = self.layout.job_link(job.job_id, label) if self.layout else None
+        suffix = f"{TIMES}{count}" if count > 1 else failed_children
+        return ListItem(f"{link or label}{suffix}", count)
 
 
-def _job_id(context: NoticeContext) -> str | None:
-    """Return the id of the job that the notice is about, or that blocks its queue."""
+def _listed_job(context: NoticeContext) -> _JobReference | None:
+    """Return the job that the notice is about or that blocks its queue, or None."""
     notice, state = context.notice, context.queue_state
-    if notice.job_id is None and notice.kind == QUEUE_BLOCKED and state and state.blocked:
-        return state.blocked.job_id
-    return notice.job_id
-
-
-def _job_name(context: NoticeContext) -> str | None:
-    notice, state = context.notice, context.queue_state
-    if notice.job_id is None:
-        blocked = state.blocked if state and notice.kind == QUEUE_BLOCKED else None
-        return blocked.job_name if blocked else None
-    return context.job.details.job_name if context.job else notice.job_id
+    if notice.job_id is not None:
+        name = context.job.details.job_name if context.job else notice.job_id
+        return _JobReference(name, notice.job_id)
+    if notice.kind == QUEUE_BLOCKED and state and state.blocked:
+        return _JobReference(state.blocked.job_name, state.blocked.job_id)
+    return None
 
 
 def _failed_children(context: NoticeContext) -> str:
@@ -170,7 +191,7 @@ def _cause(context: NoticeContext) -> str:
     if job is None:
         return ""
     if outcome and outcome.causes:
-        return next(iter(outcome.causes))
+        return escape(next(iter(outcome.causes)), _MAX_CAUSE_CHARACTERS)
     if context.notice.kind == STUCK:
         return pending_reason.explain(job.status, job.details.status_reason).cause or ""
     return failure_in_short(job) if job.status == JobStatus.FAILED else ""
@@ -185,12 +206,19 @@ def _queue_cause(context: NoticeContext) -> str:
     return ""
 
 
-def _counted(kind: str, count: int) -> str:
-    noun = f"queue{plural(count)} " if kind in _QUEUE_VERBS else ""
-    return f"{count:,} {noun}{_verb(kind, count)}"
+def _counted(kind: str, count: int, before: str) -> str:
+    """Return, for example, "2 jobs are stuck", or "2 are stuck" if the kind before it is also
+    about jobs."""
+    noun = _noun(kind, count)
+    subject = f"{count:,}" if noun == _noun(before, count) else f"{count:,} {noun}"
+    return f"{subject} {_verb(kind, count)}"
+
+
+def _noun(kind: str, count: int) -> str:
+    return f"{'queue' if kind in _QUEUE_VERBS else 'job'}{plural(count)}"
 
 
 def _verb(kind: str, count: int) -> str:
-    status = plain(kind.lower())
+    status = escape(kind)
     singular, plural_form = _VERBS.get(kind, (f"is {status}", f"are {status}"))
     return singular if count == 1 else plural_form

@@ -6,10 +6,10 @@ from itertools import pairwise
 from chalicelib.jobs import failure, pending_reason
 from chalicelib.jobs.durations import durations
 from chalicelib.jobs.failure import Cause
-from chalicelib.jobs.job import Description, Job, JobStatus
+from chalicelib.jobs.job import Description, Job, JobId, JobStatus
 from chalicelib.notices.rules import RECOVERED, STUCK
 from chalicelib.text_format import duration
-from chalicelib.webex.markdown import plain
+from chalicelib.webex.markdown import escape
 from chalicelib.webex.text.layout import MessageLayout
 from chalicelib.webex.text.phrases import (
     after_colon,
@@ -26,12 +26,12 @@ from chalicelib.webex.text.phrases import (
 )
 
 
-def status(job: Job, description: Description, layout: MessageLayout) -> str:
+def status_changed(job: Job, description: Description, layout: MessageLayout) -> str:
     """Return the message that a job entered its status."""
     explanation = failure.failure_of(job.details).explanation
     return layout.job_message(
         f"{headline(job)} in {queue_name(job)}{after_colon(why(job))}",
-        plain(explanation) if job.status == JobStatus.FAILED else "",
+        escape(explanation) if job.status == JobStatus.FAILED else "",
         _facts(job, description),
         job,
     )
@@ -42,9 +42,9 @@ def stuck(job: Job, description: Description, at: int, layout: MessageLayout) ->
     reason = job.details.status_reason
     pending = pending_reason.explain(job.status, reason)
     waited = duration((at - job.since) / 1000)
-    child_of = "" if job.is_root else "A child of "
+    child_of = "" if job.is_root else f"Child {JobId.parse(job.job_id).index} of "
     return layout.job_message(
-        f"{sign(STUCK)} {child_of}{job_name(job)} has been {plain(job.status)} in "
+        f"{sign(STUCK)} {child_of}{job_name(job)} has been {escape(job.status)} in "
         f"{queue_name(job)} for {waited}{after_colon(pending.cause)}",
         f"{pending.explanation}{quoted_reason(reason)}",
         requested(description),
@@ -53,27 +53,30 @@ def stuck(job: Job, description: Description, at: int, layout: MessageLayout) ->
 
 
 def recovered(job: Job, description: Description, layout: MessageLayout) -> str:
-    """Return the message that a job that was stuck entered another status, or that no child of
-    an array is stuck."""
+    """Return the message that a stuck job entered another status, or that an array has no stuck
+    child any longer."""
     if job.details.array and not job.is_terminal:
-        head = (
-            f"{sign(RECOVERED)} {job_name(job)} moved on in {queue_name(job)}: "
-            "none of its children is stuck any more"
+        return layout.job_message(
+            f"{_no_longer_stuck(job)} none of its child jobs is stuck", "", "", job
         )
-        return layout.job_message(head, "", "", job)
     waits = [(after.at - before.at, before.status) for before, after in pairwise(job.history)]
     longest, waited_in = max(waits, default=(0, ""))
+    reason = f" ({why(job)})" if why(job) else ""
     return layout.job_message(
-        f"{sign(RECOVERED)} {job_name(job)} moved on in {queue_name(job)}: "
-        f"it {status_verb(job.status)}{after_colon(why(job))}",
-        f"It had been {plain(waited_in)} for {duration(longest / 1000)}." if longest > 0 else "",
+        f"{_no_longer_stuck(job)} it {status_verb(job.status)}{reason}",
+        f"It was {escape(waited_in)} for {duration(longest / 1000)}." if longest > 0 else "",
         _facts(job, description),
         job,
     )
 
 
+def _no_longer_stuck(job: Job) -> str:
+    outcome = job.status if job.status == JobStatus.FAILED else RECOVERED
+    return f"{sign(outcome)} {job_name(job)} is no longer stuck in {queue_name(job)}:"
+
+
 def _facts(job: Job, description: Description) -> str:
-    """Return, for example, "Attempt 2 of 3 · exit code 137 · waited 4 min · ran 1 h 12 min"."""
+    """Return, for example, "Attempt 2 of 3 · exit code 1 · waited 4 min · ran 1 h 12 min"."""
     facts = [_attempt(job, description), *_failure_facts(job, description), *_times(job)]
     return " · ".join(fact for fact in facts if fact)
 
@@ -94,7 +97,7 @@ def _failure_facts(job: Job, description: Description) -> Iterator[str]:
     if code is not None and cause is not Cause.EXIT_CODE:
         yield f"exit code {code}"
     if cause is Cause.OUT_OF_MEMORY and description.memory:
-        yield f"had {memory(description.memory)}"
+        yield f"memory limit {memory(description.memory)}"
     if cause is Cause.TIMEOUT and description.timeout_seconds:
         yield f"timeout {duration(description.timeout_seconds)}"
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from chalicelib.jobs.console_links import console_link, logs_link
 from chalicelib.jobs.job import Job
 from chalicelib.text_format import Moment, span
-from chalicelib.webex.markdown import LINE_BREAK, fitted, link, plain
+from chalicelib.webex.markdown import LINE_BREAK, escape, join_blocks, link
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,8 @@ class MessageLayout:
         """Return a message about one job: three blocks, the last one with time and links."""
         ended = job.details.stopped_at if job.is_terminal else None
         moment = self.time(ended or job.since)
-        when = f"Ended {moment}" if job.is_terminal else f"{plain(job.status)} since {moment}"
-        return fitted([head, explanation, lines(facts, when, self.links(job))])
+        when = f"Ended {moment}" if job.is_terminal else f"{escape(job.status)} since {moment}"
+        return join_blocks([head, explanation, lines(facts, when, self.links(job))])
 
     def time(self, at: int) -> str:
         """Return a time, given in epoch milliseconds."""

@@ -32,11 +32,11 @@ class NoticeText:
     def _job_message(self, context: NoticeContext, record: Job) -> str:
         notice, layout = context.notice, self._layout
         if notice.kind == CHILD_FAILED:
-            return array.first_failure(record, context.array_size, layout)
+            return array.child_failed(record, context.array_size, layout)
         if context.array_outcome:
             return array.ended(record, context.array_outcome, layout)
         if notice.kind == STUCK:
             return job.stuck(record, context.description, notice.at, layout)
         if notice.kind == RECOVERED:
             return job.recovered(record, context.description, layout)
-        return job.status(record, context.description, layout)
+        return job.status_changed(record, context.description, layout)

@@ -1,6 +1,6 @@
 """Words that several kinds of message share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from chalicelib.jobs import failure
@@ -8,7 +8,7 @@ from chalicelib.jobs.failure import Cause
 from chalicelib.jobs.job import Description, Job, JobStatus, is_terminal
 from chalicelib.notices.notice import BULK_STUCK, CHILD_FAILED, RESOLUTIONS
 from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED, RECOVERED, STUCK
-from chalicelib.webex.markdown import LINE_BREAK, plain, strong
+from chalicelib.webex.markdown import LINE_BREAK, bold_name, escape
 
 TIMES: Final = " \N{MULTIPLICATION SIGN}"
 MAX_LIST_BYTES: Final = 240
@@ -27,17 +27,17 @@ _SIGNS: Final[Mapping[str, str]] = {
 }
 """The sign of each kind of notice, the most severe first. Other statuses are progress."""
 
-_CAUSES: Final[Mapping[Cause, str]] = {
+CAUSE_PHRASES: Final[Mapping[Cause, str]] = {
     Cause.OUT_OF_MEMORY: "out of memory",
     Cause.TIMEOUT: "timed out",
-    Cause.SPOT_INTERRUPTION: "lost its machine",
-    Cause.IMAGE_PULL: "image not pulled",
-    Cause.DEPENDENCY_FAILED: "a job that it depends on failed",
+    Cause.SPOT_INTERRUPTION: "instance terminated",
+    Cause.IMAGE_PULL: "image pull failed",
+    Cause.DEPENDENCY_FAILED: "a dependency failed",
     Cause.CHILD_FAILED: "a child failed",
     Cause.CANCELLED: "cancelled",
     Cause.TERMINATED: "terminated",
-    Cause.QUEUE_DELETED: "its queue was deleted",
-    Cause.TIME_LIMIT: "waited longer than its queue allows",
+    Cause.QUEUE_DELETED: "job queue deleted",
+    Cause.TIME_LIMIT: "job state time limit reached",
     Cause.PREEMPTED: "preempted",
     Cause.UNKNOWN: "cause unknown",
 }
@@ -53,25 +53,25 @@ def severity(kind: str) -> int:
 
 
 def job_name(job: Job) -> str:
-    return strong(job.details.job_name)
+    return bold_name(job.details.job_name)
 
 
 def queue_name(job: Job) -> str:
-    return strong(job.queue)
+    return bold_name(job.queue)
 
 
 def headline(job: Job) -> str:
     """Return, for example, "❌ **align** failed"."""
-    again = " again" if is_retry(job) else ""
+    again = " again" if _is_retry(job) else ""
     return f"{sign(job.status)} {job_name(job)} {status_verb(job.status)}{again}"
 
 
 def status_verb(status: str) -> str:
-    """Return, for example, "failed" or "is running"."""
-    return status.lower() if is_terminal(status) else f"is {plain(status.lower())}"
+    """Return, for example, "failed" or "is RUNNING"."""
+    return status.lower() if is_terminal(status) else f"is {escape(status)}"
 
 
-def is_retry(job: Job) -> bool:
+def _is_retry(job: Job) -> bool:
     return job.status == JobStatus.RUNNABLE and job.details.generation > 0
 
 
@@ -79,22 +79,22 @@ def why(job: Job) -> str:
     """Return why a job failed or is retried, in a few words; "" for any other job."""
     if job.status == JobStatus.FAILED:
         return failure_in_short(job)
-    if not is_retry(job):
+    if not _is_retry(job):
         return ""
     finished = [attempt for attempt in job.details.attempts if attempt.stopped_at is not None]
     cause = failure.attempt_cause(finished[-1]) if finished else None
     if cause is None:
         return ""
-    return f"attempt {len(finished)} failed, {short_cause(cause, finished[-1].exit_code)}"
+    return f"attempt {len(finished)} failed ({_short_cause(cause, finished[-1].exit_code)})"
 
 
 def failure_in_short(job: Job) -> str:
     """Return why a FAILED job failed, in a few words for the end of a line."""
-    return short_cause(failure.failure_of(job.details).cause, exit_code(job))
+    return _short_cause(failure.failure_of(job.details).cause, exit_code(job))
 
 
-def short_cause(cause: Cause, exit_code: int | None) -> str:
-    return _CAUSES.get(cause, f"exit code {exit_code}")
+def _short_cause(cause: Cause, exit_code: int | None) -> str:
+    return CAUSE_PHRASES.get(cause, f"exit code {exit_code}")
 
 
 def exit_code(job: Job) -> int | None:
@@ -104,8 +104,17 @@ def exit_code(job: Job) -> int | None:
     return job.details.exit_code if of_last_attempt is None else of_last_attempt
 
 
+def most_frequent(causes: Sequence[str]) -> str:
+    """Return the first of the causes, marked as the most frequent unless it is the only one.
+
+    Return "" if the first cause is unknown.
+    """
+    first = causes[0] if causes else ""
+    return f"most often {first}" if first and len(causes) > 1 else first
+
+
 def quoted_reason(reason: str | None) -> str:
-    return f'{LINE_BREAK}AWS Batch says: "{plain(reason, 250)}"' if reason else ""
+    return f'{LINE_BREAK}Reason from AWS Batch: "{escape(reason, 250)}"' if reason else ""
 
 
 def after_colon(words: str | None) -> str:
@@ -117,17 +126,17 @@ def requested(description: Description) -> str:
     gpus = description.gpus
     resources = [
         f"{description.vcpus:g} vCPU{plural(description.vcpus)}" if description.vcpus else "",
-        memory(description.memory) if description.memory else "",
+        f"{memory(description.memory)} of memory" if description.memory else "",
         f"{gpus} GPU{plural(gpus)}" if gpus else "",
     ]
     listed = ", ".join(resource for resource in resources if resource)
-    return f"Asks for {listed}" if listed else ""
+    return f"Requested: {listed}" if listed else ""
 
 
 def memory(mebibytes: int) -> str:
     if mebibytes < 1024:
-        return f"{mebibytes} MiB of memory"
-    return f"{round(mebibytes / 1024, 1):g} GiB of memory"
+        return f"{mebibytes} MiB"
+    return f"{round(mebibytes / 1024, 1):g} GiB"
 
 
 def plural(count: float) -> str:

@@ -60,7 +60,7 @@ def test_a_crowd_and_its_end_are_one_thread(site: Site) -> None:
     ended = site.tell()
 
     assert begun == ["⏳ 5 jobs are stuck in high-priority: AWS has no capacity for it"]
-    assert ended == ["👍 No job is stuck in high-priority any more: it took 1 h"]
+    assert ended == ["👍 Queue high-priority no longer has stuck jobs. The incident lasted 1 h."]
     first, second = site.office.webex.messages()
     assert second.parent_id == first.id
 
@@ -75,8 +75,8 @@ def test_a_blocked_queue_and_its_release_are_told(site: Site) -> None:
     site.touch("STARTING", site.watch.now, jobId=job_id)
     ended = site.tell()
 
-    assert begun == ["⛔ high-priority is blocked by merge: AWS has no capacity for it"]
-    assert ended == ["👍 high-priority moves again: it was blocked for 20 min"]
+    assert begun == ["⛔ Queue high-priority is blocked by job merge: AWS has no capacity for it"]
+    assert ended == ["👍 Queue high-priority is no longer blocked. The incident lasted 20 min."]
 
 
 def test_a_block_that_is_over_before_it_could_be_told_is_told_by_its_end_only(site: Site) -> None:
@@ -88,7 +88,9 @@ def test_a_block_that_is_over_before_it_could_be_told_is_told_by_its_end_only(si
     site.watch.look()
     site.touch("STARTING", site.watch.now, jobId=job_id)
 
-    assert site.tell() == ["👍 high-priority moves again: it was blocked for 20 min"]
+    assert site.tell() == [
+        "👍 Queue high-priority is no longer blocked. The incident lasted 20 min."
+    ]
 
 
 def test_a_stuck_job_and_its_recovery_are_told_in_its_thread(site: Site) -> None:
@@ -101,7 +103,7 @@ def test_a_stuck_job_and_its_recovery_are_told_in_its_thread(site: Site) -> None
     assert stuck == [
         "⏳ align has been RUNNABLE in high-priority for 2 h: AWS has no capacity for it"
     ]
-    assert recovered == ["👍 align moved on in high-priority: it is starting"]
+    assert recovered == ["👍 align is no longer stuck in high-priority: it is STARTING"]
     first, second = site.office.webex.messages()
     assert second.parent_id == first.id
 

@@ -168,16 +168,16 @@ def test_the_message_has_the_time_zone_and_the_links_of_the_settings(rules: Comm
 @pytest.mark.parametrize(
     ("event", "first"),
     [
-        (a_failure() | {"detail-type": "Batch Job Queue Blocked"}, "⛔ **high-priority** is block"),
+        (a_failure() | {"detail-type": "Batch Job Queue Blocked"}, "⛔ Queue **high-priority** is"),
         (
             an_envelope("Batch Service Job Queue Blocked", a_service_detail(status="RUNNABLE")),
-            "⛔ **training** is blocked",
+            "⛔ Queue **training** is blocked",
         ),
         (
             a_failure(arrayProperties={"size": 9, "statusSummary": {"FAILED": 2}}),
             "❌ **align** fai",
         ),
-        (an_event(jobId="4c75:3", status="FAILED"), "⚠️ A child of **align** failed"),
+        (an_event(jobId="4c75:3", status="FAILED"), "⚠️ Child 3 of **align** failed"),
     ],
 )
 def test_each_kind_of_notice_shows_its_message(
@@ -194,7 +194,7 @@ def test_the_end_of_an_array_is_shown_with_its_counts(rules: Command) -> None:
 
     answer = rules.explain(event, NOTICE_RULES=RULES)
 
-    assert "6 succeeded, 2 failed, nothing was heard of 1" in "\n".join(answer.lines)
+    assert "6 succeeded, 2 failed, 1 with no recorded result" in "\n".join(answer.lines)
 
 
 @pytest.mark.parametrize(

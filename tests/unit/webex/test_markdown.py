@@ -1,4 +1,4 @@
-"""Whatever others wrote is shown, and does nothing."""
+"""Text from events is displayed literally and has no effect."""
 
 import unicodedata
 
@@ -6,49 +6,59 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chalicelib.webex.markdown import LIMIT, Item, fitted, link, listed, plain, strong
+from chalicelib.webex.markdown import (
+    MAX_MESSAGE_BYTES,
+    ListItem,
+    bold_name,
+    escape,
+    join_blocks,
+    join_items,
+    link,
+)
 from tests.support.injection_samples import INJECTIONS, texts
-from tests.support.rendering import UNSEEN, autolinks, rendered
+from tests.support.rendering import ZERO_WIDTH_SPACE, autolinks, rendered
+
+# Escaping
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
-def test_hostile_text_is_only_text(text: str) -> None:
-    said = f"It said: {plain(text)}"
+def test_an_injection_sample_is_displayed_as_text(text: str) -> None:
+    message = f"Reason: {escape(text)}"
 
-    assert rendered(said).structure == ("paragraph_open", "text", "paragraph_close")
-    assert autolinks(said) == []
+    assert rendered(message).structure == ("paragraph_open", "text", "paragraph_close")
+    assert autolinks(message) == []
 
 
-def test_a_mention_is_broken_in_every_reading() -> None:
-    assert plain("<@all>") == f"&lt;@{UNSEEN}all&gt;"
+def test_a_mention_is_neither_markup_nor_an_address() -> None:
+    assert escape("<@all>") == f"&lt;@{ZERO_WIDTH_SPACE}all&gt;"
 
 
 @pytest.mark.parametrize("dot", [".", "\u3002", "\uff0e", "\uff61"])
-def test_every_dot_of_an_address_is_broken(dot: str) -> None:
-    assert plain(f"a{dot}b") == f"a{dot}{UNSEEN}b"
+def test_each_kind_of_dot_in_an_address_is_followed_by_a_zero_width_space(dot: str) -> None:
+    assert escape(f"a{dot}b") == f"a{dot}{ZERO_WIDTH_SPACE}b"
 
 
 @given(text=texts())
-def test_any_text_is_only_text(text: str) -> None:
-    said = f"It said: {plain(text)}."
+def test_any_text_is_displayed_as_text(text: str) -> None:
+    message = f"Reason: {escape(text)}."
 
-    assert rendered(said).structure == ("paragraph_open", "text", "paragraph_close")
-    assert autolinks(said) == []
+    assert rendered(message).structure == ("paragraph_open", "text", "paragraph_close")
+    assert autolinks(message) == []
 
 
 @given(text=texts())
 def test_any_name_can_be_bold_between_words(text: str) -> None:
-    said = f"Job {strong(text)} failed in {strong(text)}: why"
+    message = f"Job {bold_name(text)} failed in {bold_name(text)}: why"
 
-    assert rendered(said).structure == rendered("Job **a** failed in **b**: why").structure
+    assert rendered(message).structure == rendered("Job **a** failed in **b**: why").structure
 
 
 @given(label=texts())
-def test_any_label_stays_within_its_link(label: str) -> None:
-    said = rendered(f"See {link(plain(label) or 'x', 'https://a.example/b')}, please")
+def test_any_label_stays_inside_its_link(label: str) -> None:
+    message = rendered(f"See {link(escape(label) or 'x', 'https://a.example/b')}, please")
 
-    assert said.links == ("https://a.example/b",)
-    assert said.structure == rendered("See [x](https://a.example/b), please").structure
+    assert message.links == ("https://a.example/b",)
+    assert message.structure == rendered("See [x](https://a.example/b), please").structure
 
 
 @pytest.mark.parametrize(
@@ -61,8 +71,8 @@ def test_any_label_stays_within_its_link(label: str) -> None:
         "naïve 東京 עברית 👩🏽 🇫🇷 é",
     ],
 )
-def test_text_looks_as_it_was_written(text: str) -> None:
-    shown = rendered(plain(text)).text.replace(UNSEEN, "")
+def test_text_is_displayed_as_it_was_written(text: str) -> None:
+    shown = rendered(escape(text)).text.replace(ZERO_WIDTH_SPACE, "")
 
     assert shown == text
 
@@ -70,26 +80,26 @@ def test_text_looks_as_it_was_written(text: str) -> None:
 @pytest.mark.parametrize(
     "code", [0x00, 0x07, 0x1B, 0x7F, 0x9B, 0xAD, 0x200F, 0x202E, 0x2066, 0xFEFF]
 )
-def test_what_can_not_be_seen_is_left_out(code: int) -> None:
-    assert plain(f"ab{chr(code)}cd") == "abcd"
+def test_invisible_characters_are_removed(code: int) -> None:
+    assert escape(f"ab{chr(code)}cd") == "abcd"
 
 
 @pytest.mark.parametrize("space", ["\n", "\r\n", "\t", "  ", "\u2028", "\u2029", "\x85", "\v"])
-def test_text_is_one_line(space: str) -> None:
-    assert plain(f" ab{space}cd{space}") == "ab cd"
+def test_text_becomes_one_line(space: str) -> None:
+    assert escape(f" ab{space}cd{space}") == "ab cd"
 
 
 @pytest.mark.parametrize("code", [0xD800, 0xE000])
-def test_what_is_no_character_is_replaced(code: int) -> None:
-    assert plain(f"a{chr(code)}b") == "a\ufffdb"
+def test_a_code_point_without_a_character_is_replaced(code: int) -> None:
+    assert escape(f"a{chr(code)}b") == "a\ufffdb"
 
 
-def test_marks_do_not_tower_over_the_lines_above() -> None:
-    assert plain("Z" + "\u0335" * 50 + "algo") == "Z" + "\u0335" * 3 + "algo"
+def test_a_letter_keeps_at_most_three_combining_marks() -> None:
+    assert escape("Z" + "\u0335" * 50 + "algo") == "Z" + "\u0335" * 3 + "algo"
 
 
 @pytest.mark.parametrize(
-    ("text", "cut"),
+    ("text", "truncated"),
     [
         ("abcd", "abcd"),
         ("abcde", "abc…"),
@@ -101,15 +111,19 @@ def test_marks_do_not_tower_over_the_lines_above() -> None:
         ("😀" * 300, "😀😀😀…"),
     ],
 )
-def test_a_cut_halves_nothing_that_is_seen_as_one(text: str, cut: str) -> None:
-    assert plain(text, 4) == cut
+def test_truncation_splits_no_accented_letter_emoji_or_flag(text: str, truncated: str) -> None:
+    assert escape(text, 4) == truncated
 
 
-@given(text=texts(), characters=st.integers(1, 50))
-def test_a_cut_text_is_as_short_as_asked(text: str, characters: int) -> None:
-    shown = rendered(f"x {plain(text, characters)}").text.removeprefix("x").strip()
+@given(text=texts(), max_characters=st.integers(1, 50))
+def test_truncated_text_has_at_most_the_requested_length(text: str, max_characters: int) -> None:
+    shown = rendered(f"x {escape(text, max_characters)}").text.removeprefix("x").strip()
 
-    assert len(unicodedata.normalize("NFC", shown.replace(UNSEEN, ""))) <= characters
+    characters = unicodedata.normalize("NFC", shown.replace(ZERO_WIDTH_SPACE, ""))
+    assert len(characters) <= max_characters
+
+
+# Links
 
 
 @pytest.mark.parametrize(
@@ -127,44 +141,54 @@ def test_a_cut_text_is_as_short_as_asked(text: str, characters: int) -> None:
         "https://a.example/" + "x" * 1_000,
     ],
 )
-def test_an_address_that_could_mislead_is_no_link(address: str | None) -> None:
+def test_a_misleading_address_is_not_linked(address: str | None) -> None:
     assert link("Job", address) is None
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:8000/#/jobs/a%3A1", "https://a.example"])
-def test_a_plain_address_is_a_link(address: str) -> None:
+def test_a_plain_address_is_linked(address: str) -> None:
     assert link("Job", address) == f"[Job]({address})"
 
 
-def test_a_list_that_fits_is_whole() -> None:
-    assert listed([Item("3"), Item("17"), Item("40-62", 23)], 100) == "3, 17, 40-62"
+# Limits
 
 
-def test_what_does_not_fit_is_counted() -> None:
-    items = [Item("a" * 30), Item("b" * 30, 5), Item("c" * 30, 300), Item("d" * 30, 7)]
+def test_a_list_that_fits_is_complete() -> None:
+    items = [ListItem("3"), ListItem("17"), ListItem("40-62", 23)]
 
-    assert listed(items, 95) == f"{'a' * 30}, {'b' * 30} … and 307 more"
+    assert join_items(items, 100) == "3, 17, 40-62"
 
 
-def test_a_list_of_which_nothing_fits_is_empty() -> None:
-    assert listed([Item("a" * 30)], 20) == ""
+def test_items_that_do_not_fit_are_counted() -> None:
+    items = [
+        ListItem("a" * 30),
+        ListItem("b" * 30, 5),
+        ListItem("c" * 30, 300),
+        ListItem("d" * 30, 7),
+    ]
+
+    assert join_items(items, 95) == f"{'a' * 30}, {'b' * 30} … and 307 more"
+
+
+def test_a_list_is_empty_if_no_item_fits() -> None:
+    assert join_items([ListItem("a" * 30)], 20) == ""
 
 
 @given(
-    items=st.lists(st.builds(Item, st.text(min_size=1), st.integers(1, 10_000))),
-    room=st.integers(0, 300),
+    items=st.lists(st.builds(ListItem, st.text(min_size=1), st.integers(1, 10_000))),
+    max_bytes=st.integers(0, 300),
 )
-@example(items=[Item("é" * 10)], room=19)
-def test_a_list_keeps_to_its_room(items: list[Item], room: int) -> None:
-    assert len(listed(items, room).encode()) <= room
+@example(items=[ListItem("é" * 10)], max_bytes=19)
+def test_a_list_never_exceeds_its_limit(items: list[ListItem], max_bytes: int) -> None:
+    assert len(join_items(items, max_bytes).encode()) <= max_bytes
 
 
-def test_the_longest_block_goes_first_and_the_first_never() -> None:
+def test_the_longest_block_is_omitted_but_never_the_first() -> None:
     head, long, longest = "a" * 4_000, "b" * 2_000, "c" * 3_000
 
-    assert fitted([head, longest, long, "", "d"]) == f"{head}\n\n{long}\n\nd"
+    assert join_blocks([head, longest, long, "", "d"]) == f"{head}\n\n{long}\n\nd"
 
 
 @given(blocks=st.lists(st.text(max_size=4_000), max_size=5))
-def test_what_is_fitted_is_within_the_limit(blocks: list[str]) -> None:
-    assert len(fitted(["head", *blocks]).encode()) <= LIMIT
+def test_joined_blocks_never_exceed_the_limit(blocks: list[str]) -> None:
+    assert len(join_blocks(["head", *blocks]).encode()) <= MAX_MESSAGE_BYTES

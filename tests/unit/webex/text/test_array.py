@@ -18,25 +18,26 @@ def test_the_first_failed_child_is_reported_under_the_name_of_its_array() -> Non
     message = job_message(child, CHILD_FAILED, array_size=10_000)
 
     assert lines(message) == [
-        "⚠️ A child of align-reads failed in high-priority: exit code 1",
+        "⚠️ Child 1217 of align-reads failed in high-priority: exit code 1",
         "The program ended with exit code 1: it met an error. The end of its log should say more.",
-        "Child 1,217 of 10,000 is the first known to have failed. "
-        "One more message will tell how all of them ended.",
+        "This is the first of 10,000 child jobs known to have failed. "
+        "One more message follows when the array job ends.",
         "Ended Tue 24 Nov 2026, 04:55 CET",
         "Dashboard · AWS Batch · Log",
     ]
-    assert "Child 1,217 is" in job_message(child, CHILD_FAILED)
+    assert "This is the first child job known" in job_message(child, CHILD_FAILED)
 
 
 def test_the_end_of_an_array_counts_its_children() -> None:
-    causes = {"out of memory": 22, "exit code 1": 2, "lost its machine": 1}
+    causes = {"out of memory": 22, "exit code 1": 2, "instance terminated": 1}
     outcome = ArrayOutcome(10_000, 9_963, 25, (3, 17, *range(40, 63)), causes)
 
     assert lines(job_message(an_array(), array_outcome=outcome)) == [
-        "❌ align-reads failed in high-priority: 25 of 10,000 children, most often out of memory",
-        "9,963 succeeded, 25 failed, nothing was heard of 12",
-        "Failed: 3, 17, 40–62",
-        "Causes: 22 × out of memory, 2 × exit code 1, 1 × lost its machine",
+        "❌ align-reads failed in high-priority: 25 of 10,000 children failed, "
+        "most often out of memory",
+        "9,963 succeeded, 25 failed, 12 with no recorded result",
+        "Failed indexes: 3, 17, 40–62",
+        "Causes: 22 × out of memory, 2 × exit code 1, 1 × instance terminated",
         "Took 3 h 5 min",
         "Ended Tue 24 Nov 2026, 04:55 CET",
         "Dashboard · AWS Batch",
@@ -47,9 +48,9 @@ def test_a_cause_that_all_failed_children_share_is_stated_once() -> None:
     outcome = ArrayOutcome(100, 98, 2, (3, 4), {"exit code 1": 2})
 
     assert lines(job_message(an_array(), array_outcome=outcome))[:4] == [
-        "❌ align-reads failed in high-priority: 2 of 100 children, exit code 1",
+        "❌ align-reads failed in high-priority: 2 of 100 children failed, exit code 1",
         "98 succeeded, 2 failed",
-        "Failed: 3, 4",
+        "Failed indexes: 3, 4",
         "Took 3 h 5 min",
     ]
 
@@ -70,10 +71,10 @@ def test_the_cancellation_of_an_array_precedes_the_failures_of_its_children() ->
     one_failed = ArrayOutcome(9, 5, 1, (4,), {"exit code 1": 1})
 
     assert lines(job_message(job, array_outcome=one_failed))[:3] == [
-        "❌ align-reads failed in high-priority: cancelled; 1 of 9 children, exit code 1",
+        "❌ align-reads failed in high-priority: cancelled; 1 of 9 children failed, exit code 1",
         'A person or a program cancelled the job. The reason given: "Canceled by user: wrong '
         'sample"',
-        "5 succeeded, 1 failed, nothing was heard of 3",
+        "5 succeeded, 1 failed, 3 with no recorded result",
     ]
     none_ended = job_message(job, array_outcome=ArrayOutcome(9, 0, 0))
     assert lines(none_ended)[0].endswith(": cancelled")
@@ -85,7 +86,7 @@ def test_a_long_list_of_failed_children_is_cut_and_the_rest_counted() -> None:
 
     line = lines(job_message(an_array(), array_outcome=outcome))[2]
 
-    shown, more = re.fullmatch(r"Failed: ([\d, ]+) … and ([\d,]+) more", line).groups()  # type: ignore[union-attr]
+    shown, more = re.fullmatch(r"Failed indexes: ([\d, ]+) … and ([\d,]+) more", line).groups()  # type: ignore[union-attr]
     assert len(shown.split(", ")) + int(more.replace(",", "")) == 4_500
     assert len(line) < 300
 
@@ -130,4 +131,4 @@ def test_ranges_contain_each_index_once(indexes: list[int]) -> None:
         first, _, last = item.text.partition("–")
         contained += range(int(first), int(last or first) + 1)
     assert contained == indexes
-    assert sum(item.stands_for for item in items) == len(indexes)
+    assert sum(item.count for item in items) == len(indexes)

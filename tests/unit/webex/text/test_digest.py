@@ -34,8 +34,8 @@ def test_a_digest_of_one_kind_states_how_many_where_and_the_most_frequent_cause(
 
     assert lines(message) == [
         "❌ 5 jobs failed in high-priority: most often out of memory",
-        "3 failed: out of memory: align-0, align-1, align-2",
-        "2 failed: exit code 1: report ×2",
+        "3 jobs failed (out of memory): align-0, align-1, align-2",
+        "2 jobs failed (exit code 1): report ×2",
         "Tue 24 Nov 2026, 04:55 to 05:55 CET",
     ]
     assert rendered(message).links == tuple(
@@ -59,17 +59,18 @@ def test_a_digest_of_many_kinds_begins_with_the_most_severe_and_lists_the_larges
     ]
 
     assert lines(TEXT.digest(contexts)) == [
-        "❌ 1 job failed, 1 has a failed child, 1 queue is blocked, 1 queue has many stuck jobs, "
-        "1 is stuck, 1 moved on, 1 queue is heard of again, 3 succeeded, 1 is running in 4 queues",
-        "3 succeeded in spot: ok-0, ok-1, ok-2",
-        "1 failed in high-priority: exit code 1: bad",
-        "1 has a failed child in high-priority: out of memory: array",
-        "gpu is blocked: AWS has no capacity for it: head",
-        "cpu has many stuck jobs: AWS has no capacity for it",
-        "1 is stuck in gpu: AWS has no capacity for it: merge",
-        "1 moved on in high-priority: moved",
-        "spot is heard of again",
-        "1 is running in high-priority: sim",
+        "❌ 1 job failed, 1 has a failed child, 1 queue is blocked, 1 has many stuck jobs, "
+        "1 job is stuck, 1 is no longer stuck, 1 queue is no longer missing events, "
+        "3 jobs succeeded, 1 is RUNNING in 4 queues",
+        "3 jobs succeeded in spot: ok-0, ok-1, ok-2",
+        "1 job failed in high-priority (exit code 1): bad",
+        "1 job has a failed child in high-priority (out of memory): array",
+        "Queue gpu is blocked (AWS has no capacity for it): head",
+        "Queue cpu has many stuck jobs (AWS has no capacity for it)",
+        "1 job is stuck in gpu (AWS has no capacity for it): merge",
+        "1 job is no longer stuck in high-priority: moved",
+        "Queue spot is no longer missing events",
+        "1 job is RUNNING in high-priority: sim",
         "Tue 24 Nov 2026, 04:55 CET",
     ]
 
@@ -87,7 +88,7 @@ def test_a_job_without_a_record_is_named_by_its_id() -> None:
 
     message = TEXT.message(NoticeContext(notice=notice))
 
-    assert lines(message)[:2] == ["❌ 1 job failed in high-priority", "1 failed: 4c75"]
+    assert lines(message)[:2] == ["❌ 1 job failed in high-priority", "1 job failed: 4c75"]
 
 
 def test_each_of_a_thousand_failed_jobs_is_named_or_counted() -> None:

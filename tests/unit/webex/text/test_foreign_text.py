@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from chalicelib.jobs.job import Transition
 from chalicelib.notices.notice import CHILD_FAILED
 from chalicelib.queues.missing_events import MissingEvents
-from chalicelib.webex.markdown import LIMIT
+from chalicelib.webex.markdown import MAX_MESSAGE_BYTES
 from chalicelib.webex.text import ArrayOutcome
 from tests.support.injection_samples import INJECTIONS, texts
 from tests.support.notice_samples import (
@@ -65,6 +65,7 @@ def messages_with(foreign: str) -> list[str]:
             [
                 job_context(failed),
                 job_context(waiting, "STUCK"),
+                job_context(an_array(), array_outcome=outcome),
                 queue_context(
                     "QUEUE_BLOCKED", waiting.queue, blocked=blocked_by(foreign, "CAPACITY")
                 ),
@@ -83,7 +84,7 @@ def assert_harmless(foreign: str) -> None:
         assert shown.links == harmless.links
         assert autolinks(message) == []
         assert len(message.splitlines()) == message.count("\n") + 1
-        assert len(message.encode()) <= LIMIT
+        assert len(message.encode()) <= MAX_MESSAGE_BYTES
 
 
 @pytest.mark.parametrize("foreign", INJECTIONS)
@@ -140,5 +141,5 @@ def test_no_message_exceeds_the_limit_of_webex(
         TEXT.digest(many[:5]),
     ]
 
-    assert max(len(message.encode()) for message in messages) <= LIMIT
+    assert max(len(message.encode()) for message in messages) <= MAX_MESSAGE_BYTES
     assert all(rendered(message).text.strip() for message in messages)

@@ -8,7 +8,7 @@ from chalicelib.jobs.failure import Cause
 from chalicelib.jobs.job import ArrayFacts, Attempt, Description, Job, Transition
 from chalicelib.webex.text import NoticeText
 from chalicelib.webex.text.layout import MessageLayout
-from chalicelib.webex.text.phrases import _CAUSES, failure_in_short
+from chalicelib.webex.text.phrases import CAUSE_PHRASES, failure_in_short
 from tests.support.notice_samples import (
     DESCRIPTION,
     ENDED,
@@ -36,7 +36,7 @@ def test_a_failure_states_job_queue_and_cause_before_everything_else() -> None:
         "❌ align-reads failed in high-priority: out of memory",
         "The container used more memory than it was given and was killed. "
         "Give the job more memory, or make it need less.",
-        "Attempt 3 of 3 · exit code 137 · had 16 GiB of memory · waited 4 min 5 s · ran 3 h 36 min",
+        "Attempt 3 of 3 · exit code 137 · memory limit 16 GiB · waited 4 min 5 s · ran 3 h 36 min",
         "Ended Tue 24 Nov 2026, 04:55 CET",
         "Dashboard · AWS Batch · Log",
     ]
@@ -72,14 +72,17 @@ def test_the_id_of_a_child_is_url_encoded_in_its_link() -> None:
         (an_ended_job(exit_code=42), "exit code 42"),
         (an_ended_job(exit_code=137), "out of memory"),
         (an_ended_job(status_reason="Job attempt duration exceeded timeout"), "timed out"),
-        (an_ended_job(exit_code=None, status_reason="Host EC2 (i-1) terminated."), "lost its mach"),
-        (an_ended_job(exit_code=None, reason="CannotPullContainerError: x"), "image not pulled"),
-        (a_job(status_reason="Dependent Job failed"), "a job that it depends on failed"),
+        (an_ended_job(exit_code=None, status_reason="Host EC2 (i-1) terminated."), "instance term"),
+        (an_ended_job(exit_code=None, reason="CannotPullContainerError: x"), "image pull failed"),
+        (a_job(status_reason="Dependent Job failed"), "a dependency failed"),
         (a_job(status_reason="Array Child Job failed"), "a child failed"),
         (a_job(status_reason="Canceled by user: x"), "cancelled"),
         (an_ended_job(exit_code=143, status_reason="wrong sample"), "terminated"),
-        (a_job(status_reason="JobQueue deleted"), "its queue was deleted"),
-        (a_job(status_reason="Canceled by JobStateTimeLimit action"), "waited longer than its"),
+        (a_job(status_reason="JobQueue deleted"), "job queue deleted"),
+        (
+            a_job(status_reason="Canceled by JobStateTimeLimit action"),
+            "job state time limit reached",
+        ),
         (a_job(), "cause unknown"),
         (a_job(exit_code=3), "exit code 3"),
     ],
@@ -92,7 +95,7 @@ def test_the_first_line_ends_with_the_cause(job: Job, words: str) -> None:
 
 
 def test_every_cause_has_a_phrase() -> None:
-    assert set(_CAUSES) | {Cause.EXIT_CODE} == set(Cause)
+    assert set(CAUSE_PHRASES) | {Cause.EXIT_CODE} == set(Cause)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ def test_every_cause_has_a_phrase() -> None:
         (
             a_job(created_at=ENDED - HOUR, started_at=ENDED - MINUTE, exit_code=137),
             DESCRIPTION,
-            "exit code 137 · had 16 GiB of memory · waited 59 min · ran 1 min",
+            "exit code 137 · memory limit 16 GiB · waited 59 min · ran 1 min",
         ),
     ],
 )
@@ -139,16 +142,16 @@ def test_a_success_has_no_explanation() -> None:
 @pytest.mark.parametrize(
     ("status", "first", "rest"),
     [
-        ("SUBMITTED", "is submitted", ["SUBMITTED since Tue 24 Nov 2026, 04:55 CET"]),
-        ("RUNNABLE", "is runnable", ["RUNNABLE since Tue 24 Nov 2026, 04:55 CET"]),
+        ("SUBMITTED", "is SUBMITTED", ["SUBMITTED since Tue 24 Nov 2026, 04:55 CET"]),
+        ("RUNNABLE", "is RUNNABLE", ["RUNNABLE since Tue 24 Nov 2026, 04:55 CET"]),
         (
             "RUNNING",
-            "is running",
+            "is RUNNING",
             ["Attempt 1 of 3", "RUNNING since Tue 24 Nov 2026, 04:55 CET"],
         ),
         (
             "HELD_BACK",
-            "is held_back",
+            "is HELD_BACK",
             ["Attempt 1 of 3", "HELD_BACK since Tue 24 Nov 2026, 04:55 CET"],
         ),
     ],
@@ -169,7 +172,7 @@ def test_a_retry_states_why_the_last_attempt_failed() -> None:
     first = lines(job_message(job))[0]
 
     assert first == (
-        "▶️ align-reads is runnable again in high-priority: attempt 1 failed, out of memory"
+        "▶️ align-reads is RUNNABLE again in high-priority: attempt 1 failed (out of memory)"
     )
 
 
@@ -185,8 +188,8 @@ def test_a_stuck_job_states_how_long_it_has_waited_why_and_what_to_do() -> None:
         "AWS has no free instance of the types that the compute environments may use. It may have "
         "one later. More instance types, sizes and Availability Zones help, and On-Demand "
         "instances beside Spot.",
-        f'AWS Batch says: "{NO_CAPACITY}"',
-        "Asks for 8 vCPUs, 16 GiB of memory, 1 GPU",
+        f'Reason from AWS Batch: "{NO_CAPACITY}"',
+        "Requested: 8 vCPUs, 16 GiB of memory, 1 GPU",
         "RUNNABLE since Tue 24 Nov 2026, 01:35 CET",
         "Dashboard · AWS Batch",
     ]
@@ -203,9 +206,9 @@ def test_a_stuck_job_without_a_reason_gets_the_advice_for_its_status() -> None:
 @pytest.mark.parametrize(
     ("description", "requested"),
     [
-        (Description(vcpus=1, memory=512), "Asks for 1 vCPU, 512 MiB of memory"),
-        (Description(vcpus=0.25, memory=1_536), "Asks for 0.25 vCPUs, 1.5 GiB of memory"),
-        (Description(gpus=8), "Asks for 8 GPUs"),
+        (Description(vcpus=1, memory=512), "Requested: 1 vCPU, 512 MiB of memory"),
+        (Description(vcpus=0.25, memory=1_536), "Requested: 0.25 vCPUs, 1.5 GiB of memory"),
+        (Description(gpus=8), "Requested: 8 GPUs"),
     ],
 )
 def test_a_stuck_job_lists_the_resources_it_requests(
@@ -218,7 +221,7 @@ def test_a_stuck_child_is_reported_under_the_name_of_its_array() -> None:
     child = a_waiting_job(job_id="4c75:3", status_reason=NO_CAPACITY)
 
     assert lines(job_message(child, "STUCK", description=Description()))[0] == (
-        "⏳ A child of align-reads has been RUNNABLE in high-priority for 3 h 20 min: "
+        "⏳ Child 3 of align-reads has been RUNNABLE in high-priority for 3 h 20 min: "
         "AWS has no capacity for it"
     )
 
@@ -231,8 +234,8 @@ def test_a_recovered_job_states_how_long_it_was_stuck() -> None:
     history = tuple(Transition(status, 0, ENDED - before) for status, before in steps)
 
     assert lines(job_message(a_job("RUNNING", history=history), "RECOVERED")) == [
-        "👍 align-reads moved on in high-priority: it is running",
-        "It had been RUNNABLE for 3 h 59 min.",
+        "👍 align-reads is no longer stuck in high-priority: it is RUNNING",
+        "It was RUNNABLE for 3 h 59 min.",
         "Attempt 1 of 3",
         "RUNNING since Tue 24 Nov 2026, 04:55 CET",
         "Dashboard · AWS Batch",
@@ -242,14 +245,14 @@ def test_a_recovered_job_states_how_long_it_was_stuck() -> None:
 def test_a_stuck_job_that_failed_is_reported_as_failed() -> None:
     first = lines(job_message(an_ended_job(), "RECOVERED"))[0]
 
-    assert first == "👍 align-reads moved on in high-priority: it failed: exit code 1"
+    assert first == "❌ align-reads is no longer stuck in high-priority: it failed (exit code 1)"
 
 
 def test_an_array_recovers_when_none_of_its_children_is_stuck() -> None:
     array = a_job("PENDING", array=ArrayFacts(size=9))
 
     assert lines(job_message(array, "RECOVERED")) == [
-        "👍 align-reads moved on in high-priority: none of its children is stuck any more",
+        "👍 align-reads is no longer stuck in high-priority: none of its child jobs is stuck",
         "PENDING since Tue 24 Nov 2026, 04:55 CET",
         "Dashboard · AWS Batch",
     ]

@@ -31,12 +31,12 @@ def test_a_blocked_queue_states_which_job_blocks_it_and_why() -> None:
     )
 
     assert lines(message) == [
-        "⛔ high-priority is blocked by align-reads: "
+        "⛔ Queue high-priority is blocked by job align-reads: "
         "the job is larger than the compute environments may grow",
         "The job asks for more vCPUs than the maxvCpus of any compute environment of its queue. "
         "Raise maxvCpus, or let the job ask for less: it can't start as it is.",
-        f'AWS Batch says: "{reason}"',
-        "Asks for 8 vCPUs, 16 GiB of memory, 1 GPU",
+        f'Reason from AWS Batch: "{reason}"',
+        "Requested: 8 vCPUs, 16 GiB of memory, 1 GPU",
         "Blocked since Tue 24 Nov 2026, 03:55 CET",
         "Dashboard · AWS Batch",
     ]
@@ -47,7 +47,9 @@ def test_the_job_that_blocks_a_queue_needs_no_record() -> None:
 
     message = queue_message("QUEUE_BLOCKED", "gpu", blocked=blocked, description=Description())
 
-    assert lines(message)[0] == "⛔ gpu is blocked by align-reads: AWS Batch can't tell why"
+    assert (
+        lines(message)[0] == "⛔ Queue gpu is blocked by job align-reads: AWS Batch can't tell why"
+    )
     assert lines(message)[-1] == "Blocked since Tue 24 Nov 2026, 03:55 CET"
 
 
@@ -59,12 +61,12 @@ def test_a_bulk_incident_states_how_many_jobs_are_stuck_why_and_for_how_long() -
         "AWS has no free instance of the types that the compute environments may use. It may have "
         "one later. More instance types, sizes and Availability Zones help, and On-Demand "
         "instances beside Spot.",
-        f'AWS Batch says: "{NO_CAPACITY}"',
-        "1,200 RUNNABLE, 40 STARTING",
-        "align-reads has waited longest, for 3 h 20 min",
-        "Why, of the 100 that wait longest: 80 × AWS has no capacity for it, 20 × nothing is known",
-        "Counted Tue 24 Nov 2026, 04:55 CET. One more message will tell when none is stuck any "
-        "more.",
+        f'Reason from AWS Batch: "{NO_CAPACITY}"',
+        "By status: 1,200 RUNNABLE, 40 STARTING",
+        "Longest wait: align-reads, 3 h 20 min",
+        "Causes of the 100 longest-waiting jobs: 80 × AWS has no capacity for it, 20 × unknown",
+        "As of Tue 24 Nov 2026, 04:55 CET. One more message follows when no job in this queue is "
+        "stuck.",
     ]
 
 
@@ -74,15 +76,15 @@ def test_missing_events_list_what_to_check_the_likeliest_cause_first() -> None:
     message = lines(queue_message("EVENTS_MISSING", "high-priority", missing_events=missing))
 
     assert message[0] == (
-        "🔇 No events received from high-priority, although its jobs are progressing"
+        "🔇 No events received from queue high-priority, although its jobs are progressing"
     )
     assert message[1] == (
-        "AWS Batch reports at least 12 changes without an event. The last event arrived "
-        "Tue 24 Nov 2026, 01:55 CET. The sweep finds what happens, but late. "
-        "Check, the likeliest first:"
+        "AWS Batch reports at least 12 job changes for which no event was received. The last event "
+        "was received Tue 24 Nov 2026, 01:55 CET. The sweep still records these jobs, with a "
+        "delay. Check the following, most likely cause first:"
     )
     assert [check.split(":")[0].split(",")[0] for check in message[2:]] == [
-        "The rule",
+        "The EventBridge rule",
         "The undeliverable queue",
         "The events queue",
         "The region and the account",
@@ -92,15 +94,26 @@ def test_missing_events_list_what_to_check_the_likeliest_cause_first() -> None:
 def test_missing_events_state_that_no_event_was_ever_received() -> None:
     missing = MissingEvents(since=ENDED, last_event_at=0, changes=2)
 
-    assert "None ever did." in queue_message("EVENTS_MISSING", "gpu", missing_events=missing)
+    assert "No event was ever received." in queue_message(
+        "EVENTS_MISSING", "gpu", missing_events=missing
+    )
 
 
 @pytest.mark.parametrize(
     ("kind", "line"),
     [
-        ("BULK_STUCK_RESOLVED", "👍 No job is stuck in gpu any more: it took 3 h 20 min"),
-        ("QUEUE_BLOCKED_RESOLVED", "👍 gpu moves again: it was blocked for 3 h 20 min"),
-        ("EVENTS_MISSING_RESOLVED", "👍 Events of gpu arrive again: it took 3 h 20 min"),
+        (
+            "BULK_STUCK_RESOLVED",
+            "👍 Queue gpu no longer has stuck jobs. The incident lasted 3 h 20 min.",
+        ),
+        (
+            "QUEUE_BLOCKED_RESOLVED",
+            "👍 Queue gpu is no longer blocked. The incident lasted 3 h 20 min.",
+        ),
+        (
+            "EVENTS_MISSING_RESOLVED",
+            "👍 Events are being received from queue gpu again. The incident lasted 3 h 20 min.",
+        ),
     ],
 )
 def test_a_resolved_incident_states_how_long_it_lasted(kind: str, line: str) -> None:

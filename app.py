@@ -52,7 +52,7 @@ def sweep(event: CloudWatchEvent) -> dict[str, Any]:
 
 @app.authorizer(ttl_seconds=30)
 def authorize(request: AuthRequest) -> AuthResponse:
-    return http.authorization(request, bootstrap.access(), bootstrap.refusal_reporter())
+    return http.authorization(request, bootstrap.access(), bootstrap.report())
 
 
 public = app.route

@@ -30,7 +30,7 @@ from chalicelib.jobs.job_table import Change, JobTable, StoredJob, job_attribute
 from chalicelib.notices.rules import Rules
 from chalicelib.queues.state_table import QueueStateTable
 from chalicelib.recording.poison_messages import PoisonMessages
-from chalicelib.recording.recorder import Recorder, Tally
+from chalicelib.recording.recorder import Recorder, RecordingTally
 from local.aws import LocalAws
 
 _DEADLINE = 100.0
@@ -74,7 +74,7 @@ class RecorderHarness:
         pages = self.dynamodb.get_paginator("scan").paginate(TableName=self.resources.jobs_table)
         return [item for page in pages for item in page["Items"]]
 
-    def _check(self, tally: Tally) -> None:
+    def _check(self, tally: RecordingTally) -> None:
         """What is measured must have succeeded."""
         assert tally.recorded + tally.unchanged == tally.received, tally
 

@@ -21,6 +21,7 @@ from chalicelib.jobs.job_table import JobTable
 from chalicelib.jobs.prices import Prices
 from chalicelib.notices.rules import Rules
 from chalicelib.settings import Settings
+from chalicelib.telemetry import Tally, reporter
 
 if TYPE_CHECKING:
     from chalicelib.api.access import Access
@@ -62,7 +63,6 @@ def recorder(own_account: str) -> "Recorder":
     from chalicelib.recording.event import EventReader
     from chalicelib.recording.poison_messages import PoisonMessages
     from chalicelib.recording.recorder import Recorder
-    from chalicelib.telemetry import batch_reporter
 
     account = settings.account_id or own_account
     if not account:
@@ -76,13 +76,12 @@ def recorder(own_account: str) -> "Recorder":
         PoisonMessages(clients.dynamodb, settings.jobs_table),
         rules,
         _notices_queue(),
-        batch_reporter(settings.jobs_table),
+        report(),
     )
 
 
 @cache
 def notifier() -> "Notifier":
-    from chalicelib.telemetry import notice_reporter
     from chalicelib.webex.client import Webex
     from chalicelib.webex.delivery_table import DeliveryTable
     from chalicelib.webex.notifier import Notifier, Parts
@@ -98,13 +97,12 @@ def notifier() -> "Notifier":
         text=NoticeText(settings.time_zone, settings.public_url.rstrip("/")),
         max_age_seconds=settings.notice_max_age.total_seconds(),
     )
-    return Notifier(parts, notice_reporter(settings.jobs_table))
+    return Notifier(parts, report())
 
 
 @cache
 def sweeper() -> "Sweep":
     from chalicelib.sweep.sweep import Step, Sweep
-    from chalicelib.telemetry import sweep_reporter
 
     calls_of_watch = max(1, settings.sweep_calls // 6)
     steps: dict[str, Step] = {
@@ -112,23 +110,20 @@ def sweeper() -> "Sweep":
         "watch": _queue_watch(calls_of_watch),
         "count": _counting(),
     }
-    return Sweep(steps, sweep_reporter(settings.jobs_table))
+    return Sweep(steps, report())
 
 
 def _counting() -> "QueueCounter":
     from chalicelib.sweep.count import QueueCounter
-    from chalicelib.telemetry import counting_reporter
 
-    report = counting_reporter(settings.jobs_table)
     return QueueCounter(
-        _job_table(), _queue_stats_table(), report, retention_days=settings.retention_days
+        _job_table(), _queue_stats_table(), report(), retention_days=settings.retention_days
     )
 
 
 def _queue_watch(calls: int) -> "QueueWatch":
     from chalicelib.recording.ingest import Ingest
     from chalicelib.sweep.watch import Parts, QueueWatch, WatchLimits
-    from chalicelib.telemetry import watch_reporter
 
     limits = WatchLimits(
         _milliseconds(settings.stuck_after),
@@ -146,7 +141,7 @@ def _queue_watch(calls: int) -> "QueueWatch":
         redaction=settings.redact_patterns,
         limits=limits,
     )
-    return QueueWatch(parts, watch_reporter(settings.jobs_table))
+    return QueueWatch(parts, report())
 
 
 def _milliseconds(ages: Mapping[str, timedelta]) -> dict[str, int]:
@@ -157,7 +152,6 @@ def _repair(calls: int) -> "Reconciler":
     from chalicelib.recording.ingest import Ingest
     from chalicelib.sweep.checkpoints import CheckpointTable
     from chalicelib.sweep.reconcile import Parts, ReconcileLimits, Reconciler
-    from chalicelib.telemetry import repair_reporter
 
     ages = _milliseconds(settings.repair_after)
     parts = Parts(
@@ -168,7 +162,7 @@ def _repair(calls: int) -> "Reconciler":
         redaction=settings.redact_patterns,
         rules=ReconcileLimits(ages, settings.watched_queues, calls),
     )
-    return Reconciler(parts, repair_reporter(settings.jobs_table))
+    return Reconciler(parts, report())
 
 
 def _webex_token() -> str:
@@ -194,10 +188,8 @@ def access() -> "Access":
 
 
 @cache
-def refusal_reporter() -> Callable[[], None]:
-    from chalicelib.telemetry import refusal_reporter
-
-    return refusal_reporter(settings.jobs_table)
+def report() -> Callable[[Tally], None]:
+    return reporter(settings.jobs_table)
 
 
 @cache

@@ -1,157 +1,147 @@
-"""What a batch leaves behind for people: one canonical log line, and its figures as metrics.
+"""Structured logs and metrics: one JSON line with all the figures of a batch or run.
 
-CloudWatch makes metrics of the figures by itself (embedded metric format), so that recording
-costs no request. Event names are static, fields are ids and counts: never a body, a token or an
-environment value.
+A tally is a dataclass whose fields declare their metrics:
+
+    @dataclass(kw_only=True)
+    class RecordingTally(Tally):
+        EVENT = LogEvent.BATCH_RECORDED
+
+        received: int = count("Received")
+
+CloudWatch extracts the metrics from the log (embedded metric format), so that recording them costs
+no request. Event names are static. Fields contain ids and counts, never a message body, a token or
+the value of an environment variable. Imports none of our packages: every one of them may log.
+Powertools is imported at the first log line, because functions that log nothing start faster
+without it.
 """
 
-import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
-
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
-    from chalicelib.recording.recorder import Tally
-    from chalicelib.sweep.count import CountTally
-    from chalicelib.sweep.reconcile import ReconcileTally
-    from chalicelib.sweep.watch import WatchTally
-    from chalicelib.webex.notifier import NoticeTally
+    from aws_lambda_powertools import Logger
 
-logger = Logger(service="batchwatch")
-"""The parent of every module's `batchwatch.…` logger: JSON lines on standard output."""
+NAMESPACE = "batchwatch"
+"""The CloudWatch namespace of the metrics, and the `service` of the log lines."""
 
-_REASONS_LOGGED = 5
+_MAX_LOGGED = 5
+"""Log at most this many elements of a list or a set; its metric counts all of them."""
 
 
-def batch_reporter(
-    table_name: str, clock: Callable[[], float] = time.time
-) -> Callable[["Tally"], None]:
-    """Reports a batch of events; its metrics carry the table's name as `service`."""
-    metrics = Metrics(namespace="batchwatch", service=table_name)
+class LogEvent(StrEnum):
+    """The `message` of every log line."""
 
-    def report(tally: "Tally") -> None:
-        counts = {
-            "Received": tally.received,
-            "Recorded": tally.recorded,
-            "Unchanged": tally.unchanged,
-            "QueueBlockedEvents": tally.blocked,
-            "OtherEvents": tally.other,
-            "Quarantined": tally.quarantined,
-            "HandedBack": tally.handed_back,
-            "Conflicts": tally.conflicts,
-            "NoticesQueued": tally.notices,
-        }
-        ages: dict[str, int] = {}
-        if tally.oldest_event is not None:
-            ages["OldestEventAge"] = max(0, round(clock() - tally.oldest_event / 1000))
-        reasons = sorted(tally.reasons)[:_REASONS_LOGGED]
-        _report(metrics, "batch_recorded", counts, ages, {"reasons": reasons} if reasons else {})
-
-    return report
+    AUTHENTICATION_FAILED = "authentication_failed"
+    BATCH_RECORDED = "batch_recorded"
+    DYNAMODB_CALL_FAILED = "dynamodb_call_failed"
+    HEALTH_CHECK_FAILED = "health_check_failed"
+    JOB_UNREADABLE = "job_unreadable"
+    JOBS_RECONCILED = "jobs_reconciled"
+    NOTICES_DELIVERED = "notices_delivered"
+    QUEUE_NOT_LISTED = "queue_not_listed"
+    QUEUE_NOT_WATCHED = "queue_not_watched"
+    QUEUES_COUNTED = "queues_counted"
+    QUEUES_WATCHED = "queues_watched"
+    RECORD_UNREADABLE = "record_unreadable"
+    RECORD_UNWRITABLE = "record_unwritable"
+    REQUEST_FAILED = "request_failed"
+    SQS_CALL_FAILED = "sqs_call_failed"
+    SQS_ENTRY_REJECTED = "sqs_entry_rejected"
+    SWEEP_COMPLETED = "sweep_completed"
 
 
-def notice_reporter(table_name: str) -> "Callable[[NoticeTally], None]":
-    """Reports a batch of notices, likewise."""
-    metrics = Metrics(namespace="batchwatch", service=table_name)
+@dataclass
+class Tally:
+    """The figures of one batch or run. A subclass sets EVENT and declares its fields with `count`,
+    `seconds` and `ids`; a field that is declared without them is logged and has no metric."""
 
-    def report(tally: "NoticeTally") -> None:
-        counts = {
-            "NoticesReceived": tally.received,
-            "NoticesTold": tally.told,
-            "WebexMessages": tally.messages,
-            "NoticesSkipped": tally.skipped,
-            "NoticesRepeated": tally.repeated,
-            "NoticesQuarantined": tally.quarantined,
-            "NoticesHandedBack": tally.handed_back,
-            "WebexUnauthorized": tally.unauthorized,
-        }
-        trouble = {"trouble": tally.trouble} if tally.trouble else {}
-        _report(metrics, "notices_told", counts, {}, trouble)
-
-    return report
+    EVENT: ClassVar[LogEvent]
 
 
-def repair_reporter(table_name: str) -> "Callable[[ReconcileTally], None]":
-    """Reports a run of repair, likewise; JobsUnknownToBatch has an alarm."""
-    metrics = Metrics(namespace="batchwatch", service=table_name)
-
-    def report(tally: "ReconcileTally") -> None:
-        counts = {
-            "JobsAsked": tally.asked,
-            "JobsRepaired": tally.repaired,
-            "JobsDiscovered": tally.discovered,
-            "JobsLost": tally.lost,
-            "JobsUnknownToBatch": len(tally.unknown_to_batch),
-            "RepairNoticesQueued": tally.notices,
-            "BatchCalls": tally.calls,
-            "BatchThrottled": tally.throttled,
-        }
-        some = tally.unknown_to_batch[:_REASONS_LOGGED]
-        strange = {"unknownToBatch": some} if some else {}
-        _report(metrics, "repaired", counts, {}, {"left": tally.left, **strange})
-
-    return report
+class Metric(NamedTuple):
+    name: str
+    unit: str
 
 
-def watch_reporter(table_name: str) -> "Callable[[WatchTally], None]":
-    """Reports a run of the watch over queues, likewise; EventsMissing has an alarm."""
-    metrics = Metrics(namespace="batchwatch", service=table_name)
+def count(metric: str, default: int = 0) -> int:
+    """Declare a field that counts something."""
+    return dataclasses.field(default=default, metadata={"metric": Metric(metric, "Count")})
 
-    def report(tally: "WatchTally") -> None:
-        counts = {
-            "QueuesWatched": tally.queues,
-            "JobsStuck": tally.stuck,
-            "QueuesBlocked": tally.blocked,
-            "EventsMissing": tally.silent,
-            "WatchNoticesQueued": tally.notices,
-            "WatchBatchCalls": tally.calls,
-        }
-        _report(metrics, "watched", counts, {}, {"left": tally.left})
+
+def seconds(metric: str) -> int | None:
+    """Declare a field that is a duration, or None to report nothing."""
+    return dataclasses.field(default=None, metadata={"metric": Metric(metric, "Seconds")})
+
+
+def ids(metric: str) -> list[str]:
+    """Declare a list of ids: its metric is how many there are, and some of them are logged."""
+    return dataclasses.field(default_factory=list, metadata={"metric": Metric(metric, "Count")})
+
+
+def metrics_of(tally: type[Tally]) -> dict[str, Metric]:
+    """Return the metrics that a class of tallies declares, by field."""
+    fields = dataclasses.fields(tally)
+    return {field.name: field.metadata["metric"] for field in fields if "metric" in field.metadata}
+
+
+def reporter(table_name: str) -> Callable[[Tally], None]:
+    """Return a function that logs a tally and its metrics, which have the dimension `service`:
+    the name of the table, unlike for every stage."""
+    from aws_lambda_powertools import Metrics
+
+    metrics = Metrics(namespace=NAMESPACE, service=table_name)
+
+    def report(tally: Tally) -> None:
+        figures: dict[str, int] = {}
+        for metric, figure in _figures(tally):
+            metrics.add_metric(metric.name, metric.unit, figure)
+            figures[metric.name[0].lower() + metric.name[1:]] = figure
+        metrics.flush_metrics()
+        logger().info(tally.EVENT, extra=figures | dict(_details(tally)))
 
     return report
 
 
-def counting_reporter(table_name: str) -> "Callable[[CountTally], None]":
-    """Reports a run of counting, likewise."""
-    metrics = Metrics(namespace="batchwatch", service=table_name)
-
-    def report(tally: "CountTally") -> None:
-        counts = {
-            "QueuesCounted": tally.queues,
-            "WaitingJobsCounted": tally.counted,
-            "EndedJobsRead": tally.read,
-            "HoursWritten": tally.written,
-        }
-        _report(metrics, "counted", counts, {}, {"left": tally.left})
-
-    return report
+def warning(event: LogEvent, **fields: object) -> None:
+    logger().warning(event, extra=fields, stacklevel=3)
 
 
-def sweep_reporter(table_name: str) -> Callable[[], None]:
-    """Reports a sweep that has done its work; that Swept is missing has an alarm."""
-    metrics = Metrics(namespace="batchwatch", service=table_name)
-    return lambda: _report(metrics, "swept", {"Swept": 1}, {}, {})
+def error(event: LogEvent, **fields: object) -> None:
+    logger().error(event, extra=fields, stacklevel=3)
 
 
-def refusal_reporter(table_name: str) -> Callable[[], None]:
-    """Reports an authentication that failed, and nothing of what was tried."""
-    metrics = Metrics(namespace="batchwatch", service=table_name)
-    return lambda: _report(metrics, "authentication_failed", {"AuthenticationsFailed": 1}, {}, {})
+@cache
+def logger() -> "Logger":
+    """Return the logger that writes JSON lines to standard output."""
+    from aws_lambda_powertools import Logger
+
+    return Logger(service=NAMESPACE)
 
 
-def _report(
-    metrics: Metrics,
-    event: str,
-    counts: Mapping[str, int],
-    seconds: Mapping[str, int],
-    fields: Mapping[str, object],
-) -> None:
-    for name, count in counts.items():
-        metrics.add_metric(name, MetricUnit.Count, count)
-    for name, age in seconds.items():
-        metrics.add_metric(name, MetricUnit.Seconds, age)
-    metrics.flush_metrics()
-    figures = {name[0].lower() + name[1:]: figure for name, figure in {**counts, **seconds}.items()}
-    logger.info(event, extra=figures | dict(fields))
+def _figures(tally: Tally) -> Iterator[tuple[Metric, int]]:
+    for name, metric in metrics_of(type(tally)).items():
+        value = getattr(tally, name)
+        if value is not None:
+            yield metric, value if isinstance(value, int) else len(value)
+
+
+def _details(tally: Tally) -> Iterator[tuple[str, object]]:
+    """Yield the names and values of what a metric can't hold, without what is empty."""
+    measured = metrics_of(type(tally))
+    for field in dataclasses.fields(tally):
+        value = getattr(tally, field.name)
+        if isinstance(value, (list, set)):
+            value = sorted(value)[:_MAX_LOGGED]
+        elif field.name in measured:
+            continue
+        if value not in (None, [], {}):
+            yield _camel_case(field.name), value
+
+
+def _camel_case(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))

@@ -1,15 +1,15 @@
 """Whether the table and the queue answer: for load balancers and for people who just deployed."""
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
+from chalicelib import telemetry
 from chalicelib.runtime import Runtime
+from chalicelib.telemetry import LogEvent
 
-_log = logging.getLogger("batchwatch.health")
 _CACHED_SECONDS = 10
 
 
@@ -40,6 +40,6 @@ class Health:
             for check in self._checks:
                 check()
         except (ClientError, BotoCoreError) as error:
-            _log.error("health_check_failed", extra={"error": str(error)})
+            telemetry.error(LogEvent.HEALTH_CHECK_FAILED, error=str(error))
             return HealthBody("failing")
         return HealthBody("ok")

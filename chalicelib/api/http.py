@@ -1,14 +1,15 @@
 """Chalice's requests and responses on one side, our answers and refusals on the other."""
 
-import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from botocore.exceptions import BotoCoreError, ClientError
 from chalice.app import AuthRequest, AuthResponse, Chalice, Request, Response
 from msgspec import Struct
 
+from chalicelib import telemetry
 from chalicelib.api import formats
 from chalicelib.api.access import Access, Scope
 from chalicelib.api.dashboard import Asset, Dashboard, NoSuchAsset
@@ -20,8 +21,7 @@ from chalicelib.api.parameters import BadParameter
 from chalicelib.api.queues import NoSuchQueue
 from chalicelib.api.representation import JobPage
 from chalicelib.errors import SecretUnavailable, TableUnavailable
-
-_log = logging.getLogger("batchwatch.http")
+from chalicelib.telemetry import LogEvent, Tally, count
 
 _HEADERS: dict[str, str | list[str]] = {
     "Content-Type": "application/json",
@@ -45,13 +45,20 @@ _CONTENT_TYPES = {
 }
 
 
+@dataclass(kw_only=True)
+class FailedAuthentication(Tally):
+    EVENT = LogEvent.AUTHENTICATION_FAILED
+
+    failed: int = count("AuthenticationsFailed", default=1)
+
+
 def authorization(
-    request: AuthRequest, access: Access, report_refusal: Callable[[], None]
+    request: AuthRequest, access: Access, report: Callable[[Tally], None]
 ) -> AuthResponse:
     """Lets a known token through to every route; what it may see is each route's to say."""
     holder = access.holder(request.token)
     if holder is None:
-        report_refusal()
+        report(FailedAuthentication())
         return AuthResponse(routes=[], principal_id="nobody")
     return AuthResponse(routes=["*"], principal_id=holder)
 
@@ -78,7 +85,7 @@ def answer(
     except (NoSuchJob, NoSuchQueue, NoLog) as error:
         return _refusal(HTTPStatus.NOT_FOUND, "NotFoundError", str(error))
     except (SecretUnavailable, TableUnavailable, ClientError, BotoCoreError) as error:
-        _log.error("answer_failed", extra={"error": str(error)})
+        telemetry.error(LogEvent.REQUEST_FAILED, error=str(error))
         text = "the table, the secret or the log does not answer; try again in a moment"
         return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailableError", text)
 

@@ -4,7 +4,6 @@ What AWS refuses comes back as an `Outcome` for each item, not as an exception, 
 meet several. Knows DynamoDB's API; knows nothing of jobs, notices or messages.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib import telemetry
+from chalicelib.telemetry import LogEvent
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-_log = logging.getLogger("batchwatch.dynamodb")
 
 READS, WRITES, STATEMENTS = 100, 25, 25
 """DynamoDB's limits: keys of a BatchGetItem, requests of a BatchWriteItem, statements of a
@@ -218,5 +218,5 @@ def _outcome_of(error: ClientError | BotoCoreError) -> Outcome:
         outcome = _outcome_of_code(code)
     else:
         code, outcome = type(error).__name__, Outcome.OUTAGE
-    _log.warning("dynamodb_call_failed", extra={"error": code, "outcome": outcome})
+    telemetry.warning(LogEvent.DYNAMODB_CALL_FAILED, error=code, outcome=outcome)
     return outcome

@@ -4,7 +4,6 @@ Contains SQS's limits and batch calls. Must not parse a message body, log it or 
 anything but the code that received it.
 """
 
-import logging
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,12 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib import telemetry
 from chalicelib.aws.lambda_event import Message
+from chalicelib.telemetry import LogEvent
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
-
-_log = logging.getLogger("batchwatch.message_queue")
 
 _ENTRIES = 10
 """SQS's limit for the entries of one batch call."""
@@ -111,9 +110,7 @@ class MessageQueue:
                     MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
                 )
             except (ClientError, BotoCoreError) as error:
-                _log.warning(
-                    "queue_call_failed", extra={"queue": self._queue, "error": _code(error)}
-                )
+                telemetry.warning(LogEvent.SQS_CALL_FAILED, queue=self._queue, error=_code(error))
                 break
             if not answer.get("Messages"):
                 break
@@ -177,11 +174,12 @@ class MessageQueue:
             try:
                 answer = call(QueueUrl=self._url(queue), Entries=batch)
             except (ClientError, BotoCoreError) as error:
-                _log.warning("queue_call_failed", extra={"queue": queue, "error": _code(error)})
+                telemetry.warning(LogEvent.SQS_CALL_FAILED, queue=queue, error=_code(error))
                 rejected.update(positions)
                 continue
             for failure in answer.get("Failed", ()):
-                _log.warning("entry_refused", extra={"queue": queue, "error": failure["Code"]})
+                code = failure["Code"]
+                telemetry.warning(LogEvent.SQS_ENTRY_REJECTED, queue=queue, error=code)
                 rejected.add(int(failure["Id"]))
         return rejected
 

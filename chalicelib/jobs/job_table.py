@@ -22,7 +22,6 @@ knows nothing of messages, retries or HTTP.
 """
 
 import heapq
-import logging
 import zlib
 from base64 import b32encode
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +33,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
+from chalicelib import telemetry
 from chalicelib.aws.dynamodb import Item, Key, Outcome, Table, key_of
 from chalicelib.errors import TableUnavailable
 from chalicelib.jobs.job import (
@@ -48,11 +48,10 @@ from chalicelib.jobs.job import (
 )
 from chalicelib.jobs.preemption import Preemption
 from chalicelib.runtime import Runtime
+from chalicelib.telemetry import LogEvent
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-_log = logging.getLogger("batchwatch.job_table")
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")
@@ -202,7 +201,7 @@ class JobTable:
                 statements[change.job.job_id] = self._statement(change)
             except Exception as error:
                 # A defect of ours must not keep the other jobs from being saved.
-                _log.error("record_unwritable", extra={"error": type(error).__name__})
+                telemetry.error(LogEvent.RECORD_UNWRITABLE, error=type(error).__name__)
                 outcomes[change.job.job_id] = Outcome.REFUSED
         outcomes |= self._put_references([c for c in changes if c.job.job_id in statements])
         for job_id in outcomes:
@@ -706,7 +705,7 @@ def _readable(job_id: str, record: str) -> Job | None:
     try:
         known = msgspec.json.decode(record, type=_Record)
     except msgspec.DecodeError:
-        _log.error("record_unreadable", extra={"jobId": job_id})
+        telemetry.error(LogEvent.RECORD_UNREADABLE, jobId=job_id)
         return None
     return Job(job_id, known.details, known.history, known.lost_above)
 

@@ -30,6 +30,7 @@ from chalicelib.recording.event import EventReader, OtherEvent
 from chalicelib.recording.ingest import Ingest, merge
 from chalicelib.recording.poison_messages import PoisonMessages
 from chalicelib.runtime import Runtime
+from chalicelib.telemetry import LogEvent, Tally, count, seconds
 
 TRUSTED_RECEIVES = 3
 """A message that came more often may be what kills the function: it is handled last, alone."""
@@ -45,21 +46,23 @@ def hand_back_delay(outcome: Outcome, jitter: float) -> int:
 
 
 @dataclass(kw_only=True)
-class Tally:
+class RecordingTally(Tally):
     """What became of a batch, in messages. `recorded` counts every preemption, for they are put
     unread; `blocked` counts blocked_events of blocked queues, `conflicts` saves that came too late.
-    `oldest_event` is in epoch milliseconds, `reasons` are those of the quarantined."""
+    `oldest_event_age` is in seconds, `reasons` are those of the quarantined."""
 
-    received: int = 0
-    recorded: int = 0
-    unchanged: int = 0
-    blocked: int = 0
-    other: int = 0
-    quarantined: int = 0
-    handed_back: int = 0
-    conflicts: int = 0
-    notices: int = 0
-    oldest_event: int | None = None
+    EVENT = LogEvent.BATCH_RECORDED
+
+    received: int = count("Received")
+    recorded: int = count("Recorded")
+    unchanged: int = count("Unchanged")
+    blocked: int = count("QueueBlockedEvents")
+    other: int = count("OtherEvents")
+    quarantined: int = count("Quarantined")
+    handed_back: int = count("HandedBack")
+    conflicts: int = count("Conflicts")
+    notices: int = count("NoticesQueued")
+    oldest_event_age: int | None = seconds("OldestEventAge")
     reasons: set[str] = field(default_factory=set)
 
 
@@ -94,7 +97,7 @@ class Recorder:
         suspects: PoisonMessages,
         rules: Rules,
         notices: MessageQueue,
-        report: Callable[[Tally], None],
+        report: Callable[[RecordingTally], None],
         runtime: Runtime = Runtime(),
     ) -> None:
         self._reader = reader
@@ -111,7 +114,7 @@ class Recorder:
 
         Raises MessagesLeft, with the others deleted, if some messages must come again.
         """
-        tally = Tally(received=len(messages))
+        tally = RecordingTally(received=len(messages))
         time_left = without_reserve(time_left)
         trusted = [m for m in messages if m.receive_count <= TRUSTED_RECEIVES]
         suspected = [m for m in messages if m.receive_count > TRUSTED_RECEIVES]
@@ -126,7 +129,7 @@ class Recorder:
             raise MessagesLeft(f"{tally.handed_back} of {len(messages)} messages come again")
 
     def _handle(
-        self, messages: Sequence[Message], time_left: Callable[[], float], tally: Tally
+        self, messages: Sequence[Message], time_left: Callable[[], float], tally: RecordingTally
     ) -> dict[Message, Outcome]:
         """What became of each message. SAVED: it may leave the queue."""
         told: dict[str, _Told] = {}
@@ -166,7 +169,7 @@ class Recorder:
         )
         tally.notices += announced.notices
         saved |= dict.fromkeys(announced.unsent, Outcome.BUSY)
-        _count(told, saved, tally)
+        _count(told, saved, tally, self._runtime.now())
         for job_id, outcome in saved.items():
             if outcome is Outcome.REFUSED:
                 reasons |= dict.fromkeys(told[job_id].messages, _UNSTORABLE)
@@ -185,7 +188,7 @@ class Recorder:
         self,
         preemptions: Mapping[Message, Preemption],
         blocked_events: Mapping[Message, BlockedEvent],
-        tally: Tally,
+        tally: RecordingTally,
     ) -> dict[Message, Outcome]:
         """Puts what never changes, whatever is stored."""
         put = self._table.put_preemptions(preemptions.values())
@@ -197,7 +200,7 @@ class Recorder:
         return preempted | seen
 
     def _handle_alone(
-        self, messages: Sequence[Message], time_left: Callable[[], float], tally: Tally
+        self, messages: Sequence[Message], time_left: Callable[[], float], tally: RecordingTally
     ) -> None:
         """Handles suspects one by one, those that no function died on first, and settles each
         before the next is touched."""
@@ -214,7 +217,7 @@ class Recorder:
                 return
 
     def _handle_suspect(
-        self, message: Message, crashes: int, time_left: Callable[[], float], tally: Tally
+        self, message: Message, crashes: int, time_left: Callable[[], float], tally: RecordingTally
     ) -> Outcome:
         if crashes >= FATAL_CRASHES:
             reason = f"the function died on it {crashes} times, handling it alone"
@@ -228,7 +231,9 @@ class Recorder:
             self._suspects.clear(message.message_id)
         return outcome
 
-    def _quarantine(self, reasons: Mapping[Message, str], tally: Tally) -> dict[Message, Outcome]:
+    def _quarantine(
+        self, reasons: Mapping[Message, str], tally: RecordingTally
+    ) -> dict[Message, Outcome]:
         unsent = self._queue.quarantine(reasons)
         tally.quarantined += len(reasons) - len(unsent)
         tally.reasons |= set(reasons.values())
@@ -236,7 +241,7 @@ class Recorder:
             message: Outcome.BUSY if message in unsent else Outcome.SAVED for message in reasons
         }
 
-    def _settle(self, outcomes: Mapping[Message, Outcome], tally: Tally) -> None:
+    def _settle(self, outcomes: Mapping[Message, Outcome], tally: RecordingTally) -> None:
         """Deletes what is done and hands back the rest."""
         left = {
             message: hand_back_delay(outcome, self._runtime.random())
@@ -253,10 +258,16 @@ def _queues(told: Mapping[str, _Told], blocked_events: Mapping[Message, BlockedE
     return of_jobs | {blocked_event.queue for blocked_event in blocked_events.values()}
 
 
-def _count(told: Mapping[str, _Told], outcomes: Mapping[str, Outcome], tally: Tally) -> None:
+def _count(
+    told: Mapping[str, _Told],
+    outcomes: Mapping[str, Outcome],
+    tally: RecordingTally,
+    now: float,
+) -> None:
     for job_id, of_job in told.items():
         if outcomes[job_id] is Outcome.SAVED:
             tally.recorded += of_job.news
             tally.unchanged += len(of_job.messages) - of_job.news
         for seen in of_job.observations:
-            tally.oldest_event = min(tally.oldest_event or seen.details.time, seen.details.time)
+            age = round(now - seen.details.time / 1000)
+            tally.oldest_event_age = max(tally.oldest_event_age or 0, age)

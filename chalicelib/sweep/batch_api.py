@@ -7,25 +7,23 @@ asks it to. Knows the API and its limits; knows nothing of the table or of what 
 """
 
 import itertools
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib import telemetry
 from chalicelib.errors import MalformedEvent
 from chalicelib.jobs import job_detail
 from chalicelib.jobs.job import Observation, Source
 from chalicelib.jobs.job_detail import JobDetail, ServiceJobDetail
 from chalicelib.redaction import Redaction
 from chalicelib.runtime import Runtime
-
-_log = logging.getLogger("batchwatch.batch_api")
+from chalicelib.telemetry import LogEvent
 
 DESCRIBED = 100
 """Most ids of a DescribeJobs call; DescribeServiceJob takes one."""
-_UNREADABLE = "job_unreadable"
 _TRIES = 6
 _LONGEST_SECONDS = 20.0
 _THROTTLED = frozenset({"TooManyRequestsException", "ThrottlingException", "Throttling"})
@@ -194,7 +192,7 @@ def observations(
                     detail, time=now, source=Source.REPAIR, redaction=redaction
                 )
         except MalformedEvent as error:
-            _log.error(_UNREADABLE, extra={"jobId": job_id, "reason": str(error)})
+            telemetry.error(LogEvent.JOB_UNREADABLE, jobId=job_id, reason=str(error))
 
 
 def _code_of(error: ClientError) -> str:
@@ -208,5 +206,5 @@ def _detail(job: Any, shape: type[JobDetail]) -> JobDetail | None:
     try:
         return msgspec.convert(job, shape)
     except msgspec.ValidationError as error:
-        _log.error(_UNREADABLE, extra={"jobId": job["jobId"], "reason": str(error)})
+        telemetry.error(LogEvent.JOB_UNREADABLE, jobId=job["jobId"], reason=str(error))
         return None

@@ -29,6 +29,7 @@ from chalicelib.queues.stats_table import (
 )
 from chalicelib.runtime import Runtime
 from chalicelib.sweep.hourly_rollups import HourlyRollups, ReadBudget
+from chalicelib.telemetry import LogEvent, Tally, count
 
 MAX_COUNTED = 10_000
 """Maximum count of one queue and status; a larger one is reported as "at least" this."""
@@ -73,14 +74,16 @@ WINDOWS = {
 
 
 @dataclass(kw_only=True)
-class CountTally:
+class CountTally(Tally):
     """`counted` are active jobs, `read` ended jobs, `written` hours and days that differed from
     what was stored. `left`: another run should follow at once, because the budget is spent."""
 
-    queues: int = 0
-    counted: int = 0
-    read: int = 0
-    written: int = 0
+    EVENT = LogEvent.QUEUES_COUNTED
+
+    queues: int = count("QueuesCounted")
+    counted: int = count("WaitingJobsCounted")
+    read: int = count("EndedJobsRead")
+    written: int = count("HoursWritten")
     left: bool = False
 
 

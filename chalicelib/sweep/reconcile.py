@@ -18,15 +18,15 @@ hundredth of a call then (a service job a call), and no write.
 Knows the order of the steps.
 """
 
-import logging
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, takewhile
 from typing import Any, NamedTuple
 
+from chalicelib import telemetry
 from chalicelib.aws.dynamodb import Outcome, chunks
 from chalicelib.aws.lambda_event import without_reserve
 from chalicelib.jobs.job import TERMINAL, Job, Observation
@@ -61,8 +61,7 @@ from chalicelib.sweep.checkpoints import (
     Pass,
     Progress,
 )
-
-_log = logging.getLogger("batchwatch.repair")
+from chalicelib.telemetry import LogEvent, Tally, count, ids
 
 _DAY_MS = 86_400_000
 BATCH_KEEPS_MS = 7 * _DAY_MS
@@ -80,20 +79,22 @@ _TRY_AGAIN = {Outcome.CONFLICT, Outcome.BUSY, Outcome.OUTAGE}
 
 
 @dataclass(kw_only=True)
-class ReconcileTally:
+class ReconcileTally(Tally):
     """What became of a run, in jobs; `calls` and `throttled` are calls of Batch's API.
     `unknown_to_batch` are jobs that Batch should know and does not. `left`: there is more to do at
     once."""
 
-    asked: int = 0
+    EVENT = LogEvent.JOBS_RECONCILED
+
+    asked: int = count("JobsAsked")
     known: int = 0
-    repaired: int = 0
-    discovered: int = 0
-    lost: int = 0
-    unknown_to_batch: list[str] = field(default_factory=list)
-    notices: int = 0
-    calls: int = 0
-    throttled: int = 0
+    repaired: int = count("JobsRepaired")
+    discovered: int = count("JobsDiscovered")
+    lost: int = count("JobsLost")
+    unknown_to_batch: list[str] = ids("JobsUnknownToBatch")
+    notices: int = count("RepairNoticesQueued")
+    calls: int = count("BatchCalls")
+    throttled: int = count("BatchThrottled")
     left: bool = False
 
 
@@ -334,7 +335,7 @@ class _Run:
                 page, is_service = self._listed(queue, before, token, is_service=is_service)
             except BatchRefused as error:
                 # A queue that is gone must not keep the others from being walked.
-                _log.warning("queue_not_listed", extra={"queue": queue, "reason": str(error)})
+                telemetry.warning(LogEvent.QUEUE_NOT_LISTED, queue=queue, reason=str(error))
                 if not error.is_of_one_request:
                     self._refusal = error
                 yield Candidate(None, partial(self._put_behind, queue, walk))

@@ -4,12 +4,24 @@ Contains the order of the steps and how they share the time; must not depend on 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from chalicelib.telemetry import LogEvent, Tally, count
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+
+@dataclass(kw_only=True)
+class SweepTally(Tally):
+    """A sweep whose steps all succeeded. An alarm watches for its absence."""
+
+    EVENT = LogEvent.SWEEP_COMPLETED
+
+    swept: int = count("Swept", default=1)
+
 
 TimeLeft = Callable[[], float]
 """Returns the seconds until a step must have finished."""
@@ -26,7 +38,7 @@ class Step(Protocol):
 class Sweep:
     """`report` is called after each run in which no step failed."""
 
-    def __init__(self, steps: Mapping[str, Step], report: Callable[[], None]) -> None:
+    def __init__(self, steps: Mapping[str, Step], report: Callable[[Tally], None]) -> None:
         self._steps = steps
         self._report = report
 
@@ -49,7 +61,7 @@ class Sweep:
                 errors.append(error)
         if errors:
             raise ExceptionGroup("steps of the sweep failed", errors)
-        self._report()
+        self._report(SweepTally())
         return tallies
 
 

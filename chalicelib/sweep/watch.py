@@ -12,7 +12,6 @@ queues them. So runs may be cut off anywhere, or be two at once:
 Knows the order of the steps.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib import telemetry
 from chalicelib.aws.dynamodb import Outcome, chunks
 from chalicelib.aws.sqs import MessageQueue
 from chalicelib.errors import TableUnavailable
@@ -42,8 +42,7 @@ from chalicelib.recording.ingest import Ingest, merge
 from chalicelib.redaction import Redaction
 from chalicelib.runtime import Runtime
 from chalicelib.sweep.batch_api import DESCRIBED, BatchApi, BatchRefused, BatchStopped, observations
-
-_log = logging.getLogger("batchwatch.queue_watch")
+from chalicelib.telemetry import LogEvent, Tally, count
 
 EXAMINED = 100
 """The most jobs of a queue and status that a run looks at, the longest there first."""
@@ -59,16 +58,18 @@ _MOVED = (JobStatus.SCHEDULED, JobStatus.STARTING, JobStatus.RUNNING, *TERMINAL)
 
 
 @dataclass(kw_only=True)
-class WatchTally:
+class WatchTally(Tally):
     """What a run found, in jobs (an array is one) and queues; `calls` are calls of Batch's API.
     `left`: some of the queues could not be watched to the end."""
 
-    queues: int = 0
-    stuck: int = 0
-    blocked: int = 0
-    silent: int = 0
-    notices: int = 0
-    calls: int = 0
+    EVENT = LogEvent.QUEUES_WATCHED
+
+    queues: int = count("QueuesWatched")
+    stuck: int = count("JobsStuck")
+    blocked: int = count("QueuesBlocked")
+    events_missing: int = count("EventsMissing")
+    notices: int = count("WatchNoticesQueued")
+    calls: int = count("WatchBatchCalls")
     left: bool = False
 
 
@@ -154,7 +155,7 @@ class _Run:
         try:
             return self._seen(queue, known)
         except (ClientError, BotoCoreError, TableUnavailable) as error:
-            _log.warning("queue_not_watched", extra={"queue": queue, "error": str(error)})
+            telemetry.warning(LogEvent.QUEUE_NOT_WATCHED, queue=queue, error=str(error))
             self._tally.left = True
             return None
 
@@ -266,7 +267,7 @@ class _Run:
         self._tally.queues += 1
         self._tally.stuck += sum(seen.counts.values())
         self._tally.blocked += state.blocked is not None
-        self._tally.silent += state.missing_events is not None
+        self._tally.events_missing += state.missing_events is not None
         ledger, version = self._parts.queues, known.version
         if state != known.state:
             if ledger.save(queue, state, version) is not Outcome.SAVED:

@@ -40,6 +40,7 @@ from chalicelib.notices.rules import QUEUE_BLOCKED, STUCK
 from chalicelib.queues.state import QueueState
 from chalicelib.queues.state_table import QueueStateTable, StoredState
 from chalicelib.runtime import Runtime
+from chalicelib.telemetry import LogEvent, Tally, count
 from chalicelib.webex.client import (
     RateLimited,
     Refused,
@@ -111,17 +112,19 @@ def lost_delay(receives: int) -> float:
 
 
 @dataclass(kw_only=True)
-class NoticeTally:
+class NoticeTally(Tally):
     """What became of a batch of notices. `trouble` tells what Webex did not take, by room."""
 
-    received: int = 0
-    told: int = 0
-    messages: int = 0
-    skipped: int = 0
-    repeated: int = 0
-    quarantined: int = 0
-    handed_back: int = 0
-    unauthorized: int = 0
+    EVENT = LogEvent.NOTICES_DELIVERED
+
+    received: int = count("NoticesReceived")
+    sent: int = count("NoticesSent")
+    messages: int = count("WebexMessages")
+    skipped: int = count("NoticesSkipped")
+    repeated: int = count("NoticesRepeated")
+    quarantined: int = count("NoticesQuarantined")
+    handed_back: int = count("NoticesHandedBack")
+    unauthorized: int = count("WebexUnauthorized")
     trouble: dict[str, str] = field(default_factory=dict)
 
 
@@ -420,7 +423,7 @@ class RoomDelivery:
     def _mark(self, told: Sequence[ClaimedNotice], message_id: str) -> dict[NoticeKey, Fate]:
         """What can't be marked comes again when its claim has run out."""
         self._tally.messages += 1
-        self._tally.told += len(told)
+        self._tally.sent += len(told)
         unmarked = [
             one.entry._replace(state=State.SENT, until=0, message_id=message_id) for one in told
         ]

@@ -25,7 +25,7 @@ from chalicelib.notices.rules import Rules
 from chalicelib.queues.state_table import QueueStateTable
 from chalicelib.recording.event import EventReader
 from chalicelib.recording.poison_messages import PoisonMessages
-from chalicelib.recording.recorder import Recorder, Tally
+from chalicelib.recording.recorder import Recorder, RecordingTally
 from chalicelib.redaction import Redaction
 from chalicelib.runtime import Runtime
 from local.aws import ROOT_KEY, LocalAws, Resources
@@ -52,7 +52,7 @@ class RecorderHarness:
         self.aws = aws
         self.resources = resources
         self.requests: Counter[str] = Counter()
-        self.tallies: list[Tally] = []
+        self.tallies: list[RecordingTally] = []
         self._endpoint = endpoint or aws.endpoint
         self._tries = tries
         self.dynamodb, self.sqs = self._client("dynamodb"), self._client("sqs")
@@ -73,7 +73,7 @@ class RecorderHarness:
             runtime,
         )
 
-    def record(self, messages: Sequence[Message | str], seconds: float = 100) -> Tally:
+    def record(self, messages: Sequence[Message | str], seconds: float = 100) -> RecordingTally:
         """One delivery. Raises MessagesLeft, as the function does."""
         given = [a_message(m) if isinstance(m, str) else m for m in messages]
         self.recorder.record(given, lambda: seconds)

@@ -9,7 +9,8 @@ ROOT = Path(__file__).parents[2]
 MODULES = [ROOT / "app.py", *sorted((ROOT / "chalicelib").rglob("*.py"))]
 
 ORDER = [
-    "aws redaction errors runtime text_format",
+    "errors redaction runtime telemetry text_format",
+    "aws",
     "toml_config",
     "settings",
     "jobs",
@@ -17,7 +18,6 @@ ORDER = [
     "queues",
     "recording webex api",
     "sweep",
-    "telemetry",
     "bootstrap",
     "app",
 ]

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from chalicelib.telemetry import logger
+from chalicelib import telemetry
 from local.aws import ROOT
 from tests.support.api_harness import Api
 from tests.support.builders import a_body, a_job_id, an_attempt
@@ -26,7 +26,7 @@ def test_a_failed_authentication_is_counted_without_the_token(
     api: Api, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Another test of this process may have imported the logger, with a stdout of its own.
-    monkeypatch.setattr(logger.registered_handler, "stream", sys.stdout)
+    monkeypatch.setattr(telemetry.logger().registered_handler, "stream", sys.stdout)
 
     for token in ("guess-4711", None):
         api.get("/jobs", token=token)

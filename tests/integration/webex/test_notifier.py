@@ -216,7 +216,7 @@ def test_a_storm_becomes_few_messages_that_name_or_count_every_job(office: Notif
     office.deliver_all(notifier)
 
     assert len(office.webex.messages()) <= 20
-    assert sum(tally.told for tally in office.tallies) == 1_000
+    assert sum(tally.sent for tally in office.tallies) == 1_000
 
 
 def test_a_crowd_takes_what_else_lies_in_the_queue(office: NotifierHarness) -> None:
@@ -226,7 +226,7 @@ def test_a_crowd_takes_what_else_lies_in_the_queue(office: NotifierHarness) -> N
     office.deliver(office.notifier(), most=10)
 
     assert len(office.webex.messages()) == 1
-    assert office.tallies[-1].told == 40
+    assert office.tallies[-1].sent == 40
 
 
 def test_an_array_is_told_at_most_three_times(office: NotifierHarness) -> None:

@@ -255,7 +255,7 @@ def test_a_message_that_will_never_be_taken_says_why(server: WebexServer) -> Non
     error = failure(server.api_url, parent_id="unknown")
 
     assert isinstance(error, Refused)
-    assert "parentId is no message of this room" in str(error)
+    assert "parentId is not a message in this room" in str(error)
 
 
 @pytest.mark.parametrize(

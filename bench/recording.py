@@ -29,6 +29,7 @@ from chalicelib.jobs.job import Job
 from chalicelib.jobs.job_table import Change, JobTable, StoredJob, job_attributes, job_key
 from chalicelib.notices.rules import Rules
 from chalicelib.queues.state_table import QueueStateTable
+from chalicelib.recording.ingest import Ingest
 from chalicelib.recording.poison_messages import PoisonMessages
 from chalicelib.recording.recorder import Recorder, RecordingTally
 from local.aws import LocalAws
@@ -48,18 +49,20 @@ class RecorderHarness:
         self.dynamodb, sqs = clients.dynamodb, clients.sqs
         self.requests: Counter[str] = Counter()
         self.table = JobTable(self.dynamodb, self.resources.jobs_table)
+        notices_queue = MessageQueue(
+            sqs, self.resources.notices_queue, self.resources.notices_dead_letter_queue
+        )
+        arrays = ArrayTable(self.dynamodb, self.resources.jobs_table)
         self._recorder = Recorder(
-            reader(),
-            self.table,
-            ArrayTable(self.dynamodb, self.resources.jobs_table),
-            QueueStateTable(Table(self.dynamodb, self.resources.jobs_table)),
-            MessageQueue(sqs, self.resources.events_queue, self.resources.dead_letter_queue),
-            PoisonMessages(self.dynamodb, self.resources.jobs_table),
-            Rules(()),
-            MessageQueue(
-                sqs, self.resources.notices_queue, self.resources.notices_dead_letter_queue
+            reader=reader(),
+            ingest=Ingest(self.table, arrays, Rules(()), notices_queue),
+            jobs=self.table,
+            queue_states=QueueStateTable(Table(self.dynamodb, self.resources.jobs_table)),
+            events_queue=MessageQueue(
+                sqs, self.resources.events_queue, self.resources.dead_letter_queue
             ),
-            self._check,
+            poison_messages=PoisonMessages(self.dynamodb, self.resources.jobs_table),
+            report=self._check,
         )
         for client in (self.dynamodb, sqs):
             client.meta.events.unregister("before-send", unique_id="bench")

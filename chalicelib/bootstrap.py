@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from chalicelib.api.queues import Queues
     from chalicelib.queues.state_table import QueueStateTable
     from chalicelib.queues.stats_table import QueueStatsTable
+    from chalicelib.recording.ingest import Ingest
     from chalicelib.recording.recorder import Recorder
     from chalicelib.sweep.count import QueueCounter
     from chalicelib.sweep.reconcile import Reconciler
@@ -68,15 +69,13 @@ def recorder(own_account: str) -> "Recorder":
     if not account:
         raise SettingsError("ACCOUNT_ID is not set, and the function's ARN tells of no account")
     return Recorder(
-        EventReader(settings.event_sources, account, settings.redact_patterns),
-        _job_table(),
-        _array_table(),
-        _queue_state_table(),
-        _events_queue(),
-        PoisonMessages(clients.dynamodb, settings.jobs_table),
-        rules,
-        _notices_queue(),
-        report(),
+        reader=EventReader(settings.event_sources, account, settings.redact_patterns),
+        ingest=_ingest(),
+        jobs=_job_table(),
+        queue_states=_queue_state_table(),
+        events_queue=_events_queue(),
+        poison_messages=PoisonMessages(clients.dynamodb, settings.jobs_table),
+        report=report(),
     )
 
 
@@ -122,7 +121,6 @@ def _counting() -> "QueueCounter":
 
 
 def _queue_watch(calls: int) -> "QueueWatch":
-    from chalicelib.recording.ingest import Ingest
     from chalicelib.sweep.watch import Parts, QueueWatch, WatchLimits
 
     limits = WatchLimits(
@@ -135,7 +133,7 @@ def _queue_watch(calls: int) -> "QueueWatch":
         batch=clients.batch,
         table=_job_table(),
         queues=_queue_state_table(),
-        ingest=Ingest(_job_table(), _array_table(), rules, _notices_queue()),
+        ingest=_ingest(),
         notices=_notices_queue(),
         rules=rules,
         redaction=settings.redact_patterns,
@@ -149,7 +147,6 @@ def _milliseconds(ages: Mapping[str, timedelta]) -> dict[str, int]:
 
 
 def _repair(calls: int) -> "Reconciler":
-    from chalicelib.recording.ingest import Ingest
     from chalicelib.sweep.checkpoints import CheckpointTable
     from chalicelib.sweep.reconcile import Parts, ReconcileLimits, Reconciler
 
@@ -158,7 +155,7 @@ def _repair(calls: int) -> "Reconciler":
         batch=clients.batch,
         table=_job_table(),
         ledger=CheckpointTable(clients.dynamodb, settings.jobs_table),
-        ingest=Ingest(_job_table(), _array_table(), rules, _notices_queue()),
+        ingest=_ingest(),
         redaction=settings.redact_patterns,
         rules=ReconcileLimits(ages, settings.watched_queues, calls),
     )
@@ -272,6 +269,13 @@ def _queue_stats_table() -> "QueueStatsTable":
 @cache
 def _array_table() -> ArrayTable:
     return ArrayTable(clients.dynamodb, settings.jobs_table, retention_days=settings.retention_days)
+
+
+@cache
+def _ingest() -> "Ingest":
+    from chalicelib.recording.ingest import Ingest
+
+    return Ingest(_job_table(), _array_table(), rules, _notices_queue())
 
 
 @cache

@@ -1,17 +1,24 @@
-"""What is observed of jobs gets into their records and onto the notices queue.
+"""Ingest: observations of jobs become records, array summaries and queued notices.
 
-What events and repairs have in common: load, merge, save, and again for whom someone was faster;
-add up how an array's children fare; then tell what the rules want told. Knows neither messages nor
-where an observation comes from.
+This is what events and the sweep's answers from AWS Batch have in common:
+
+    apply      load the jobs, decide what to store (pure), save on the condition of the version;
+               on a version conflict reload, decide again and save again; then update the summaries
+               of the arrays whose children were saved
+    publish    queue the notices that the rules request
+
+Contains no SQS messages, and must not depend on where an observation comes from.
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from chalicelib.aws.dynamodb import Outcome
+from chalicelib.aws.retries import RETRIED, retry_delay
 from chalicelib.aws.sqs import MessageQueue
 from chalicelib.jobs.array_summary import BlockKey
 from chalicelib.jobs.array_table import ArrayTable
@@ -21,160 +28,194 @@ from chalicelib.notices.notice import distinct, notices_for
 from chalicelib.notices.rules import Rules
 from chalicelib.runtime import Runtime
 
-_ATTEMPTS = {Outcome.CONFLICT: 20, Outcome.BUSY: 6}
-"""How often a save is tried in one delivery; the other outcomes do not pass by waiting."""
-
-Merge = Callable[[StoredJob | None], Change | None]
-"""From what is stored of a job (None: nothing) to what is to be stored; None: nothing is. It may
-be asked again, with what someone else has stored meanwhile."""
-
-
 _K = TypeVar("_K")
 
 
-class Saved(NamedTuple, Generic[_K]):
-    """What became of each; `conflicts` counts saves that came too late."""
+class Decision(NamedTuple):
+    """What to store of a job: no change, or one that contains `news` new observations."""
 
-    outcomes: dict[_K, Outcome]
-    conflicts: int
+    change: Change | None = None
+    news: int = 0
+
+
+Decide = Callable[[StoredJob | None, Sequence[Observation]], Decision]
+"""Returns what to store of a job, given its stored record (None if there is none) and what was
+observed. Must be pure: it is called again after a version conflict."""
+
+
+class Applied(NamedTuple):
+    """What `Ingest.apply` did with the observations of one job.
+
+    `job`, `news` and `is_first` are set if the outcome is SAVED, which includes that there was
+    nothing to change.
+    """
+
+    outcome: Outcome
+    job: Job | None = None
+    """The job as it is stored now; None if there is no record."""
+    news: int = 0
+    """Observations that changed the record."""
+    is_first: bool = False
+    """Whether the job had no record before."""
+    conflicts: int = 0
+    """Saves that another consumer's save made fail, counted once for each request."""
 
 
 class Published(NamedTuple):
-    """`unsent` are the jobs some of whose notices the queue did not take."""
+    """The number of notices queued, and the ids of the jobs with a notice that SQS rejected."""
 
     notices: int
     unsent: set[str]
 
 
-def retry_delay(outcome: Outcome, attempt: int, time_left: float, jitter: float) -> float | None:
-    """Seconds to wait before the save after `attempt` (from 1) is tried again; None: give up.
-
-    `time_left` in seconds; `jitter` from 0 to 1 spreads consumers that met at the same record.
-    """
-    if attempt >= _ATTEMPTS.get(outcome, 0):
-        return None
-    longest = 0.02 * attempt if outcome is Outcome.CONFLICT else min(2.0, 0.1 * 2**attempt)
-    delay = longest * (0.5 + jitter / 2)
-    return delay if delay < time_left else None
-
-
-def merge(stored: StoredJob | None, seen: Sequence[Observation]) -> tuple[Change | None, int]:
-    """The job with all of it, and how much of it was news; no change if nothing was."""
+def merge(stored: StoredJob | None, observations: Sequence[Observation]) -> Decision:
+    """Return the decision to add all observations to the stored job."""
     job, news = (stored.job if stored else None), 0
-    for one in seen:
-        before, job = job, job.observe(one) if job else Job.first_seen(one)
+    for observation in observations:
+        before, job = job, job.observe(observation) if job else Job.first_seen(observation)
         news += job is not before
     if job is None or not news:
-        return None, 0
+        return Decision()
     digest = job.details.description
-    described = (one.description for one in seen if one.details.description == digest)
-    return Change(job, stored, next(described, None)), news
+    descriptions = (o.description for o in observations if o.details.description == digest)
+    return Decision(Change(job, stored, next(descriptions, None)), news)
 
 
 class Ingest:
     def __init__(
         self,
-        table: JobTable,
+        jobs: JobTable,
         arrays: ArrayTable,
         rules: Rules,
         notices: MessageQueue,
         runtime: Runtime = Runtime(),
     ) -> None:
-        self._table = table
+        self._jobs = jobs
         self._arrays = arrays
         self._rules = rules
         self._notices = notices
         self._runtime = runtime
 
-    def save(
+    def apply(
         self,
-        merges: Mapping[str, Merge],
+        observations: Mapping[str, Sequence[Observation]],
         time_left: Callable[[], float],
         *,
+        decide: Decide = merge,
         consistent: bool = False,
-    ) -> Saved[str]:
-        """Loads, merges and saves, again and again for those jobs whose save may yet succeed; then
-        what the summaries of arrays must hold of those that are saved, changed or not: whoever
-        changed them may not have come so far."""
-        jobs: dict[str, Job] = {}
+    ) -> dict[str, Applied]:
+        """Save the observations of each job, by job id, and return what was done by job id.
 
-        def save_records(job_ids: Collection[str], consistent: bool) -> dict[str, Outcome]:
-            loaded = self._table.load(job_ids, consistent=consistent)
-            merged = {
-                job_id: merges[job_id](loaded.jobs.get(job_id))
-                for job_id in job_ids
-                if job_id not in loaded.unread
-            }
-            changes = [change for change in merged.values() if change]
-            jobs.update({job_id: stored.job for job_id, stored in loaded.jobs.items()})
-            jobs.update({change.job.job_id: change.job for change in changes})
-            outcomes = loaded.unread | dict.fromkeys(merged, Outcome.SAVED)
-            return outcomes | self._table.save(changes)
+        `time_left` returns the seconds left for retries. `consistent` requests strongly consistent
+        reads for the first attempt; later attempts always use them. A job counts as saved once its
+        array's summary contains it, too: a crash between the two writes leaves an unchanged record
+        and an outdated summary, so summaries are checked for unchanged jobs as well.
+        """
 
-        records = self._persist(save_records, merges, time_left, consistent=consistent)
-        done = [job for job_id, job in jobs.items() if records.outcomes[job_id] is Outcome.SAVED]
-        blocks = self._add_up(done, time_left)
-        return Saved(records.outcomes | blocks.outcomes, records.conflicts + blocks.conflicts)
+        def save_jobs(job_ids: Collection[str], consistent: bool) -> dict[str, Applied]:
+            chosen = {job_id: observations[job_id] for job_id in job_ids}
+            return self._save_jobs(chosen, decide, consistent=consistent)
 
-    def _add_up(self, jobs: Iterable[Job], time_left: Callable[[], float]) -> Saved[str]:
-        """Has the summaries of arrays hold what they must of these jobs, which are saved; what
-        became of those jobs whose summary could not be saved."""
-        told: dict[BlockKey, list[Job]] = {}
-        for job in jobs:
-            for key in self._arrays.blocks_telling_of(job):
-                told.setdefault(key, []).append(job)
+        applied = self._with_retries(save_jobs, observations, time_left, consistent=consistent)
+        return self._update_summaries(applied, time_left)
 
-        def save_blocks(keys: Collection[BlockKey], consistent: bool) -> dict[BlockKey, Outcome]:
-            return self._arrays.save({key: told[key] for key in keys}, consistent=consistent)
+    def publish(self, observations: Mapping[str, Iterable[Observation]]) -> Published:
+        """Queue the notices that the rules request for these observations, by job id.
 
-        blocks = self._persist(save_blocks, told, time_left, consistent=False)
-        unsaved: dict[str, Outcome] = {
-            job.job_id: outcome
-            for key, outcome in blocks.outcomes.items()
-            if outcome is not Outcome.SAVED
-            for job in told[key]
+        The records must be saved before. A redelivered event requests the same notices again, and
+        the notifier ignores those that it has sent.
+        """
+        requested = {
+            job_id: [notice for o in of_job for notice in notices_for(o, self._rules)]
+            for job_id, of_job in observations.items()
         }
-        return Saved(unsaved, blocks.conflicts)
+        notices = distinct(notice for of_job in requested.values() for notice in of_job)
+        rejected = self._notices.send([msgspec.json.encode(notice).decode() for notice in notices])
+        keys = {notices[position].key for position in rejected}
+        unsent = {
+            job_id
+            for job_id, of_job in requested.items()
+            if any(notice.key in keys for notice in of_job)
+        }
+        return Published(len(notices) - len(rejected), unsent)
 
-    def _persist(
+    def _save_jobs(
         self,
-        save: Callable[[Collection[_K], bool], dict[_K, Outcome]],
+        observations: Mapping[str, Sequence[Observation]],
+        decide: Decide,
+        *,
+        consistent: bool,
+    ) -> dict[str, Applied]:
+        """Load, decide and save once."""
+        loaded = self._jobs.load(observations, consistent=consistent)
+        decisions = {
+            job_id: decide(loaded.jobs.get(job_id), of_job)
+            for job_id, of_job in observations.items()
+            if job_id not in loaded.unread
+        }
+        saved = self._jobs.save([d.change for d in decisions.values() if d.change])
+        applied = {job_id: Applied(outcome) for job_id, outcome in loaded.unread.items()}
+        for job_id, decision in decisions.items():
+            outcome = saved.get(job_id, Outcome.SAVED)
+            applied[job_id] = _applied(outcome, loaded.jobs.get(job_id), decision)
+        return applied
+
+    def _update_summaries(
+        self, applied: Mapping[str, Applied], time_left: Callable[[], float]
+    ) -> dict[str, Applied]:
+        """Update the summaries of the arrays that the saved jobs belong to, and return all jobs,
+        those whose summary was not saved with the outcome of that."""
+        jobs_in: dict[BlockKey, list[Job]] = {}
+        for job in (result.job for result in applied.values() if result.job):
+            for key in self._arrays.blocks_telling_of(job):
+                jobs_in.setdefault(key, []).append(job)
+
+        def save_blocks(keys: Collection[BlockKey], consistent: bool) -> dict[BlockKey, Applied]:
+            saved = self._arrays.save({key: jobs_in[key] for key in keys}, consistent=consistent)
+            return {key: Applied(outcome) for key, outcome in saved.items()}
+
+        results = dict(applied)
+        blocks = self._with_retries(save_blocks, jobs_in, time_left, consistent=False)
+        for key, block in blocks.items():
+            first, *_ = job_ids = [job.job_id for job in jobs_in[key]]
+            if block.outcome is not Outcome.SAVED:
+                results |= {job_id: Applied(block.outcome) for job_id in job_ids}
+            conflicts = results[first].conflicts + block.conflicts
+            results[first] = results[first]._replace(conflicts=conflicts)
+        return results
+
+    def _with_retries(
+        self,
+        save: Callable[[Collection[_K], bool], Mapping[_K, Applied]],
         keys: Collection[_K],
         time_left: Callable[[], float],
         *,
         consistent: bool,
-    ) -> Saved[_K]:
-        """Saves all, then again and again those whose save may yet succeed; what someone else has
-        stored meanwhile is then read consistently."""
-        outcomes: dict[_K, Outcome] = {}
-        conflicts = 0
+    ) -> dict[_K, Applied]:
+        """Save all keys, then repeatedly those whose outcome another attempt can change.
+
+        `save` takes the keys and whether to read consistently what another consumer has saved.
+        """
+        results: dict[_K, Applied] = {}
+        conflicts: Counter[_K] = Counter()
         pending = keys
         for attempt in itertools.count(1):
-            outcomes |= save(pending, consistent or attempt > 1)
-            pending = [key for key in pending if outcomes[key] in _ATTEMPTS]
-            conflicts += sum(outcomes[key] is Outcome.CONFLICT for key in pending)
+            results |= save(pending, consistent or attempt > 1)
+            pending = [key for key in pending if results[key].outcome in RETRIED]
+            conflicts.update(key for key in pending if results[key].outcome is Outcome.CONFLICT)
             delays = [
-                retry_delay(outcomes[key], attempt, time_left(), self._runtime.random())
+                retry_delay(results[key].outcome, attempt, time_left(), self._runtime.random())
                 for key in pending
             ]
             if not pending or None in delays:
                 break
             self._runtime.sleep(max(delay for delay in delays if delay is not None))
-        return Saved(outcomes, conflicts)
+        return {key: result._replace(conflicts=conflicts[key]) for key, result in results.items()}
 
-    def publish(self, seen: Mapping[str, Iterable[Observation]]) -> Published:
-        """Queues what the rules want told of these jobs, which are saved. Nothing here asks
-        whether it was told before: the notifier knows."""
-        wanted = {
-            job_id: [notice for one in of_job for notice in notices_for(one, self._rules)]
-            for job_id, of_job in seen.items()
-        }
-        notices = distinct(notice for of_job in wanted.values() for notice in of_job)
-        unsent = self._notices.send([msgspec.json.encode(notice).decode() for notice in notices])
-        refused = {notices[position].key for position in unsent}
-        left = {
-            job_id
-            for job_id, of_job in wanted.items()
-            if any(notice.key in refused for notice in of_job)
-        }
-        return Published(len(notices) - len(refused), left)
+
+def _applied(outcome: Outcome, stored: StoredJob | None, decision: Decision) -> Applied:
+    if outcome is not Outcome.SAVED:
+        return Applied(outcome)
+    before = stored.job if stored else None
+    job = decision.change.job if decision.change else before
+    return Applied(outcome, job, decision.news, is_first=stored is None)

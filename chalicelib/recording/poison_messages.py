@@ -1,17 +1,23 @@
-"""The messages that a function may have died on.
+"""Poison messages: messages that crash the function that processes them.
 
-A message that kills its function (memory, deadline) leaves no trace of its own: it just comes
-again. So a message that came often is handled alone, between two marks in the table: one before,
-taken away after any outcome. A mark that is still there when the message comes again is a death.
+A crash (out of memory, timeout) leaves nothing but a message that SQS delivers again. So a message
+that was received often is processed alone, between two writes:
 
-But for one case: a function that lived, and could not reach the table any more, leaves its mark too
-and gives the message back. When a message comes again tells the two apart.
+    mark     counts a crash before it can happen
+    clear    deletes the mark after the message is settled, whatever its disposition
 
-Knows the marks and nothing of what the messages say.
+A mark that still exists when the message is received again was left by a crash, with one exception:
+a function that returns the message to the queue but loses DynamoDB before `clear` also leaves the
+mark. The age of the mark distinguishes them (`RETURNED_SECONDS`).
+
+Contains the crash counts; must not read message bodies.
 """
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.aws.dynamodb import Item, Outcome, Table
 from chalicelib.runtime import Runtime
@@ -19,12 +25,18 @@ from chalicelib.runtime import Runtime
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-GIVEN_BACK_SECONDS = range(4, 450)
-"""When a message that was given back comes again: no sooner than the shortest `hand_back_delay` of
-`recorder`, and before the VisibilityTimeout of the events queue (infra/resources.json) less the
-function's timeout and batching window, for which a dead function's messages stay hidden."""
+TRUSTED_RECEIVES = 3
+"""A message that was received more often is suspected to crash the function."""
+FATAL_CRASHES = 2
+"""Crashes after which a message is dead-lettered. One crash may be an accident between `mark` and
+`clear`; two are caused by the message."""
+RETURNED_SECONDS = range(4, 450)
+"""Age of the mark of a message that a living function returned to the queue, when it is received
+again: at least the shortest delay of `disposition_for`, and less than the VisibilityTimeout of the
+events queue (infra/resources.json) minus the function's timeout and batching window, for which the
+messages of a crashed function stay invisible."""
 _KEPT_SECONDS = 15 * 86_400
-"""A day longer than a message can stay in the queue."""
+"""One day longer than the events queue retains a message."""
 
 
 class PoisonMessages:
@@ -33,20 +45,20 @@ class PoisonMessages:
         self._runtime = runtime
 
     def crashes(self, message_ids: Sequence[str]) -> tuple[dict[str, int], dict[str, Outcome]]:
-        """How often a function died on each message, handled alone; and of those whose mark could
-        not be read, why."""
+        """Return the number of crashes of each message, and the outcomes of the messages whose mark
+        could not be read."""
         keys = [_key(message_id) for message_id in dict.fromkeys(message_ids)]
         attributes = ("pk", "crashes", "markedAt")
-        items, unread = self._table.read(keys, attributes=attributes, consistent=True)
-        unknown = {_message_id(pk): outcome for (pk, _), outcome in unread.items()}
-        crashes = {message_id: 0 for message_id in message_ids if message_id not in unknown}
-        crashes |= {_message_id(item["pk"]["S"]): self._deaths(item) for item in items}
-        return crashes, unknown
+        items, left = self._table.read(keys, attributes=attributes, consistent=True)
+        unread = {_message_id(pk): outcome for (pk, _), outcome in left.items()}
+        crashes = {message_id: 0 for message_id in message_ids if message_id not in unread}
+        crashes |= {_message_id(item["pk"]["S"]): self._crashes(item) for item in items}
+        return crashes, unread
 
     def mark(self, message_id: str, crashes: int) -> None:
-        """Counts the death that is to come, unless `clear` takes it back.
+        """Store the number of crashes, including the one that would now happen.
 
-        Raises botocore's errors, like `clear`: without its mark a suspect must not be touched.
+        Raises botocore's errors: a suspected message must not be processed without its mark.
         """
         now = int(self._runtime.now())
         counts = {"crashes": crashes, "markedAt": now, "expiresAt": now + _KEPT_SECONDS}
@@ -54,12 +66,13 @@ class PoisonMessages:
         self._table.client.put_item(TableName=self._table.name, Item=item)
 
     def clear(self, message_id: str) -> None:
-        self._table.client.delete_item(TableName=self._table.name, Key=_key(message_id))
+        """Delete the mark of a settled message. If DynamoDB fails, the mark's age will tell."""
+        with contextlib.suppress(ClientError, BotoCoreError):
+            self._table.client.delete_item(TableName=self._table.name, Key=_key(message_id))
 
-    def _deaths(self, mark: Item) -> int:
-        """Without the last one, if that can't have been a death."""
+    def _crashes(self, mark: Item) -> int:
         age = int(self._runtime.now()) - int(mark["markedAt"]["N"])
-        return int(mark["crashes"]["N"]) - (age in GIVEN_BACK_SECONDS)
+        return int(mark["crashes"]["N"]) - (age in RETURNED_SECONDS)
 
 
 def _key(message_id: str) -> Item:

@@ -1,55 +1,115 @@
-"""A batch of messages becomes records: read, load, merge, save, announce, settle.
+"""The recorder: processes a batch of messages from the events queue.
 
-Every message ends one of three ways: its effect is stored and its notices are queued, it lies in
-the dead-letter queue with a reason, or it comes again. Only the first two leave the events queue.
-A batch in which some must come again deletes the others itself and raises
-(docs/adr/0003-delete-then-raise.md).
+    read      decode each message, independent of the others
+    store     apply the observations and publish their notices (`ingest`); put what never changes
+    settle    acknowledge, retry or dead-letter each message
 
-Knows the order of the steps. What a message says is `event`'s, what a job is `job`'s, how they
-get into the table and onto the notices queue `ingest`'s.
+A message is acknowledged only after its effect is stored and its notices are queued. If a message
+of the batch has to be retried, the recorder deletes the other messages itself and raises
+(docs/adr/0003-delete-then-raise.md). Messages that may crash the function are processed last, one
+at a time (`poison_messages`).
+
+Contains the order of these steps only; must not know event formats, table keys or notice rules.
 """
 
-import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.aws.dynamodb import Outcome
 from chalicelib.aws.lambda_event import Message, without_reserve
-from chalicelib.aws.sqs import MessageQueue
+from chalicelib.aws.retries import disposition_for
+from chalicelib.aws.sqs import Disposition, MessageQueue, Settled
 from chalicelib.errors import MalformedEvent, MessagesLeft
-from chalicelib.jobs.array_table import ArrayTable
 from chalicelib.jobs.job import Observation
-from chalicelib.jobs.job_table import Change, JobTable, StoredJob
+from chalicelib.jobs.job_table import JobTable
 from chalicelib.jobs.preemption import Preemption
-from chalicelib.notices.rules import Rules
 from chalicelib.queues.blocked import BlockedEvent
 from chalicelib.queues.state_table import QueueStateTable
 from chalicelib.recording.event import EventReader, OtherEvent
-from chalicelib.recording.ingest import Ingest, merge
-from chalicelib.recording.poison_messages import PoisonMessages
+from chalicelib.recording.ingest import Applied, Ingest
+from chalicelib.recording.poison_messages import FATAL_CRASHES, TRUSTED_RECEIVES, PoisonMessages
 from chalicelib.runtime import Runtime
 from chalicelib.telemetry import LogEvent, Tally, count, seconds
 
-TRUSTED_RECEIVES = 3
-"""A message that came more often may be what kills the function: it is handled last, alone."""
-FATAL_CRASHES = 2
-"""One death may be an accident between a mark and its removal; two are the message's doing."""
-_UNSTORABLE = "its record can't be stored"
+
+class Unreadable(NamedTuple):
+    """Why a message contains no event."""
+
+    reason: str
 
 
-def hand_back_delay(outcome: Outcome, jitter: float) -> int:
-    """Seconds until a message comes again: minutes in an outage, for each return is counted."""
-    shortest, longest = (120, 300) if outcome is Outcome.OUTAGE else (5, 30)
-    return round(shortest + jitter * (longest - shortest))
+Event = Observation | Preemption | BlockedEvent | OtherEvent | Unreadable
+
+
+class _Batch(NamedTuple):
+    """The event in each message, and the events to store, observations by job id."""
+
+    events: Mapping[Message, Event]
+    observations: Mapping[str, Sequence[Observation]]
+    preemptions: Sequence[Preemption]
+    blocked_events: Sequence[BlockedEvent]
+
+    @classmethod
+    def of(cls, events: Mapping[Message, Event]) -> Self:
+        observations: dict[str, list[Observation]] = {}
+        for event in events.values():
+            if isinstance(event, Observation):
+                observations.setdefault(event.job_id, []).append(event)
+        preemptions = [event for event in events.values() if isinstance(event, Preemption)]
+        blocked_events = [event for event in events.values() if isinstance(event, BlockedEvent)]
+        return cls(events, observations, preemptions, blocked_events)
+
+    @property
+    def queues(self) -> set[str]:
+        """The names of the job queues whose events arrived."""
+        observed = (o.details.queue for of_job in self.observations.values() for o in of_job)
+        return {*observed, *(event.queue for event in self.blocked_events)}
+
+    @property
+    def times(self) -> list[int]:
+        """The times of the job events, in epoch milliseconds."""
+        return [o.details.time for of_job in self.observations.values() for o in of_job]
+
+
+class _Stored(NamedTuple):
+    """What became of a batch's events, jobs by id, and the number of notices queued."""
+
+    jobs: Mapping[str, Applied]
+    preemptions: Mapping[Preemption, Outcome]
+    blocked_events: Mapping[BlockedEvent, Outcome]
+    notices: int
+
+    def outcome(self, event: Observation | Preemption | BlockedEvent) -> Outcome:
+        match event:
+            case Observation():
+                return self.jobs[event.job_id].outcome
+            case Preemption():
+                return self.preemptions[event]
+            case BlockedEvent():
+                return self.blocked_events[event]
+
+    @property
+    def met_outage(self) -> bool:
+        outcomes = {applied.outcome for applied in self.jobs.values()}
+        outcomes |= {*self.preemptions.values(), *self.blocked_events.values()}
+        return Outcome.OUTAGE in outcomes
+
+
+class _Processed(NamedTuple):
+    dispositions: Mapping[Message, Disposition]
+    met_outage: bool
 
 
 @dataclass(kw_only=True)
 class RecordingTally(Tally):
-    """What became of a batch, in messages. `recorded` counts every preemption, for they are put
-    unread; `blocked` counts blocked_events of blocked queues, `conflicts` saves that came too late.
-    `oldest_event_age` is in seconds, `reasons` are those of the quarantined."""
+    """Figures of one batch, in messages; `conflicts` counts saves that another consumer's save made
+    fail.
+
+    Preemptions are written without reading them first, so `recorded` includes duplicates of them.
+    """
 
     EVENT = LogEvent.BATCH_RECORDED
 
@@ -64,210 +124,159 @@ class RecordingTally(Tally):
     notices: int = count("NoticesQueued")
     oldest_event_age: int | None = seconds("OldestEventAge")
     reasons: set[str] = field(default_factory=set)
+    """Why messages were dead-lettered."""
+
+    def add_stored(self, batch: _Batch, stored: _Stored, now: float) -> None:
+        for job_id, applied in stored.jobs.items():
+            if applied.outcome is Outcome.SAVED:
+                self.recorded += applied.news
+                self.unchanged += len(batch.observations[job_id]) - applied.news
+            self.conflicts += applied.conflicts
+        self.recorded += sum(stored.outcome(e) is Outcome.SAVED for e in batch.preemptions)
+        self.blocked += sum(stored.outcome(e) is Outcome.SAVED for e in batch.blocked_events)
+        self.other += sum(isinstance(event, OtherEvent) for event in batch.events.values())
+        self.notices += stored.notices
+        if batch.times:
+            age = round(now - min(batch.times) / 1000)
+            self.oldest_event_age = max(self.oldest_event_age or 0, age)
+
+    def add_settled(self, dispositions: Iterable[Disposition], settled: Settled) -> None:
+        self.quarantined += len(settled.dead_lettered)
+        self.handed_back += len(settled.retried)
+        self.reasons |= {d.reason for d in dispositions if d.reason is not None}
 
 
-@dataclass
-class _Told:
-    """What a batch tells of one job; `news` counts the events that told something new."""
-
-    messages: list[Message] = field(default_factory=list)
-    observations: list[Observation] = field(default_factory=list)
-    news: int = 0
-
-    def add(self, message: Message, seen: Observation) -> None:
-        self.messages.append(message)
-        self.observations.append(seen)
-
-    def merge(self, stored: StoredJob | None) -> Change | None:
-        change, self.news = merge(stored, self.observations)
-        return change
-
-
+@dataclass(frozen=True, kw_only=True)
 class Recorder:
-    """Records batches; one instance serves a function's whole life. `report` gets each batch's
-    tally, also of a batch that raises."""
+    """Records batches; one instance serves all invocations of a function. `report` receives the
+    tally of each batch, also of one that raises MessagesLeft."""
 
-    def __init__(
-        self,
-        reader: EventReader,
-        table: JobTable,
-        arrays: ArrayTable,
-        queues: QueueStateTable,
-        queue: MessageQueue,
-        suspects: PoisonMessages,
-        rules: Rules,
-        notices: MessageQueue,
-        report: Callable[[RecordingTally], None],
-        runtime: Runtime = Runtime(),
-    ) -> None:
-        self._reader = reader
-        self._table = table
-        self._queues = queues
-        self._queue = queue
-        self._suspects = suspects
-        self._report = report
-        self._archive = Ingest(table, arrays, rules, notices, runtime)
-        self._runtime = runtime
+    reader: EventReader
+    ingest: Ingest
+    jobs: JobTable
+    queue_states: QueueStateTable
+    events_queue: MessageQueue
+    poison_messages: PoisonMessages
+    report: Callable[[RecordingTally], None]
+    runtime: Runtime = Runtime()
 
     def record(self, messages: Sequence[Message], time_left: Callable[[], float]) -> None:
-        """Records what it can. `time_left` gives the seconds until the function is killed.
+        """Record a batch. `time_left` returns the seconds until Lambda stops the function.
 
-        Raises MessagesLeft, with the others deleted, if some messages must come again.
+        Raises MessagesLeft, after it has deleted the other messages, if some have to be retried.
         """
         tally = RecordingTally(received=len(messages))
         time_left = without_reserve(time_left)
         trusted = [m for m in messages if m.receive_count <= TRUSTED_RECEIVES]
         suspected = [m for m in messages if m.receive_count > TRUSTED_RECEIVES]
 
-        outcomes = self._handle(trusted, time_left, tally)
-        if suspected or any(outcome is not Outcome.SAVED for outcome in outcomes.values()):
-            self._settle(outcomes, tally)
-        self._handle_alone(suspected, time_left, tally)
+        processed = self._process(trusted, time_left, tally)
+        self._settle(processed.dispositions, tally, lambda_deletes=not suspected)
+        self._process_one_by_one(suspected, time_left, tally)
 
-        self._report(tally)
+        self.report(tally)
         if tally.handed_back:
-            raise MessagesLeft(f"{tally.handed_back} of {len(messages)} messages come again")
+            raise MessagesLeft(
+                f"{tally.handed_back} of {len(messages)} messages returned to the queue for retry"
+            )
 
-    def _handle(
-        self, messages: Sequence[Message], time_left: Callable[[], float], tally: RecordingTally
-    ) -> dict[Message, Outcome]:
-        """What became of each message. SAVED: it may leave the queue."""
-        told: dict[str, _Told] = {}
-        preemptions: dict[Message, Preemption] = {}
-        blocked_events: dict[Message, BlockedEvent] = {}
-        outcomes: dict[Message, Outcome] = {}
-        reasons: dict[Message, str] = {}
-        for message in messages:
-            try:
-                event = self._reader.read(message.body)
-            except MalformedEvent as error:
-                reasons[message] = str(error)
-            except Exception as error:
-                # A defect of ours must not hold up the message's batch mates.
-                reasons[message] = f"batchwatch could not read it: {type(error).__name__}"
-            else:
-                if isinstance(event, OtherEvent):
-                    outcomes[message] = Outcome.SAVED
-                    tally.other += 1
-                elif isinstance(event, Preemption):
-                    preemptions[message] = event
-                elif isinstance(event, BlockedEvent):
-                    blocked_events[message] = event
-                else:
-                    told.setdefault(event.job_id, _Told()).add(message, event)
+    def _process(
+        self, messages: Iterable[Message], time_left: Callable[[], float], tally: RecordingTally
+    ) -> _Processed:
+        """Store what the messages contain, and decide what to do with each message."""
+        batch = _Batch.of({message: self._read(message) for message in messages})
+        stored = self._store(batch, time_left)
+        tally.add_stored(batch, stored, self.runtime.now())
+        dispositions = {m: self._disposition(event, stored) for m, event in batch.events.items()}
+        return _Processed(dispositions, stored.met_outage)
 
-        saved, conflicts = self._archive.save(
-            {job_id: of_job.merge for job_id, of_job in told.items()}, time_left
-        )
-        tally.conflicts += conflicts
-        announced = self._archive.publish(
+    def _read(self, message: Message) -> Event:
+        try:
+            return self.reader.read(message.body)
+        except MalformedEvent as error:
+            return Unreadable(str(error))
+        except Exception as error:
+            # A defect in batchwatch must not block the other messages of the batch.
+            return Unreadable(f"batchwatch could not read it: {type(error).__name__}")
+
+    def _store(self, batch: _Batch, time_left: Callable[[], float]) -> _Stored:
+        applied = self.ingest.apply(batch.observations, time_left)
+        published = self.ingest.publish(
             {
-                job_id: of_job.observations
-                for job_id, of_job in told.items()
-                if saved[job_id] is Outcome.SAVED
+                job_id: batch.observations[job_id]
+                for job_id, of_job in applied.items()
+                if of_job.outcome is Outcome.SAVED
             }
         )
-        tally.notices += announced.notices
-        saved |= dict.fromkeys(announced.unsent, Outcome.BUSY)
-        _count(told, saved, tally, self._runtime.now())
-        for job_id, outcome in saved.items():
-            if outcome is Outcome.REFUSED:
-                reasons |= dict.fromkeys(told[job_id].messages, _UNSTORABLE)
-            else:
-                outcomes |= dict.fromkeys(told[job_id].messages, outcome)
-        for message, outcome in self._put(preemptions, blocked_events, tally).items():
-            if outcome is Outcome.REFUSED:
-                reasons[message] = _UNSTORABLE
-            else:
-                outcomes[message] = outcome
-        if Outcome.OUTAGE not in outcomes.values():
-            self._queues.touch(_queues(told, blocked_events))
-        return outcomes | self._quarantine(reasons, tally)
+        applied |= {
+            job_id: Applied(Outcome.BUSY, conflicts=applied[job_id].conflicts)
+            for job_id in published.unsent
+        }
+        stored = _Stored(
+            applied,
+            self.jobs.put_preemptions(batch.preemptions),
+            self.queue_states.put_blocked_events(batch.blocked_events),
+            published.notices,
+        )
+        if not stored.met_outage:
+            self.queue_states.touch(batch.queues)
+        return stored
 
-    def _put(
-        self,
-        preemptions: Mapping[Message, Preemption],
-        blocked_events: Mapping[Message, BlockedEvent],
-        tally: RecordingTally,
-    ) -> dict[Message, Outcome]:
-        """Puts what never changes, whatever is stored."""
-        put = self._table.put_preemptions(preemptions.values())
-        preempted = {message: put[preemption] for message, preemption in preemptions.items()}
-        saw = self._queues.put_blocked_events(blocked_events.values())
-        seen = {message: saw[blocked_event] for message, blocked_event in blocked_events.items()}
-        tally.recorded += sum(outcome is Outcome.SAVED for outcome in preempted.values())
-        tally.blocked += sum(outcome is Outcome.SAVED for outcome in seen.values())
-        return preempted | seen
+    def _disposition(self, event: Event, stored: _Stored) -> Disposition:
+        match event:
+            case Unreadable(reason):
+                return Disposition.dead_letter(reason)
+            case OtherEvent():
+                return Disposition.ack()
+            case _:
+                return disposition_for(stored.outcome(event), self.runtime.random())
 
-    def _handle_alone(
+    def _process_one_by_one(
         self, messages: Sequence[Message], time_left: Callable[[], float], tally: RecordingTally
     ) -> None:
-        """Handles suspects one by one, those that no function died on first, and settles each
-        before the next is touched."""
-        crashes, unknown = self._suspects.crashes([message.message_id for message in messages])
-        self._settle({m: unknown[m.message_id] for m in messages if m.message_id in unknown}, tally)
+        """Process messages that may crash the function, those without a crash first, and settle
+        each before the next. In an outage or without time left, retry the rest later."""
+        crashes, unread = self.poison_messages.crashes([m.message_id for m in messages])
+        self._retry_later(
+            {m: unread[m.message_id] for m in messages if m.message_id in unread}, tally
+        )
         known = [message for message in messages if message.message_id in crashes]
-        waiting = sorted(known, key=lambda message: crashes[message.message_id])
-        for position, message in enumerate(waiting, 1):
-            outcome = self._handle_suspect(message, crashes[message.message_id], time_left, tally)
-            self._settle({message: outcome}, tally)
-            if outcome is Outcome.OUTAGE or time_left() <= 0:
-                rest = Outcome.OUTAGE if outcome is Outcome.OUTAGE else Outcome.BUSY
-                self._settle(dict.fromkeys(waiting[position:], rest), tally)
+        ordered = sorted(known, key=lambda message: crashes[message.message_id])
+        for position, message in enumerate(ordered, 1):
+            outage = self._process_alone(message, crashes[message.message_id], time_left, tally)
+            if outage or time_left() <= 0:
+                outcome = Outcome.OUTAGE if outage else Outcome.BUSY
+                self._retry_later(dict.fromkeys(ordered[position:], outcome), tally)
                 return
 
-    def _handle_suspect(
+    def _process_alone(
         self, message: Message, crashes: int, time_left: Callable[[], float], tally: RecordingTally
-    ) -> Outcome:
+    ) -> bool:
+        """Process and settle a message while it is marked. Return whether there is an outage."""
         if crashes >= FATAL_CRASHES:
-            reason = f"the function died on it {crashes} times, handling it alone"
-            return self._quarantine({message: reason}, tally)[message]
+            reason = f"the function crashed {crashes} times while processing this message alone"
+            self._settle({message: Disposition.dead_letter(reason)}, tally)
+            return False
         try:
-            self._suspects.mark(message.message_id, crashes + 1)
+            self.poison_messages.mark(message.message_id, crashes + 1)
         except (ClientError, BotoCoreError):
-            return Outcome.OUTAGE
-        outcome = self._handle([message], time_left, tally)[message]
-        with contextlib.suppress(ClientError, BotoCoreError):
-            self._suspects.clear(message.message_id)
-        return outcome
+            self._retry_later({message: Outcome.OUTAGE}, tally)
+            return True
+        processed = self._process([message], time_left, tally)
+        self._settle(processed.dispositions, tally)
+        self.poison_messages.clear(message.message_id)
+        return processed.met_outage
 
-    def _quarantine(
-        self, reasons: Mapping[Message, str], tally: RecordingTally
-    ) -> dict[Message, Outcome]:
-        unsent = self._queue.quarantine(reasons)
-        tally.quarantined += len(reasons) - len(unsent)
-        tally.reasons |= set(reasons.values())
-        return {
-            message: Outcome.BUSY if message in unsent else Outcome.SAVED for message in reasons
-        }
+    def _retry_later(self, outcomes: Mapping[Message, Outcome], tally: RecordingTally) -> None:
+        jitter = self.runtime.random
+        self._settle({m: disposition_for(of, jitter()) for m, of in outcomes.items()}, tally)
 
-    def _settle(self, outcomes: Mapping[Message, Outcome], tally: RecordingTally) -> None:
-        """Deletes what is done and hands back the rest."""
-        left = {
-            message: hand_back_delay(outcome, self._runtime.random())
-            for message, outcome in outcomes.items()
-            if outcome is not Outcome.SAVED
-        }
-        tally.handed_back += len(left)
-        self._queue.delete([message for message in outcomes if message not in left])
-        self._queue.hand_back(left)
-
-
-def _queues(told: Mapping[str, _Told], blocked_events: Mapping[Message, BlockedEvent]) -> set[str]:
-    of_jobs = {seen.details.queue for of_job in told.values() for seen in of_job.observations}
-    return of_jobs | {blocked_event.queue for blocked_event in blocked_events.values()}
-
-
-def _count(
-    told: Mapping[str, _Told],
-    outcomes: Mapping[str, Outcome],
-    tally: RecordingTally,
-    now: float,
-) -> None:
-    for job_id, of_job in told.items():
-        if outcomes[job_id] is Outcome.SAVED:
-            tally.recorded += of_job.news
-            tally.unchanged += len(of_job.messages) - of_job.news
-        for seen in of_job.observations:
-            age = round(now - seen.details.time / 1000)
-            tally.oldest_event_age = max(tally.oldest_event_age or 0, age)
+    def _settle(
+        self,
+        dispositions: Mapping[Message, Disposition],
+        tally: RecordingTally,
+        *,
+        lambda_deletes: bool = False,
+    ) -> None:
+        settled = self.events_queue.settle(dispositions, lambda_deletes=lambda_deletes)
+        tally.add_settled(dispositions.values(), settled)

@@ -40,7 +40,7 @@ from chalicelib.jobs.job_table import (
     TimeRange,
 )
 from chalicelib.queues.missing_events import MAX_DELIVERY_MS
-from chalicelib.recording.ingest import Ingest, merge
+from chalicelib.recording.ingest import Decision, Ingest, merge
 from chalicelib.redaction import Redaction
 from chalicelib.runtime import Runtime
 from chalicelib.sweep.batch_api import (
@@ -160,21 +160,10 @@ class Reconciler:
         return run.tally
 
 
-@dataclass
-class _Answer:
-    """What Batch says of a job; `is_news` once it is saved and has changed the record."""
-
-    seen: Observation
-    is_news: bool = False
-    is_first: bool = False
-
-    def merge(self, stored: StoredJob | None) -> Change | None:
-        self.is_first, self.is_news = stored is None, False
-        if stored and stored.job.says_nothing_new(self.seen.details):
-            return None
-        change, news = merge(stored, [self.seen])
-        self.is_news = bool(news)
-        return change
+def _merge_new(stored: StoredJob | None, observations: Sequence[Observation]) -> Decision:
+    """Return the decision to add the observations that contain anything new."""
+    new = [o for o in observations if not (stored and stored.job.says_nothing_new(o.details))]
+    return merge(stored, new)
 
 
 class _Run:
@@ -481,17 +470,16 @@ class _Run:
         """Saves, then announces what is news, and also what may have been news to a run that was
         cut off between the two."""
         observed = observations(answers, self._now, self._parts.redaction)
-        told = {seen.job_id: _Answer(seen) for seen in observed}
-        merges = {job_id: answer.merge for job_id, answer in told.items()}
-        saved = self._archive.save(merges, self._time_left).outcomes
-        done = {job_id: told[job_id] for job_id, of in saved.items() if of is Outcome.SAVED}
-        news = {job_id: answer for job_id, answer in done.items() if answer.is_news}
-        self.tally.discovered += sum(answer.is_first for answer in news.values())
-        self.tally.repaired += sum(not answer.is_first for answer in news.values())
+        seen = {observation.job_id: [observation] for observation in observed}
+        applied = self._archive.apply(seen, self._time_left, decide=_merge_new)
+        done = {job_id: of for job_id, of in applied.items() if of.outcome is Outcome.SAVED}
+        news = {job_id: of for job_id, of in done.items() if of.news}
+        self.tally.discovered += sum(of.is_first for of in news.values())
+        self.tally.repaired += sum(not of.is_first for of in news.values())
         wanted = news.keys() | (self._unannounced & done.keys())
-        announced = self._archive.publish({job_id: [done[job_id].seen] for job_id in wanted})
+        announced = self._archive.publish({job_id: seen[job_id] for job_id in wanted})
         self.tally.notices += announced.notices
-        if announced.unsent or _TRY_AGAIN & set(saved.values()):
+        if announced.unsent or _TRY_AGAIN & {of.outcome for of in applied.values()}:
             raise CheckpointsUnavailable
 
     # Those that Batch does not know
@@ -509,8 +497,11 @@ class _Run:
 
     def _mark_lost(self) -> None:
         if self._lost and self._is_the_right_batch():
-            merges = dict.fromkeys(self._lost, self._lose)
-            self._archive.save(merges, self._time_left, consistent=True)
+            unobserved: dict[str, Sequence[Observation]] = dict.fromkeys(self._lost, ())
+            applied = self._archive.apply(
+                unobserved, self._time_left, decide=self._lose, consistent=True
+            )
+            self.tally.lost += sum(of.news for of in applied.values())
             self._lost.clear()
 
     def _is_the_right_batch(self) -> bool:
@@ -529,11 +520,10 @@ class _Run:
             self.tally.unknown_to_batch += witnesses
         return bool(answers) or not witnesses
 
-    def _lose(self, stored: StoredJob | None) -> Change | None:
+    def _lose(self, stored: StoredJob | None, _: Sequence[Observation]) -> Decision:
         if stored is None or not self._may_be_lost(stored):
-            return None
+            return Decision()
         lost = stored.job.lost()
         if lost is stored.job:
-            return None
-        self.tally.lost += 1
-        return Change(lost, stored, self._table.describe(lost))
+            return Decision()
+        return Decision(Change(lost, stored, self._table.describe(lost)), news=1)

@@ -14,7 +14,6 @@ Knows the order of the steps.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -26,7 +25,7 @@ from chalicelib.aws.sqs import MessageQueue
 from chalicelib.errors import TableUnavailable
 from chalicelib.jobs.durations import durations
 from chalicelib.jobs.job import TERMINAL, Description, Job, JobStatus, Observation
-from chalicelib.jobs.job_table import Change, JobTable, StatusPartition, StoredJob, TimeRange
+from chalicelib.jobs.job_table import JobTable, StatusPartition, StoredJob, TimeRange
 from chalicelib.notices.rules import Rules
 from chalicelib.queues.blocked import Blocked, current_block, last_start
 from chalicelib.queues.incidents import IncidentPolicy, Incidents, ReportedJob, Snapshot
@@ -38,7 +37,7 @@ from chalicelib.queues.missing_events import (
 from chalicelib.queues.state import QueueState
 from chalicelib.queues.state_table import QueueStateTable, StoredState
 from chalicelib.queues.stuck import MIN_RUNNING_LIMIT_MS, StuckJob, StuckJobs, running_limit_ms
-from chalicelib.recording.ingest import Ingest, merge
+from chalicelib.recording.ingest import Decision, Ingest, merge
 from chalicelib.redaction import Redaction
 from chalicelib.runtime import Runtime
 from chalicelib.sweep.batch_api import DESCRIBED, BatchApi, BatchRefused, BatchStopped, observations
@@ -257,8 +256,8 @@ class _Run:
         except (BatchStopped, BatchRefused):
             self._tally.left = True
         self._tally.calls = api.calls
-        merges = {job_id: partial(_renewed, seen) for job_id, seen in told.items()}
-        parts.ingest.save(merges, self._time_left)
+        observed_jobs = {job_id: [observation] for job_id, observation in told.items()}
+        parts.ingest.apply(observed_jobs, self._time_left, decide=_merge_same_transition)
         return told
 
     # Apply
@@ -334,8 +333,18 @@ def _to_ask(known: Mapping[str, StoredState], seen: Mapping[str, Snapshot]) -> l
     return [job_id for of_queue in sorted(by_queue, key=len) for job_id in of_queue]
 
 
-def _renewed(seen: Observation, stored: StoredJob | None) -> Change | None:
-    """The record with the same transition told anew; no change to any other."""
-    if stored is None or stored.job.details.entered != seen.details.entered:
-        return None
-    return None if stored.job.says_nothing_new(seen.details) else merge(stored, [seen])[0]
+def _merge_same_transition(
+    stored: StoredJob | None, observations: Sequence[Observation]
+) -> Decision:
+    """Return the decision to add observations of the stored transition that contain anything new;
+    no change for any other transition."""
+    if stored is None:
+        return Decision()
+    job = stored.job
+    new = [
+        observation
+        for observation in observations
+        if observation.details.entered == job.details.entered
+        and not job.says_nothing_new(observation.details)
+    ]
+    return merge(stored, new)

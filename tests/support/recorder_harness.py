@@ -24,6 +24,7 @@ from chalicelib.jobs.job_table import JobTable
 from chalicelib.notices.rules import Rules
 from chalicelib.queues.state_table import QueueStateTable
 from chalicelib.recording.event import EventReader
+from chalicelib.recording.ingest import Ingest
 from chalicelib.recording.poison_messages import PoisonMessages
 from chalicelib.recording.recorder import Recorder, RecordingTally
 from chalicelib.redaction import Redaction
@@ -60,17 +61,22 @@ class RecorderHarness:
         self.table = JobTable(dynamodb, resources.jobs_table, retention_days=retention_days)
         self.arrays = ArrayTable(dynamodb, resources.jobs_table, retention_days=retention_days)
         self.queues = QueueStateTable(Table(dynamodb, resources.jobs_table), runtime)
-        self.recorder = Recorder(
-            EventReader(("aws.batch", SOURCE), ACCOUNT, Redaction()),
+        self.ingest = Ingest(
             self.table,
             self.arrays,
-            self.queues,
-            MessageQueue(sqs, resources.events_queue, resources.dead_letter_queue),
-            PoisonMessages(dynamodb, resources.jobs_table, runtime),
             rules,
             MessageQueue(sqs, resources.notices_queue, resources.notices_dead_letter_queue),
-            self.tallies.append,
             runtime,
+        )
+        self.recorder = Recorder(
+            reader=EventReader(("aws.batch", SOURCE), ACCOUNT, Redaction()),
+            ingest=self.ingest,
+            jobs=self.table,
+            queue_states=self.queues,
+            events_queue=MessageQueue(sqs, resources.events_queue, resources.dead_letter_queue),
+            poison_messages=PoisonMessages(dynamodb, resources.jobs_table, runtime),
+            report=self.tallies.append,
+            runtime=runtime,
         )
 
     def record(self, messages: Sequence[Message | str], seconds: float = 100) -> RecordingTally:

@@ -210,7 +210,7 @@ def test_an_event_is_done_only_when_its_block_is_saved(
     with FaultyAws(aws.endpoint) as faulty:
         stand = RecorderHarness(aws, resources, endpoint=faulty.endpoint)
         faulty.follow(on(operation, partly(lambda position, entry: b"SUMMARY#" in entry)))
-        with pytest.raises(MessagesLeft, match="1 of 2 messages come again"):
+        with pytest.raises(MessagesLeft, match="1 of 2 messages returned to the queue for retry"):
             stand.record(bodies)
         assert stand.job(plain).status == "RUNNABLE"
         assert stand.blocks() == {}

@@ -23,14 +23,18 @@ from hypothesis import strategies as st
 
 from chalicelib.aws.dynamodb import Outcome
 from chalicelib.aws.lambda_event import Message
+from chalicelib.aws.retries import disposition_for
 from chalicelib.aws.sqs import Disposition, MessageQueue
 from chalicelib.errors import MessagesLeft
 from chalicelib.jobs.array_summary import Block, BlockKey, block_of
 from chalicelib.jobs.job import Job, Observation
 from chalicelib.notices.rules import Rules
 from chalicelib.recording.event import EventReader
-from chalicelib.recording.poison_messages import GIVEN_BACK_SECONDS
-from chalicelib.recording.recorder import FATAL_CRASHES, TRUSTED_RECEIVES, hand_back_delay
+from chalicelib.recording.poison_messages import (
+    FATAL_CRASHES,
+    RETURNED_SECONDS,
+    TRUSTED_RECEIVES,
+)
 from chalicelib.redaction import Redaction
 from chalicelib.runtime import Runtime
 from local.aws import ROOT, LocalAws
@@ -496,7 +500,7 @@ def test_a_message_that_kills_the_function_ends_alone_in_the_dead_letter_queue(
     (letter,) = play.stand.dead_letters()
     reason = letter["MessageAttributes"]["Reason"]["StringValue"]
     assert poison in letter["Body"]
-    assert reason == "the function died on it 2 times, handling it alone"
+    assert reason == "the function crashed 2 times while processing this message alone"
     assert (play.poller.waiting(), set(play.stand.records())) == (0, set(others))
 
 
@@ -549,11 +553,11 @@ def test_the_queue_hides_the_messages_of_the_dead_longer_than_those_that_are_giv
 
     assert queue["VisibilityTimeout"] == VISIBILITY_TIMEOUT
     shortest, longest = (
-        hand_back_delay(Outcome.BUSY, jitter=0),
-        hand_back_delay(Outcome.OUTAGE, jitter=1),
+        disposition_for(Outcome.BUSY, jitter=0).retry_after,
+        disposition_for(Outcome.OUTAGE, jitter=1).retry_after,
     )
-    assert {shortest, longest} <= set(GIVEN_BACK_SECONDS)
-    assert VISIBILITY_TIMEOUT - longest_life not in GIVEN_BACK_SECONDS
+    assert {shortest, longest} <= set(RETURNED_SECONDS)
+    assert VISIBILITY_TIMEOUT - longest_life not in RETURNED_SECONDS
 
 
 # Nothing fails, but everything happens at once

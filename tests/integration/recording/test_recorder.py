@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from chalicelib.aws.dynamodb import Outcome
+from chalicelib.aws.retries import disposition_for, retry_delay
 from chalicelib.errors import MessagesLeft
 from chalicelib.jobs.job_table import StatusPartition
-from chalicelib.recording.ingest import retry_delay
-from chalicelib.recording.recorder import hand_back_delay
 from chalicelib.runtime import Runtime
 from local.aws import LocalAws, Resources
 from local.lifecycles import workload
@@ -305,15 +304,15 @@ def test_nothing_is_tried_again_beyond_the_deadline_or_for_ever() -> None:
 
 
 def test_in_an_outage_messages_stay_away_for_minutes() -> None:
-    assert [hand_back_delay(Outcome.OUTAGE, jitter) for jitter in (0, 1)] == [120, 300]
-    assert [hand_back_delay(Outcome.BUSY, jitter) for jitter in (0, 1)] == [5, 30]
+    assert [disposition_for(Outcome.OUTAGE, jitter).retry_after for jitter in (0, 1)] == [120, 300]
+    assert [disposition_for(Outcome.BUSY, jitter).retry_after for jitter in (0, 1)] == [5, 30]
 
 
 def test_a_message_that_cannot_be_quarantined_comes_again(stand: RecorderHarness) -> None:
     url = stand.aws.queue_url(stand.resources.dead_letter_queue)
     stand.aws.sqs.delete_queue(QueueUrl=url)
 
-    with pytest.raises(MessagesLeft, match="1 of 2 messages come again"):
+    with pytest.raises(MessagesLeft, match="1 of 2 messages returned to the queue for retry"):
         stand.record(["nonsense", a_body()])
 
     assert stand.tallies[-1].recorded == 1

@@ -7,6 +7,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from bench.workload import START, chunks
+from chalicelib import table_keys
 from chalicelib.aws.dynamodb import WRITES
 from chalicelib.jobs.job import Details, Job, Transition
 from chalicelib.jobs.job_table import job_attributes, job_key
@@ -22,8 +23,7 @@ _WRITERS = 8
 def fill(client: "DynamoDBClient", table: str, numbers: range) -> None:
     """One job for each number, a second after the one before, and their job queue."""
     items: Iterator[dict[str, Any]] = map(_item, _jobs(numbers))
-    queue = {"pk": {"S": "QUEUES"}, "sk": {"S": QUEUE}}
-    client.put_item(TableName=table, Item=queue)
+    client.put_item(TableName=table, Item=table_keys.registered_queue(QUEUE))
 
     def write(some: Sequence[dict[str, Any]]) -> None:
         puts: Any = [{"PutRequest": {"Item": item}} for item in some]

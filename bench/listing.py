@@ -19,8 +19,10 @@ from chalicelib.api.job_log import JobLog
 from chalicelib.api.jobs import Jobs
 from chalicelib.api.long_poll import LongPollSlots
 from chalicelib.jobs.array_table import ArrayTable
+from chalicelib.jobs.job_index import JobIndex
 from chalicelib.jobs.job_table import JobTable
 from chalicelib.jobs.prices import Prices
+from chalicelib.queues.queue_registry import QueueRegistry
 from chalicelib.redaction import Redaction
 from local.aws import LocalAws
 
@@ -62,8 +64,11 @@ def rows(aws: LocalAws, few: int, many: int, rounds: int) -> Iterator[Row]:
 
 
 def _api(aws: LocalAws, dynamodb: "DynamoDBClient", table: str) -> Jobs:
+    jobs = JobTable(dynamodb, table)
     return Jobs(
-        JobTable(dynamodb, table),
+        jobs,
+        JobIndex(dynamodb, table, jobs),
+        QueueRegistry(dynamodb, table),
         ArrayTable(dynamodb, table),
         JobLog(aws.client("logs"), (), Redaction()),
         LongPollSlots(dynamodb, table),

@@ -17,9 +17,11 @@ from chalicelib.aws.dynamodb import Table
 from chalicelib.aws.sqs import MessageQueue
 from chalicelib.errors import SecretUnavailable, SettingsError
 from chalicelib.jobs.array_table import ArrayTable
+from chalicelib.jobs.job_index import JobIndex
 from chalicelib.jobs.job_table import JobTable
 from chalicelib.jobs.prices import Prices
 from chalicelib.notices.rules import Rules
+from chalicelib.queues.queue_registry import QueueRegistry
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Tally, reporter
 
@@ -89,6 +91,7 @@ def notifier() -> "Notifier":
     table = Table(clients.dynamodb, settings.jobs_table)
     parts = Parts(
         jobs=_job_table(),
+        index=_job_index(),
         queues=_queue_state_table(),
         ledger=DeliveryTable(table, retention_days=settings.retention_days),
         queue=_notices_queue(),
@@ -116,7 +119,11 @@ def _counting() -> "QueueCounter":
     from chalicelib.sweep.count import QueueCounter
 
     return QueueCounter(
-        _job_table(), _queue_stats_table(), report(), retention_days=settings.retention_days
+        _job_index(),
+        _queue_registry(),
+        _queue_stats_table(),
+        report(),
+        retention_days=settings.retention_days,
     )
 
 
@@ -132,6 +139,8 @@ def _queue_watch(calls: int) -> "QueueWatch":
     parts = Parts(
         batch=clients.batch,
         table=_job_table(),
+        index=_job_index(),
+        registry=_queue_registry(),
         queues=_queue_state_table(),
         ingest=_ingest(),
         notices=_notices_queue(),
@@ -154,6 +163,8 @@ def _repair(calls: int) -> "Reconciler":
     parts = Parts(
         batch=clients.batch,
         table=_job_table(),
+        index=_job_index(),
+        registry=_queue_registry(),
         ledger=CheckpointTable(clients.dynamodb, settings.jobs_table),
         ingest=_ingest(),
         redaction=settings.redact_patterns,
@@ -197,14 +208,23 @@ def jobs() -> "Jobs":
 
     log = JobLog(clients.logs, settings.log_groups, settings.redact_patterns)
     places = LongPollSlots(clients.dynamodb, settings.jobs_table)
-    return Jobs(_job_table(), _array_table(), log, places, prices, access().page_key)
+    return Jobs(
+        _job_table(),
+        _job_index(),
+        _queue_registry(),
+        _array_table(),
+        log,
+        places,
+        prices,
+        access().page_key,
+    )
 
 
 @cache
 def queues() -> "Queues":
     from chalicelib.api.queues import Queues
 
-    return Queues(_job_table(), _queue_stats_table(), _queue_state_table(), prices)
+    return Queues(_queue_registry(), _queue_stats_table(), _queue_state_table(), prices)
 
 
 def description() -> dict[str, Any]:
@@ -248,6 +268,16 @@ def _secret() -> Callable[[], str]:
 @cache
 def _job_table() -> JobTable:
     return JobTable(clients.dynamodb, settings.jobs_table, retention_days=settings.retention_days)
+
+
+@cache
+def _job_index() -> JobIndex:
+    return JobIndex(clients.dynamodb, settings.jobs_table, _job_table())
+
+
+@cache
+def _queue_registry() -> QueueRegistry:
+    return QueueRegistry(clients.dynamodb, settings.jobs_table)
 
 
 @cache

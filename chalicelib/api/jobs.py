@@ -32,10 +32,12 @@ from chalicelib.api.representation import (
 )
 from chalicelib.jobs.array_summary import Summary
 from chalicelib.jobs.array_table import ArrayTable
-from chalicelib.jobs.job import Job, JobId, Transition
-from chalicelib.jobs.job_table import LISTED_STATUSES, JobTable, Page, StatusPartition
+from chalicelib.jobs.job import LISTED_STATUSES, Job, JobId, Transition
+from chalicelib.jobs.job_index import JobIndex, Page, StatusPartition
+from chalicelib.jobs.job_table import JobTable
 from chalicelib.jobs.preemption import Preemption
 from chalicelib.jobs.prices import Prices
+from chalicelib.queues.queue_registry import QueueRegistry
 from chalicelib.runtime import Runtime
 
 _POLL_SECONDS = 1.5
@@ -72,6 +74,8 @@ class Jobs:
     def __init__(
         self,
         table: JobTable,
+        index: JobIndex,
+        registry: QueueRegistry,
         arrays: ArrayTable,
         log: JobLog,
         long_poll_slots: LongPollSlots,
@@ -80,6 +84,8 @@ class Jobs:
         runtime: Runtime = Runtime(),
     ) -> None:
         self._table = table
+        self._index = index
+        self._registry = registry
         self._arrays = arrays
         self._log = log
         self._long_poll_slots = long_poll_slots
@@ -108,24 +114,24 @@ class Jobs:
         asked = jobs_query(query, self._now())
         after = self._place(asked)
         wanted = asked.filter
-        heard_of = [wanted.queue] if wanted.queue else self._table.queues()
+        heard_of = [wanted.queue] if wanted.queue else self._registry.names()
         queues = [queue for queue in heard_of if scope.covers(queue)]
         if wanted.name is not None:
             keeps = None if wanted == Filter(wanted.queue, name=wanted.name) else wanted.keeps
-            page = self._table.named(
+            page = self._index.named(
                 wanted.name, queues, limit=asked.limit, after=after, wanted=keeps
             )
         else:
             statuses = wanted.statuses or LISTED_STATUSES
             places = [StatusPartition(queue, status) for queue in queues for status in statuses]
-            page = self._table.newest(places, limit=asked.limit, after=after, window=wanted.window)
+            page = self._index.newest(places, limit=asked.limit, after=after, window=wanted.window)
         return self._told(page, asked)
 
     def children(self, job_id: str, query: Query, scope: Scope) -> JobPage:
         """Raises BadParameter and NoSuchJob."""
         parent = self._job(job_id, scope)
         asked = children_query(query, parent.job_id)
-        page = self._table.children_page(
+        page = self._index.children_page(
             parent, limit=asked.limit, after=self._place(asked), statuses=asked.filter.statuses
         )
         visible = [job for job in page.jobs if scope.covers(job.queue)]

@@ -20,7 +20,7 @@ from chalicelib.api.parameters import (
     USUAL_LINES,
 )
 from chalicelib.api.representation import JobBody, JobPage, LogsBody, QueueBody, QueueList
-from chalicelib.jobs.job_table import LISTED_STATUSES
+from chalicelib.jobs.job import LISTED_STATUSES
 
 Json = dict[str, Any]
 

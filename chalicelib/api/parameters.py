@@ -8,8 +8,8 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from chalicelib.jobs.job import Job
-from chalicelib.jobs.job_table import ANY_TIME, LISTED_STATUSES, TimeRange, listed_status
+from chalicelib.jobs.job import LISTED_STATUSES, Job, listed_status
+from chalicelib.jobs.job_index import ANY_TIME, TimeRange
 
 MOST_JOBS, USUAL_JOBS = 100, 25
 MOST_LINES, USUAL_LINES = 1_000, 100
@@ -38,7 +38,7 @@ class Filter(Struct, frozen=True):
 
     def keeps(self, job: Job) -> bool:
         listed = self.statuses is None or listed_status(job.status) in self.statuses
-        return listed and self.window.holds(job)
+        return listed and self.window.includes(job)
 
 
 class PageQuery(Struct, frozen=True):

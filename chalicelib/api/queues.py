@@ -6,9 +6,9 @@ from urllib.parse import unquote
 from chalicelib.api.access import Scope
 from chalicelib.api.parameters import Query, no_query
 from chalicelib.api.representation import QueueBody, QueueList, queue_body, queue_summary
-from chalicelib.jobs.job_table import JobTable
 from chalicelib.jobs.prices import Prices
 from chalicelib.queues.blocked import Blocked
+from chalicelib.queues.queue_registry import QueueRegistry
 from chalicelib.queues.rollup import DAY_MS, HOUR_MS, Rollup
 from chalicelib.queues.state_table import QueueStateTable
 from chalicelib.queues.stats_table import QueueStats, QueueStatsTable
@@ -26,13 +26,13 @@ class NoSuchQueue(LookupError):
 class Queues:
     def __init__(
         self,
-        jobs: JobTable,
+        registry: QueueRegistry,
         queues: QueueStatsTable,
         ledger: QueueStateTable,
         prices: Prices,
         runtime: Runtime = Runtime(),
     ) -> None:
-        self._jobs = jobs
+        self._registry = registry
         self._queues = queues
         self._ledger = ledger
         self._prices = prices
@@ -41,7 +41,7 @@ class Queues:
     def all(self, query: Query, scope: Scope) -> QueueList:
         """By name. Raises BadParameter."""
         no_query(query)
-        names = [name for name in self._jobs.queues() if scope.covers(name)][:MOST_QUEUES]
+        names = [name for name in self._registry.names() if scope.covers(name)][:MOST_QUEUES]
         known, blocked = self._queues.stats(names), self._blocked(names)
         return QueueList(
             [
@@ -56,7 +56,7 @@ class Queues:
         """Raises BadParameter and NoSuchQueue."""
         no_query(query)
         name = unquote(in_path)
-        if not scope.covers(name) or name not in self._jobs.queues():
+        if not scope.covers(name) or name not in self._registry.names():
             raise NoSuchQueue(f"no job of a queue {name[:200]} was heard of")
         now = self._runtime.now_ms()
         known = self._queues.stats([name]).get(name, QueueStats())

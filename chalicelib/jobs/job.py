@@ -44,6 +44,9 @@ ACTIVE = (
 )
 """What a job goes through before its end, by rank. Stored bytes depend on it (`array_summary`)."""
 TERMINAL = (JobStatus.SUCCEEDED, JobStatus.FAILED)
+OTHER = "OTHER"
+LISTED_STATUSES = (*JobStatus, OTHER)
+"""The statuses of lists and indexes. OTHER contains the jobs in statuses that AWS added later."""
 _BEFORE_RUNNING = frozenset({JobStatus.SUBMITTED, JobStatus.PENDING, JobStatus.RUNNABLE})
 _RANKS: dict[str, int] = {
     JobStatus.SUBMITTED: 0,
@@ -55,6 +58,7 @@ _RANKS: dict[str, int] = {
     JobStatus.SUCCEEDED: 7,
     JobStatus.FAILED: 7,
 }
+_KNOWN_STATUSES = frozenset(JobStatus)
 _RANK_OF_UNHEARD = 6
 """A status that Batch invents tomorrow ranks after RUNNING; ties go by name."""
 
@@ -99,6 +103,11 @@ class JobId(msgspec.Struct, frozen=True):
 _JOB_ID = re.compile(
     r"(?P<root>[A-Za-z0-9._-]{1,128})((?P<separator>[:#])(?P<index>0|[1-9][0-9]{0,5}))?"
 )
+
+
+def listed_status(status: str) -> str:
+    """Return which of LISTED_STATUSES a job of this status is listed under."""
+    return status if status in _KNOWN_STATUSES else OTHER
 
 
 def is_terminal(status: str) -> bool:

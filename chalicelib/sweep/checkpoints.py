@@ -15,7 +15,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.aws.dynamodb import Item, Outcome, Table, json_text
-from chalicelib.jobs.job_table import StatusPartition
+from chalicelib.jobs.job_index import StatusPartition
 from chalicelib.queues.state_table import queue_key
 from chalicelib.sweep.batch_api import ListedJob
 

@@ -19,7 +19,8 @@ from msgspec.structs import replace
 from chalicelib.aws.lambda_event import without_reserve
 from chalicelib.errors import TableUnavailable
 from chalicelib.jobs.job import ACTIVE
-from chalicelib.jobs.job_table import JobTable, StatusPartition, TimeRange
+from chalicelib.jobs.job_index import JobIndex, StatusPartition, TimeRange
+from chalicelib.queues.queue_registry import QueueRegistry
 from chalicelib.queues.rollup import DAY_MS, HOUR_MS, total
 from chalicelib.queues.stats_table import (
     HourCursor,
@@ -93,7 +94,8 @@ class QueueCounter:
 
     def __init__(
         self,
-        jobs: JobTable,
+        jobs: JobIndex,
+        registry: QueueRegistry,
         table: QueueStatsTable,
         report: Callable[[CountTally], None],
         *,
@@ -101,6 +103,7 @@ class QueueCounter:
         runtime: Runtime = Runtime(),
     ) -> None:
         self._jobs = jobs
+        self._registry = registry
         self._table = table
         self._report = report
         self._retention_ms = retention_days * DAY_MS
@@ -122,7 +125,7 @@ class QueueCounter:
         return tally
 
     def _run(self, tally: CountTally, budget: ReadBudget, since: int | None) -> None:
-        queues = self._jobs.queues()
+        queues = self._registry.names()
         if since is not None:
             for queue in queues:
                 self._restart(queue, since)
@@ -158,7 +161,7 @@ class QueueCounter:
 class _Run:
     """What the passes of one run share. `oldest` is the first hour whose jobs have not expired."""
 
-    jobs: JobTable
+    jobs: JobIndex
     table: QueueStatsTable
     tally: CountTally
     budget: ReadBudget
@@ -222,7 +225,7 @@ class _QueuePass:
             self._stats,
             as_of=self._run.now,
             counts=counts,
-            counts_are_at_least=not all(count.is_all for count in found.values()),
+            counts_are_at_least=not all(count.is_exact for count in found.values()),
         )
 
     def _recompute_window(self, name: str) -> None:

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from chalicelib.jobs.job import Job
-from chalicelib.jobs.job_table import JobTable, TimeRange
+from chalicelib.jobs.job_index import JobIndex, TimeRange
 from chalicelib.queues.rollup import DAY_MS, HOUR_MS, Rollup, total
 from chalicelib.queues.stats_table import QueueStatsTable, Rollups
 
@@ -51,7 +51,7 @@ class HourlyRollups:
     """The rollups of one queue."""
 
     def __init__(
-        self, jobs: JobTable, table: QueueStatsTable, queue: str, budget: ReadBudget
+        self, jobs: JobIndex, table: QueueStatsTable, queue: str, budget: ReadBudget
     ) -> None:
         self._jobs = jobs
         self._table = table

@@ -31,15 +31,10 @@ from chalicelib.aws.dynamodb import Outcome, chunks
 from chalicelib.aws.lambda_event import without_reserve
 from chalicelib.jobs.job import TERMINAL, Job, Observation
 from chalicelib.jobs.job_detail import JobDetail
-from chalicelib.jobs.job_table import (
-    Change,
-    JobTable,
-    Loaded,
-    StatusPartition,
-    StoredJob,
-    TimeRange,
-)
+from chalicelib.jobs.job_index import JobIndex, StatusPartition, TimeRange
+from chalicelib.jobs.job_table import Change, JobTable, Loaded, StoredJob
 from chalicelib.queues.missing_events import MAX_DELIVERY_MS
+from chalicelib.queues.queue_registry import QueueRegistry
 from chalicelib.recording.ingest import Decision, Ingest, merge
 from chalicelib.redaction import Redaction
 from chalicelib.runtime import Runtime
@@ -127,6 +122,8 @@ class Parts:
 
     batch: Any
     table: JobTable
+    index: JobIndex
+    registry: QueueRegistry
     ledger: CheckpointTable
     ingest: Ingest
     redaction: Redaction
@@ -189,8 +186,8 @@ class _Run:
         self._refusal: BatchRefused | None = None
 
     def prepare(self, since: int | None) -> None:
-        self._heard_of = set(self._table.queues())
-        self._service_queues = self._table.service_queues()
+        self._heard_of = set(self._parts.registry.names())
+        self._service_queues = self._parts.registry.service_queues()
         queues = dict.fromkeys([*sorted(self._heard_of), *self._parts.rules.queues])
         self._progress = {queue: self._ledger.progress(queue) for queue in queues}
         for run, in_flight in self._ledger.in_flight().items():
@@ -263,7 +260,7 @@ class _Run:
                 self._moved.add(place.queue)
             if turn.at is None:
                 continue
-            rows, more = self._table.oldest_in_status(
+            rows, more = self._parts.index.oldest_in_status(
                 place, before=turn.before, after=turn.at, limit=most
             )
             advance = partial(self._advance, place.queue, turn)
@@ -405,7 +402,7 @@ class _Run:
     def _members_to_ask(self, parent: ListedJob, job: Job | None) -> set[str]:
         """Those never heard of, and nodes that ended, but not as often as their parent tried: a
         retry of the main node starts the others again."""
-        heard_of = self._table.members(parent.job_id)
+        heard_of = self._parts.index.members(parent.job_id)
         nodes = [one for one in parent.members if "#" in one and one in heard_of]
         tries = job.details.generation if job else 0
         restarted = {
@@ -510,7 +507,7 @@ class _Run:
             return bool(self.tally.known)
         places = [StatusPartition(queue, end) for queue in self._progress for end in TERMINAL]
         lately = TimeRange(since=self._now - BATCH_KEEPS_MS + _DAY_MS)
-        ended = self._table.newest(places, limit=10, window=lately).jobs
+        ended = self._parts.index.newest(places, limit=10, window=lately).jobs
         witnesses = [job.job_id for job in ended if not job.is_service]
         try:
             answers = self._api.describe(witnesses) if witnesses else {}

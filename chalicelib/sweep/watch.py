@@ -25,7 +25,8 @@ from chalicelib.aws.sqs import MessageQueue
 from chalicelib.errors import TableUnavailable
 from chalicelib.jobs.durations import durations
 from chalicelib.jobs.job import TERMINAL, Description, Job, JobStatus, Observation
-from chalicelib.jobs.job_table import JobTable, StatusPartition, StoredJob, TimeRange
+from chalicelib.jobs.job_index import JobIndex, StatusPartition, TimeRange
+from chalicelib.jobs.job_table import JobTable, StoredJob
 from chalicelib.notices.rules import Rules
 from chalicelib.queues.blocked import Blocked, current_block, last_start
 from chalicelib.queues.incidents import IncidentPolicy, Incidents, ReportedJob, Snapshot
@@ -34,6 +35,7 @@ from chalicelib.queues.missing_events import (
     MissingEvents,
     detect_missing_events,
 )
+from chalicelib.queues.queue_registry import QueueRegistry
 from chalicelib.queues.state import QueueState
 from chalicelib.queues.state_table import QueueStateTable, StoredState
 from chalicelib.queues.stuck import MIN_RUNNING_LIMIT_MS, StuckJob, StuckJobs, running_limit_ms
@@ -89,6 +91,8 @@ class Parts:
 
     batch: Any
     table: JobTable
+    index: JobIndex
+    registry: QueueRegistry
     queues: QueueStateTable
     ingest: Ingest
     notices: MessageQueue
@@ -132,7 +136,7 @@ class _Run:
 
     def watch(self) -> None:
         parts = self._parts
-        queues = list(dict.fromkeys([*parts.table.queues(), *parts.limits.queues]))
+        queues = list(dict.fromkeys([*parts.registry.names(), *parts.limits.queues]))
         self._usual.begin()
         known = parts.queues.load(queues)
         self._tally.left = len(known) < len(queues)
@@ -181,12 +185,12 @@ class _Run:
 
     def _stuck(self, queue: str) -> tuple[StuckJobs, Mapping[str, int]]:
         """Who is stuck, and how many there are by status."""
-        table, jobs, more = self._parts.table, [], set()
+        index, jobs, more = self._parts.index, [], set()
         for status, age in self._parts.limits.ages.items():
             before = self._now - age
             for members in (False, True):
                 place = StatusPartition(queue, status, members)
-                rows, is_cut = table.oldest_in_status(
+                rows, is_cut = index.oldest_in_status(
                     place, before=before, after="", limit=EXAMINED
                 )
                 jobs += [row.job for row in rows]
@@ -197,14 +201,14 @@ class _Run:
         for status in more & counts.keys():
             before = self._now - self._parts.limits.ages[status]
             place = StatusPartition(queue, status)
-            counts[status] = table.count([place], at_most=_COUNTED, before=before)[place].jobs
+            counts[status] = index.count([place], at_most=_COUNTED, before=before)[place].jobs
         return found, counts
 
     def _overrunning(self, queue: str) -> Iterator[Job]:
         """Those that run for much longer than jobs of their name do."""
         before = self._now - MIN_RUNNING_LIMIT_MS
         running = StatusPartition(queue, JobStatus.RUNNING)
-        rows, _ = self._parts.table.oldest_in_status(
+        rows, _ = self._parts.index.oldest_in_status(
             running, before=before, after="", limit=EXAMINED
         )
         for job in (row.job for row in rows):
@@ -223,7 +227,7 @@ class _Run:
             for status in _MOVED
             for members in (False, True)
         ]
-        moved = self._parts.table.newest(places, limit=EXAMINED, window=TimeRange(since=since))
+        moved = self._parts.index.newest(places, limit=EXAMINED, window=TimeRange(since=since))
         moved_at = max(state.unblocked_at, last_start(moved.jobs))
         return moved_at, current_block(state.blocked, blocked_events, moved_at)
 
@@ -234,7 +238,7 @@ class _Run:
         if self._now - since <= MAX_DELIVERY_MS:
             return None
         places = [StatusPartition(queue, status) for status in _CHANGING]
-        jobs = self._parts.table.newest(
+        jobs = self._parts.index.newest(
             places, limit=_CHANGES_EXAMINED, window=TimeRange(since=since)
         ).jobs
         return detect_missing_events(
@@ -310,7 +314,7 @@ class _UsualTimes:
 
     def _runs(self, queue: str, name: str) -> Iterator[float]:
         """Of those of the newest hundred that succeeded: who fails at once says nothing."""
-        page = self._parts.table.named(
+        page = self._parts.index.named(
             name,
             [queue],
             limit=EXAMINED,

@@ -28,6 +28,7 @@ from chalicelib.aws.lambda_event import Message, without_reserve
 from chalicelib.aws.sqs import Disposition, MessageQueue
 from chalicelib.errors import MessagesLeft
 from chalicelib.jobs.job import Job, JobId, is_terminal
+from chalicelib.jobs.job_index import JobIndex
 from chalicelib.jobs.job_table import JobTable, Loaded
 from chalicelib.notices.notice import (
     RESOLUTIONS,
@@ -133,6 +134,7 @@ class Parts:
     """What a notifier works with."""
 
     jobs: JobTable
+    index: JobIndex
     queues: QueueStateTable
     ledger: DeliveryTable
     queue: MessageQueue
@@ -311,7 +313,7 @@ class RoomDelivery:
         """How an array's children fared, if its end is to be told."""
         if size is None or notice.job_id is None or not is_terminal(notice.kind):
             return None
-        return ArrayOutcome.of(size, self._parts.jobs.children(notice.job_id))
+        return ArrayOutcome.of(size, self._parts.index.children(notice.job_id))
 
     def _skip(self, entries: Sequence[Entry]) -> dict[NoticeKey, Fate]:
         outcomes = self._parts.ledger.write(entries, self._parts.runtime.now_ms())

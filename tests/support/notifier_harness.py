@@ -54,6 +54,7 @@ class NotifierHarness:
         resources = self._resources
         parts = Parts(
             jobs=stand.table,
+            index=stand.index,
             queues=stand.queues,
             ledger=DeliveryTable(Table(stand.dynamodb, resources.jobs_table)),
             queue=MessageQueue(

@@ -20,8 +20,10 @@ from chalicelib.errors import MessagesLeft
 from chalicelib.jobs.array_summary import BlockKey
 from chalicelib.jobs.array_table import ArrayTable
 from chalicelib.jobs.job import Job
+from chalicelib.jobs.job_index import JobIndex
 from chalicelib.jobs.job_table import JobTable
 from chalicelib.notices.rules import Rules
+from chalicelib.queues.queue_registry import QueueRegistry
 from chalicelib.queues.state_table import QueueStateTable
 from chalicelib.recording.event import EventReader
 from chalicelib.recording.ingest import Ingest
@@ -59,6 +61,8 @@ class RecorderHarness:
         self.dynamodb, self.sqs = self._client("dynamodb"), self._client("sqs")
         dynamodb, sqs = self.dynamodb, self.sqs
         self.table = JobTable(dynamodb, resources.jobs_table, retention_days=retention_days)
+        self.index = JobIndex(dynamodb, resources.jobs_table, self.table)
+        self.registry = QueueRegistry(dynamodb, resources.jobs_table)
         self.arrays = ArrayTable(dynamodb, resources.jobs_table, retention_days=retention_days)
         self.queues = QueueStateTable(Table(dynamodb, resources.jobs_table), runtime)
         self.ingest = Ingest(

@@ -72,6 +72,8 @@ class SweepHarness:
         parts = Parts(
             batch=batch,
             table=stand.table,
+            index=stand.index,
+            registry=stand.registry,
             ledger=CheckpointTable(stand.dynamodb, resources.jobs_table),
             ingest=Ingest(stand.table, stand.arrays, self._rules, notices, NO_SLEEP),
             redaction=Redaction(),
@@ -97,6 +99,8 @@ class SweepHarness:
         parts = queue_watch.Parts(
             batch=batch,
             table=stand.table,
+            index=stand.index,
+            registry=stand.registry,
             queues=stand.queues,
             ingest=Ingest(stand.table, stand.arrays, self._rules, notices, NO_SLEEP),
             notices=notices,

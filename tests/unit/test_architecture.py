@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 MODULES = [ROOT / "app.py", *sorted((ROOT / "chalicelib").rglob("*.py"))]
 
 ORDER = [
-    "errors redaction runtime telemetry text_format",
+    "errors redaction runtime telemetry text_format table_keys",
     "aws",
     "toml_config",
     "settings",

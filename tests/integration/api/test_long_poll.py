@@ -43,6 +43,8 @@ def test_waiting_ends_when_the_job_is_unknown(stand: RecorderHarness) -> None:
 
     jobs = Jobs(
         stand.table,
+        stand.index,
+        stand.registry,
         stand.arrays,
         JobLog(stand.aws.client("logs"), (), Redaction()),
         LongPollSlots(stand.dynamodb, stand.resources.jobs_table),

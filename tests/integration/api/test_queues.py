@@ -32,12 +32,10 @@ PRICES = Prices.parse('[[prices]]\nqueues = ["high-*"]\nvcpuHour = 0.04\ngbHour 
 def counted(stand: RecorderHarness, prices: Prices = PRICES) -> Queues:
     """The API's answers after a sweep at noon."""
     table = QueueStatsTable(stand.dynamodb, stand.resources.jobs_table)
-    QueueCounter(
-        stand.table, table, lambda tally: None, runtime=Runtime(now=lambda: NOON / 1000)
-    ).run(lambda: 100)
-    return Queues(
-        stand.table, table, stand.queues, prices, runtime=Runtime(now=lambda: NOON / 1000)
-    )
+    noon = Runtime(now=lambda: NOON / 1000)
+    counter = QueueCounter(stand.index, stand.registry, table, lambda tally: None, runtime=noon)
+    counter.run(lambda: 100)
+    return Queues(stand.registry, table, stand.queues, prices, runtime=noon)
 
 
 def ended(status: str, *, ran: int, age: int = 0, **fields: Any) -> str:

@@ -27,6 +27,8 @@ def told(stand: RecorderHarness, job_id: str, prices: Prices = PRICES, now: int 
     table = stand.resources.jobs_table
     jobs = Jobs(
         stand.table,
+        stand.index,
+        stand.registry,
         stand.arrays,
         JobLog(None, (), Redaction()),
         LongPollSlots(stand.dynamodb, table),

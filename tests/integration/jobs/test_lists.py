@@ -7,7 +7,8 @@ from urllib.parse import quote
 import pytest
 
 from bench.filling import fill, job_id
-from chalicelib.jobs.job_table import JobTable, StatusPartition, job_key
+from chalicelib.jobs.job_index import JobIndex, StatusPartition
+from chalicelib.jobs.job_table import JobTable, job_key
 from local.aws import LocalAws, Resources
 from tests.support.api_harness import Api
 from tests.support.builders import NOON, a_body, a_job_id
@@ -17,6 +18,11 @@ QUEUE_OF = "arn:aws:batch:us-east-1:000000000000:job-queue/{}".format
 
 def names(api: Api, query: str) -> list[str]:
     return [job["jobName"] for page in api.pages(f"/jobs?{query}") for job in page]
+
+
+def job_index(aws: LocalAws, resources: Resources) -> JobIndex:
+    jobs = JobTable(aws.dynamodb, resources.jobs_table)
+    return JobIndex(aws.dynamodb, resources.jobs_table, jobs)
 
 
 # By time
@@ -285,7 +291,7 @@ def test_a_page_reads_no_whole_page_of_each_shard(aws: LocalAws, resources: Reso
     events = aws.dynamodb.meta.events
     events.register("after-call.dynamodb.Query", count)
     failed = [StatusPartition("high-priority", "FAILED")]
-    page = JobTable(aws.dynamodb, resources.jobs_table).newest(failed, limit=100)
+    page = job_index(aws, resources).newest(failed, limit=100)
     events.unregister("after-call.dynamodb.Query", count)
 
     assert [job.job_id for job in page.jobs] == [job_id(n) for n in range(1_999, 1_599, -4)]
@@ -314,7 +320,7 @@ def test_a_record_that_can_not_be_read_hides_no_other(
         )
 
     failed = StatusPartition("high-priority", "FAILED")
-    longest, _ = JobTable(aws.dynamodb, resources.jobs_table).oldest_in_status(
+    longest, _ = job_index(aws, resources).oldest_in_status(
         failed, before=NOON + 1000, after="", limit=10
     )
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.jobs.job_table import SHARDS, JobTable, Page, StatusPartition
+from chalicelib.jobs.job_index import JobIndex, Page, StatusPartition
+from chalicelib.table_keys import SHARDS
 from tests.support.builders import NOON, a_body, a_job_id
 from tests.support.recorder_harness import RecorderHarness
 
@@ -28,19 +29,19 @@ class Arrival(NamedTuple):
 ARRIVALS = st.builds(
     Arrival, st.integers(0, JOBS - 1), st.sampled_from(STATUSES), st.integers(0, 20)
 )
-Read = Callable[[JobTable, str, int, str | None], Page]
+Read = Callable[[JobIndex, str, int, str | None], Page]
 
 
-def by_time(table: JobTable, queue: str, limit: int, after: str | None) -> Page:
+def by_time(table: JobIndex, queue: str, limit: int, after: str | None) -> Page:
     places = [StatusPartition(queue, status) for status in STATUSES]
     return table.newest(places, limit=limit, after=after)
 
 
-def by_name(table: JobTable, queue: str, limit: int, after: str | None) -> Page:
+def by_name(table: JobIndex, queue: str, limit: int, after: str | None) -> Page:
     return table.named("n", [queue], limit=limit, after=after)
 
 
-def some_by_name(table: JobTable, queue: str, limit: int, after: str | None) -> Page:
+def some_by_name(table: JobIndex, queue: str, limit: int, after: str | None) -> Page:
     return table.named(
         "n", [queue], limit=limit, after=after, wanted=lambda job: job.status != "RUNNING"
     )
@@ -59,14 +60,14 @@ def test_paging_neither_repeats_nor_skips_what_did_not_change(
     def holds(before: list[Arrival], meanwhile: list[list[Arrival]], limit: int) -> None:
         queue, ids = f"queue-{next(_examples)}", [a_job_id() for _ in range(JOBS)]
         arrive(stand, queue, ids, before)
-        there = read(stand.table, queue, 100, None).jobs
+        there = read(stand.index, queue, 100, None).jobs
         arrivals = iter(meanwhile)
 
-        page = read(stand.table, queue, limit, None)
+        page = read(stand.index, queue, limit, None)
         pages = [page.jobs]
         while page.last is not None:
             arrive(stand, queue, ids, next(arrivals, []))
-            page = read(stand.table, queue, limit, page.last)
+            page = read(stand.index, queue, limit, page.last)
             pages.append(page.jobs)
 
         told = [job.job_id for page in pages for job in page]
@@ -114,6 +115,6 @@ def test_a_job_that_moves_between_two_reads_of_a_page_is_on_it_once(stand: Recor
 
     stand.dynamodb.meta.events.register("before-send.dynamodb.Query", wait_to_read_running)
     stand.dynamodb.meta.events.register("after-call.dynamodb.Query", move)
-    page = stand.table.newest(places, limit=10)
+    page = stand.index.newest(places, limit=10)
 
     assert [(job.job_id, job.status) for job in page.jobs] == [(job_id, "RUNNING")]

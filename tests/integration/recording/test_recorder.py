@@ -9,7 +9,7 @@ import pytest
 from chalicelib.aws.dynamodb import Outcome
 from chalicelib.aws.retries import disposition_for, retry_delay
 from chalicelib.errors import MessagesLeft
-from chalicelib.jobs.job_table import StatusPartition
+from chalicelib.jobs.job_index import StatusPartition
 from chalicelib.runtime import Runtime
 from local.aws import LocalAws, Resources
 from local.lifecycles import workload
@@ -286,7 +286,7 @@ def test_an_expired_job_is_not_shown_though_it_may_still_be_there(
     stand.record([a_body(jobId=job_id, status="FAILED", at=NOON - 5 * 86_400_000)])
 
     assert stand.table.get(job_id) is None
-    assert stand.table.newest([StatusPartition("high-priority", "FAILED")], limit=10).jobs == []
+    assert stand.index.newest([StatusPartition("high-priority", "FAILED")], limit=10).jobs == []
 
 
 def test_conflicts_are_tried_again_sooner_than_throttling() -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from chalicelib.jobs.job import Job
+from chalicelib.jobs.job_index import JobIndex
 from chalicelib.jobs.job_table import JobTable
+from chalicelib.queues.queue_registry import QueueRegistry
 from chalicelib.queues.rollup import DAY_MS, HOUR_MS, Rollup, total
 from chalicelib.queues.stats_table import QueueStatsTable
 from chalicelib.runtime import Runtime
@@ -51,10 +53,9 @@ class Count:
                     stand.dynamodb.meta.events.register(
                         f"{moment}.dynamodb.{operation}", lambda **_: on_write()
                     )
-        tables = stand.table, QueueStatsTable(stand.dynamodb, self._resources.jobs_table)
-        run = QueueCounter(
-            *tables, lambda tally: None, runtime=Runtime(now=lambda: self.now / 1000)
-        )
+        queues = QueueStatsTable(stand.dynamodb, self._resources.jobs_table)
+        now = Runtime(now=lambda: self.now / 1000)
+        run = QueueCounter(stand.index, stand.registry, queues, lambda tally: None, runtime=now)
         return run.run(time_left, since)
 
     def stored(self) -> dict[str, dict[int, Rollup]]:
@@ -63,7 +64,7 @@ class Count:
             f"{kind} {queue}": {
                 at: of for at, of in read(queue, 0, NOON + DAY_MS).items() if of != Rollup()
             }
-            for queue in self.stand.table.queues()
+            for queue in self.stand.registry.names()
             for kind, read in (("hours", self.queues.hours), ("days", self.queues.days))
         }
 
@@ -71,7 +72,7 @@ class Count:
         """What they must be, from every job that there is."""
         jobs = [self.stand.job(job_id) for job_id in self.stand.records()]
         found: dict[str, dict[int, Rollup]] = {}
-        for queue in self.stand.table.queues():
+        for queue in self.stand.registry.names():
             ended = [job for job in jobs if job.queue == queue and job.is_over]
             for kind, length in (("hours", HOUR_MS), ("days", DAY_MS)):
                 found[f"{kind} {queue}"] = by_time(ended, length)
@@ -299,10 +300,15 @@ def test_hours_expire_like_jobs_and_are_not_made_of_what_is_left_of_them(count: 
     count.record([ended(edge + 1), ended(edge + HOUR_MS), ended(NOON)])
     client, name = count.stand.dynamodb, count.stand.resources.jobs_table
 
-    jobs = JobTable(client, name, retention_days=30, runtime=Runtime(now=lambda: NOON / 1000))
-    queues = QueueStatsTable(client, name, retention_days=30)
+    noon = Runtime(now=lambda: NOON / 1000)
+    jobs = JobTable(client, name, retention_days=30, runtime=noon)
     run = QueueCounter(
-        jobs, queues, lambda t: None, retention_days=30, runtime=Runtime(now=lambda: NOON / 1000)
+        JobIndex(client, name, jobs),
+        QueueRegistry(client, name),
+        QueueStatsTable(client, name, retention_days=30),
+        lambda tally: None,
+        retention_days=30,
+        runtime=noon,
     )
     run.run(lambda: 100)
 

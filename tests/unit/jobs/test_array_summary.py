@@ -18,8 +18,7 @@ from chalicelib.jobs.array_summary import (
     byte_of,
     summary_of,
 )
-from chalicelib.jobs.job import Job, Observation, transition_key
-from chalicelib.jobs.job_table import listed_status
+from chalicelib.jobs.job import Job, Observation, listed_status, transition_key
 from chalicelib.recording.event import EventReader
 from chalicelib.redaction import Redaction
 from tests.support.builders import ACCOUNT, NOON, SOURCE, a_body, an_attempt

@@ -107,11 +107,11 @@ def _items(run: Sequence[int]) -> list[ListItem]:
 def _short_result(job: Job, outcome: ArrayOutcome) -> str:
     if not outcome.failed:
         failed = job.status == JobStatus.FAILED
-        return failure_in_short(job) if failed else f"all {outcome.size:,} children"
+        return failure_in_short(job) if failed else f"all {outcome.size:,} child jobs"
     own_cause = f"{failure_in_short(job)}; " if _own_failure(job) else ""
     cause = most_frequent([escape(cause) for cause in outcome.causes])
-    result = f"{own_cause}{outcome.failed:,} of {outcome.size:,} children failed"
-    return f"{result}, {cause}" if cause else result
+    result = f"{own_cause}{outcome.failed:,} of {outcome.size:,} child jobs failed"
+    return f"{result} ({cause})" if cause else result
 
 
 def _own_failure(job: Job) -> str:

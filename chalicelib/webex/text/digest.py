@@ -45,7 +45,7 @@ _REST_BYTES: Final = byte_size("\n- … and 10,000,000 more")
 # Singular and plural.
 _JOB_VERBS: Final = {
     JobStatus.FAILED: ("failed", "failed"),
-    CHILD_FAILED: ("has a failed child", "have failed children"),
+    CHILD_FAILED: ("has a failed child job", "have failed child jobs"),
     STUCK: ("is stuck", "are stuck"),
     RECOVERED: ("is no longer stuck", "are no longer stuck"),
     JobStatus.SUCCEEDED: ("succeeded", "succeeded"),

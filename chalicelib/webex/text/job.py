@@ -61,18 +61,23 @@ def recovered(job: Job, description: Description, layout: MessageLayout) -> str:
         )
     waits = [(after.at - before.at, before.status) for before, after in pairwise(job.history)]
     longest, waited_in = max(waits, default=(0, ""))
-    reason = f" ({why(job)})" if why(job) else ""
     return layout.job_message(
-        f"{_no_longer_stuck(job)} it {status_verb(job.status)}{reason}",
+        _recovery(job),
         f"It was {escape(waited_in)} for {duration(longest / 1000)}." if longest > 0 else "",
         _facts(job, description),
         job,
     )
 
 
+def _recovery(job: Job) -> str:
+    if job.status == JobStatus.FAILED:
+        return f"{headline(job)} in {queue_name(job)} after being stuck: {why(job)}"
+    reason = f" ({why(job)})" if why(job) else ""
+    return f"{_no_longer_stuck(job)} it {status_verb(job.status)}{reason}"
+
+
 def _no_longer_stuck(job: Job) -> str:
-    outcome = job.status if job.status == JobStatus.FAILED else RECOVERED
-    return f"{sign(outcome)} {job_name(job)} is no longer stuck in {queue_name(job)}:"
+    return f"{sign(RECOVERED)} {job_name(job)} is no longer stuck in {queue_name(job)}:"
 
 
 def _facts(job: Job, description: Description) -> str:

@@ -30,7 +30,8 @@ _CHECKS: Final = (
     "events queue prevents EventBridge from sending to it.",
     "The events queue: messages that stay in it mean that the on\\_batch\\_events function fails, "
     "is throttled, or has its trigger disabled.",
-    "The region and the account: batchwatch must run in those of this queue.",
+    "The region and the account: batchwatch must be deployed in the same region and account as "
+    "this queue.",
 )
 
 
@@ -96,18 +97,14 @@ def _blocked(context: NoticeContext, blocked: Blocked, layout: MessageLayout) ->
 
 
 def _events_missing(queue: str, missing: MissingEvents, layout: MessageLayout) -> str:
-    last_event = (
-        f"The last event was received {layout.time(missing.last_event_at)}."
-        if missing.last_event_at
-        else "No event was ever received."
-    )
+    last_event = layout.time(missing.last_event_at) if missing.last_event_at else "never"
     return join_blocks(
         [
             f"{sign(EVENTS_MISSING)} No events received from queue {bold_name(queue)},"
             " although its jobs are progressing",
             f"AWS Batch reports at least {missing.changes:,} job changes for which no event was "
-            f"received. {last_event} The sweep still records these jobs, with a delay. "
-            "Check the following, most likely cause first:",
+            f"received. Last event received: {last_event}. The sweep still records these jobs, "
+            "with a delay. Check the following, most likely cause first:",
             "\n".join(f"{number}. {check}" for number, check in enumerate(_CHECKS, 1)),
         ]
     )

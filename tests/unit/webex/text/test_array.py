@@ -33,8 +33,8 @@ def test_the_end_of_an_array_counts_its_children() -> None:
     outcome = ArrayOutcome(10_000, 9_963, 25, (3, 17, *range(40, 63)), causes)
 
     assert lines(job_message(an_array(), array_outcome=outcome)) == [
-        "❌ align-reads failed in high-priority: 25 of 10,000 children failed, "
-        "most often out of memory",
+        "❌ align-reads failed in high-priority: 25 of 10,000 child jobs failed "
+        "(most often out of memory)",
         "9,963 succeeded, 25 failed, 12 with no recorded result",
         "Failed indexes: 3, 17, 40–62",
         "Causes: 22 × out of memory, 2 × exit code 1, 1 × instance terminated",
@@ -48,7 +48,7 @@ def test_a_cause_that_all_failed_children_share_is_stated_once() -> None:
     outcome = ArrayOutcome(100, 98, 2, (3, 4), {"exit code 1": 2})
 
     assert lines(job_message(an_array(), array_outcome=outcome))[:4] == [
-        "❌ align-reads failed in high-priority: 2 of 100 children failed, exit code 1",
+        "❌ align-reads failed in high-priority: 2 of 100 child jobs failed (exit code 1)",
         "98 succeeded, 2 failed",
         "Failed indexes: 3, 4",
         "Took 3 h 5 min",
@@ -61,7 +61,7 @@ def test_an_array_that_succeeded_states_the_number_of_its_children() -> None:
     message = job_message(an_array("SUCCEEDED", None), array_outcome=outcome)
 
     assert lines(message)[:2] == [
-        "✅ align-reads succeeded in high-priority: all 10,000 children",
+        "✅ align-reads succeeded in high-priority: all 10,000 child jobs",
         "Took 3 h 5 min",
     ]
 
@@ -71,7 +71,7 @@ def test_the_cancellation_of_an_array_precedes_the_failures_of_its_children() ->
     one_failed = ArrayOutcome(9, 5, 1, (4,), {"exit code 1": 1})
 
     assert lines(job_message(job, array_outcome=one_failed))[:3] == [
-        "❌ align-reads failed in high-priority: cancelled; 1 of 9 children failed, exit code 1",
+        "❌ align-reads failed in high-priority: cancelled; 1 of 9 child jobs failed (exit code 1)",
         'A person or a program cancelled the job. The reason given: "Canceled by user: wrong '
         'sample"',
         "5 succeeded, 1 failed, 3 with no recorded result",

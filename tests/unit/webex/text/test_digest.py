@@ -59,12 +59,12 @@ def test_a_digest_of_many_kinds_begins_with_the_most_severe_and_lists_the_larges
     ]
 
     assert lines(TEXT.digest(contexts)) == [
-        "❌ 1 job failed, 1 has a failed child, 1 queue is blocked, 1 has many stuck jobs, "
+        "❌ 1 job failed, 1 has a failed child job, 1 queue is blocked, 1 has many stuck jobs, "
         "1 job is stuck, 1 is no longer stuck, 1 queue is no longer missing events, "
         "3 jobs succeeded, 1 is RUNNING in 4 queues",
         "3 jobs succeeded in spot: ok-0, ok-1, ok-2",
         "1 job failed in high-priority (exit code 1): bad",
-        "1 job has a failed child in high-priority (out of memory): array",
+        "1 job has a failed child job in high-priority (out of memory): array",
         "Queue gpu is blocked (AWS has no capacity for it): head",
         "Queue cpu has many stuck jobs (AWS has no capacity for it)",
         "1 job is stuck in gpu (AWS has no capacity for it): merge",

@@ -245,7 +245,7 @@ def test_a_recovered_job_states_how_long_it_was_stuck() -> None:
 def test_a_stuck_job_that_failed_is_reported_as_failed() -> None:
     first = lines(job_message(an_ended_job(), "RECOVERED"))[0]
 
-    assert first == "❌ align-reads is no longer stuck in high-priority: it failed (exit code 1)"
+    assert first == "❌ align-reads failed in high-priority after being stuck: exit code 1"
 
 
 def test_an_array_recovers_when_none_of_its_children_is_stuck() -> None:

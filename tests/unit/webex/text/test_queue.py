@@ -79,9 +79,9 @@ def test_missing_events_list_what_to_check_the_likeliest_cause_first() -> None:
         "🔇 No events received from queue high-priority, although its jobs are progressing"
     )
     assert message[1] == (
-        "AWS Batch reports at least 12 job changes for which no event was received. The last event "
-        "was received Tue 24 Nov 2026, 01:55 CET. The sweep still records these jobs, with a "
-        "delay. Check the following, most likely cause first:"
+        "AWS Batch reports at least 12 job changes for which no event was received. Last event "
+        "received: Tue 24 Nov 2026, 01:55 CET. The sweep still records these jobs, with a delay. "
+        "Check the following, most likely cause first:"
     )
     assert [check.split(":")[0].split(",")[0] for check in message[2:]] == [
         "The EventBridge rule",
@@ -94,7 +94,7 @@ def test_missing_events_list_what_to_check_the_likeliest_cause_first() -> None:
 def test_missing_events_state_that_no_event_was_ever_received() -> None:
     missing = MissingEvents(since=ENDED, last_event_at=0, changes=2)
 
-    assert "No event was ever received." in queue_message(
+    assert "Last event received: never." in queue_message(
         "EVENTS_MISSING", "gpu", missing_events=missing
     )
 

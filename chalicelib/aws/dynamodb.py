@@ -1,12 +1,16 @@
-"""DynamoDB's batches, conditions and errors: what every repository on the table needs.
+"""DynamoDB's batch calls, conditional writes and errors, for the repositories of the table.
 
-What AWS refuses comes back as an `Outcome` for each item, not as an exception, for one batch can
-meet several. Knows DynamoDB's API; knows nothing of jobs, notices or messages.
+A batch can partly fail, so each item has an `Outcome`; the batch calls raise nothing for errors of
+DynamoDB or of the network. `Table` splits a batch of any size into calls of the size that DynamoDB
+accepts, and does not send the rest of a batch after an outage.
+
+Contains no keys and no attribute names but `pk`, `sk` and `version`; must not depend on what an
+item represents.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,32 +22,52 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 READS, WRITES, STATEMENTS = 100, 25, 25
-"""DynamoDB's limits: keys of a BatchGetItem, requests of a BatchWriteItem, statements of a
-BatchExecuteStatement."""
+"""DynamoDB's limits for the keys of a BatchGetItem, the requests of a BatchWriteItem and the
+statements of a BatchExecuteStatement."""
 
 Item = dict[str, Any]
+"""Attributes as DynamoDB types them: {"version": {"N": "3"}}."""
 Key = tuple[str, str]
-"""An item's `pk` and `sk`."""
+"""The `pk` and `sk` of an item."""
 
 _T = TypeVar("_T")
 
 
 class Outcome(StrEnum):
-    """What became of one item in one call."""
+    """The result for one item of a call; `_OUTCOMES` maps DynamoDB's error codes to it."""
 
     SAVED = "saved"
     CONFLICT = "conflict"
-    """Someone else saved it first: read again, decide again, save again."""
+    """The condition failed: another consumer wrote the item. Read it again, then retry."""
     BUSY = "busy"
-    """Throttled, or a passing fault: the same call may succeed in a moment."""
+    """DynamoDB throttled the request or failed internally. Retry in a moment."""
     OUTAGE = "outage"
-    """No answer, no permission or no table: nothing succeeds until a person or AWS acts."""
+    """No response, no permission or no table. Retry after minutes: AWS or a person has to act."""
     REFUSED = "refused"
-    """DynamoDB will never take this item."""
+    """DynamoDB rejects the item itself, such as one over 400 KB. Never retry."""
+
+
+class Statement(NamedTuple):
+    """A PartiQL statement, and the key of the item that it writes."""
+
+    key: Key
+    request: Item
 
 
 class Table:
-    """One table, in batches of any size. After an outage the rest of a batch is not tried."""
+    """A table with the key attributes `pk` and `sk`.
+
+    Writes to items that can change are conditional. Each condition has a method that returns the
+    statement for it, and `execute` sends statements in batches:
+
+        insert_if_absent      no item has this key
+        update_if_equal       these attributes still have the values that were read
+        save_if_version_is    the item still has the version that was read, or does not exist if
+                              that was 0
+
+    Items that never change, because their key contains a digest of their content, need no
+    condition: `put` writes them.
+    """
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self.client = client
@@ -52,7 +76,7 @@ class Table:
     def read(
         self, keys: Sequence[Item], *, attributes: Sequence[str], consistent: bool
     ) -> tuple[list[Item], dict[Key, Outcome]]:
-        """The items that there are, 100 a call, and what became of those that were not read."""
+        """Return the items that exist, and the outcomes of the keys that could not be read."""
         items: list[Item] = []
         unread: dict[Key, Outcome] = {}
         names = {f"#{attribute}": attribute for attribute in attributes}
@@ -67,69 +91,80 @@ class Table:
                 "ExpressionAttributeNames": names,
             }
             try:
-                answer: Any = self.client.batch_get_item(RequestItems={self.name: request})
+                response: Any = self.client.batch_get_item(RequestItems={self.name: request})
             except (ClientError, BotoCoreError) as error:
                 outcome = _outcome_of(error)
                 if outcome is Outcome.REFUSED:
-                    # Keys are always well formed, so it is the wrong table: no item's fault.
+                    # Our keys are always valid, so the table has another key schema.
                     outcome = Outcome.OUTAGE
                 unread |= dict.fromkeys(map(key_of, chunk), outcome)
                 continue
-            items += answer["Responses"].get(self.name, ())
-            left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", ())
-            unread |= {key_of(key): Outcome.BUSY for key in left}
+            items += response["Responses"].get(self.name, ())
+            unprocessed = response.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", ())
+            unread |= {key_of(key): Outcome.BUSY for key in unprocessed}
         return items, unread
 
-    def items_under(self, pk: str, sk_begins: str) -> Iterator[Item]:
-        """All items of this `pk` whose `sk` begins so, in its order, read consistently. Raises
-        botocore's errors."""
+    def items_under(self, pk: str, sk_prefix: str) -> Iterator[Item]:
+        """Yield all items with this `pk` and a `sk` that begins with the prefix, in order of `sk`,
+        strongly consistent. Raises botocore's errors."""
         pages = self.client.get_paginator("query").paginate(
             TableName=self.name,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
-            ExpressionAttributeValues={":pk": {"S": pk}, ":sk": {"S": sk_begins}},
+            ExpressionAttributeValues={":pk": {"S": pk}, ":sk": {"S": sk_prefix}},
             ConsistentRead=True,
         )
         for page in pages:
             yield from page["Items"]
 
     def put(self, items: Sequence[Item]) -> dict[Key, Outcome]:
-        """Writes items whatever was there, 25 a call."""
+        """Write items unconditionally, and return the outcome of each key."""
         return self._write([(key_of(item), item) for item in items], WRITES, self._put)
 
     def put_each(self, items: Mapping[_T, Item]) -> dict[_T, Outcome]:
-        """Puts items, and tells what became of each by what it stands for. Those of one key are
-        the same."""
-        outcomes = self.put(list({key_of(item): item for item in items.values()}.values()))
-        return {one: outcomes[key_of(item)] for one, item in items.items()}
+        """Write the item of each object unconditionally, and return the outcome of each object.
 
-    def execute(self, statements: Sequence[tuple[Key, Item]]) -> dict[Key, Outcome]:
-        """Executes statements, each on its own condition and beside its item's key, 25 a call."""
+        Items with the same key must be equal: one of them is written.
+        """
+        outcomes = self.put(list({key_of(item): item for item in items.values()}.values()))
+        return {of: outcomes[key_of(item)] for of, item in items.items()}
+
+    def execute(self, statements: Sequence[Statement]) -> dict[Key, Outcome]:
+        """Execute statements, each on its own condition, and return the outcome of each key."""
         return self._write(statements, STATEMENTS, self._execute)
 
-    def insert_if_absent(self, item: Item) -> tuple[Key, Item]:
+    def insert_if_absent(self, item: Item) -> Statement:
+        """Return the statement to create an item if no item has its key."""
         names = ", ".join(f"'{name}': ?" for name in item)
         text = f'INSERT INTO "{self.name}" VALUE {{{names}}}'
-        return key_of(item), {"Statement": text, "Parameters": list(item.values())}
+        return Statement(key_of(item), {"Statement": text, "Parameters": list(item.values())})
 
-    def update_if(
-        self, condition: Item, key: Item, attributes: Item, removals: Sequence[str] = ()
-    ) -> tuple[Key, Item]:
-        """Sets and removes attributes if those of `condition` still have these values."""
+    def update_if_equal(
+        self, expected: Item, key: Item, attributes: Item, removals: Sequence[str] = ()
+    ) -> Statement:
+        """Return the statement to set and remove attributes of an item if all `expected` attributes
+        still have these values."""
         changes = [f'SET "{name}" = ?' for name in attributes]
         changes += [f'REMOVE "{name}"' for name in removals]
-        holds = " AND ".join(f'"{name}" = ?' for name in key | condition)
-        text = f'UPDATE "{self.name}" {" ".join(changes)} WHERE {holds}'
-        values = [*attributes.values(), *key.values(), *condition.values()]
-        return key_of(key), {"Statement": text, "Parameters": values}
+        condition = " AND ".join(f'"{name}" = ?' for name in key | expected)
+        text = f'UPDATE "{self.name}" {" ".join(changes)} WHERE {condition}'
+        values = [*attributes.values(), *key.values(), *expected.values()]
+        return Statement(key_of(key), {"Statement": text, "Parameters": values})
 
-    def save_version(
-        self, key: Item, attributes: Item, version: int, removals: Sequence[str] = ()
-    ) -> tuple[Key, Item]:
-        """Writes over what has this version still (0: over nothing), as the next one."""
-        following = attributes | _version(version + 1)
+    def save_if_version_is(
+        self, version: int, key: Item, attributes: Item, removals: Sequence[str] = ()
+    ) -> Statement:
+        """Return the statement to save an item if it still has this version, as the next version.
+
+        Version 0 is an item that does not exist. This is optimistic locking: of two consumers that
+        read the same version, the second one to save meets a conflict, and has to read again.
+
+            consumer A   reads version 3 ───── saves version 4
+            consumer B          reads version 3 ────────── CONFLICT, reads version 4, saves 5
+        """
+        changed = attributes | _version(version + 1)
         if version == 0:
-            return self.insert_if_absent(key | following)
-        return self.update_if(_version(version), key, following, removals)
+            return self.insert_if_absent(key | changed)
+        return self.update_if_equal(_version(version), key, changed, removals)
 
     def _write(
         self, requests: Sequence[tuple[Key, Item]], size: int, call: "_Call"
@@ -148,23 +183,23 @@ class Table:
         except (ClientError, BotoCoreError) as error:
             outcome = _outcome_of(error)
         if outcome is Outcome.REFUSED and len(requests) > 1:
-            # One request can have the whole call refused: find out which.
-            return {key: of for one in requests for key, of in self._try([one], call).items()}
+            # One invalid request fails the whole call: send each on its own to find it.
+            return {key: of for each in requests for key, of in self._try([each], call).items()}
         return dict.fromkeys(dict(requests), outcome)
 
     def _put(self, requests: Sequence[tuple[Key, Item]]) -> dict[Key, Outcome]:
         puts: Any = [{"PutRequest": {"Item": item}} for _, item in requests]
-        answer: Any = self.client.batch_write_item(RequestItems={self.name: puts})
-        left = answer.get("UnprocessedItems", {}).get(self.name, ())
-        unwritten = {key_of(request["PutRequest"]["Item"]) for request in left}
+        response: Any = self.client.batch_write_item(RequestItems={self.name: puts})
+        unprocessed = response.get("UnprocessedItems", {}).get(self.name, ())
+        unwritten = {key_of(request["PutRequest"]["Item"]) for request in unprocessed}
         return {key: Outcome.BUSY if key in unwritten else Outcome.SAVED for key, _ in requests}
 
     def _execute(self, requests: Sequence[tuple[Key, Item]]) -> dict[Key, Outcome]:
         statements: Any = [statement for _, statement in requests]
-        answers = self.client.batch_execute_statement(Statements=statements)["Responses"]
+        responses = self.client.batch_execute_statement(Statements=statements)["Responses"]
         return {
-            key: _outcome_of_code(answer.get("Error", {}).get("Code"))
-            for (key, _), answer in zip(requests, answers, strict=True)
+            key: _outcome_of_code(response.get("Error", {}).get("Code"))
+            for (key, _), response in zip(requests, responses, strict=True)
         }
 
 
@@ -180,7 +215,7 @@ def key_of(item: Mapping[str, Any]) -> Key:
 
 
 def json_text(attribute: str, value: object) -> Item:
-    """An attribute that holds a value as JSON."""
+    """Return an attribute that contains a value as JSON."""
     return {attribute: {"S": msgspec.json.encode(value).decode()}}
 
 
@@ -203,8 +238,11 @@ _OUTCOMES: dict[str | None, Outcome] = {
     "UnrecognizedClientException": Outcome.OUTAGE,
     "ExpiredTokenException": Outcome.OUTAGE,
 }
-"""A statement's codes and a whole call's. All others (Throttling…, ProvisionedThroughput…,
-RequestLimitExceeded, TransactionConflict, InternalServerError …) pass: Outcome.BUSY."""
+"""Outcomes by error code: of one statement of a batch (without "Exception") or of a whole call.
+
+Every other code is transient and means BUSY: ThrottlingError, ProvisionedThroughputExceeded,
+RequestLimitExceeded, TransactionConflict, InternalServerError and codes that AWS may add.
+"""
 
 
 def _outcome_of_code(code: str | None) -> Outcome:
@@ -212,7 +250,8 @@ def _outcome_of_code(code: str | None) -> Outcome:
 
 
 def _outcome_of(error: ClientError | BotoCoreError) -> Outcome:
-    """No answer at all, after botocore's own retries, is an outage."""
+    """Return and log the outcome of a whole call. No response after botocore's own retries is an
+    outage."""
     if isinstance(error, ClientError):
         code = error.response.get("Error", {}).get("Code", "unknown")
         outcome = _outcome_of_code(code)

@@ -11,7 +11,7 @@ with its array. Knows keys and their mapping; what the bytes stand for, `array_s
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from chalicelib.aws.dynamodb import Item, Key, Outcome, Table, key_of
+from chalicelib.aws.dynamodb import Item, Outcome, Statement, Table, key_of
 from chalicelib.errors import TableUnavailable
 from chalicelib.jobs.array_summary import (
     Block,
@@ -50,7 +50,7 @@ class ArrayTable:
         something new."""
         known, unread = self._read(told, consistent=consistent)
         outcomes = unread | {key: Outcome.SAVED for key in told if key not in unread}
-        statements: dict[BlockKey, tuple[Key, Item]] = {}
+        statements: dict[BlockKey, Statement] = {}
         for key in told.keys() - unread.keys():
             before = known.get(key)
             after = self._with(before or Block(), told[key])
@@ -96,10 +96,10 @@ class ArrayTable:
         known = {by_key[key_of(item)]: _block(item) for item in items}
         return known, {by_key[key]: outcome for key, outcome in unread.items()}
 
-    def _statement(self, key: BlockKey, before: Block | None, after: Block) -> tuple[Key, Item]:
+    def _statement(self, key: BlockKey, before: Block | None, after: Block) -> Statement:
         if before is None:
             return self._table.insert_if_absent(_key(key) | _attributes(after))
-        return self._table.update_if(_attributes(before), _key(key), _attributes(after))
+        return self._table.update_if_equal(_attributes(before), _key(key), _attributes(after))
 
 
 def _key(key: BlockKey) -> Item:

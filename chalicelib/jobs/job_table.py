@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from chalicelib import table_keys, telemetry
-from chalicelib.aws.dynamodb import Item, Key, Outcome, Table, json_text, key_of
+from chalicelib.aws.dynamodb import Item, Key, Outcome, Statement, Table, json_text, key_of
 from chalicelib.errors import TableUnavailable
 from chalicelib.jobs.job import (
     Description,
@@ -124,7 +124,7 @@ class JobTable:
         condition that `stored` is still what the table contains. A job is not saved if what it
         refers to could not be put.
         """
-        statements: dict[str, tuple[Key, Item]] = {}
+        statements: dict[str, Statement] = {}
         outcomes: dict[str, Outcome] = {}
         for change in changes:
             try:
@@ -194,12 +194,12 @@ class JobTable:
             if expiry or not known:
                 yield key | json_text("record", change.description) | expiry
 
-    def _statement(self, change: Change) -> tuple[Key, Item]:
+    def _statement(self, change: Change) -> Statement:
         key, before = job_key(change.job.job_id), change.stored
         attributes = job_attributes(change.job) | self._expiry(change.job)
         resumed = before is not None and before.job.is_over and not change.job.is_over
-        return self._table.save_version(
-            key, attributes, before.version if before else 0, ("expiresAt",) if resumed else ()
+        return self._table.save_if_version_is(
+            before.version if before else 0, key, attributes, ("expiresAt",) if resumed else ()
         )
 
     def _expiry(self, job: Job) -> Item:

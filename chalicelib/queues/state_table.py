@@ -111,7 +111,7 @@ class QueueStateTable:
         """Replace the state that has this version (0: create it). Return CONFLICT if another sweep
         has replaced it already."""
         key = queue_key(queue, "STATE")
-        statement = self._table.save_version(key, json_text("state", state), version)
+        statement = self._table.save_if_version_is(version, key, json_text("state", state))
         return self._table.execute([statement])[key_of(key)]
 
 

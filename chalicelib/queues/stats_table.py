@@ -82,7 +82,7 @@ class QueueStatsTable:
         """Replace the statistics that have this version. Raise StatsConflict or
         TableUnavailable."""
         key = queue_key(queue, "COUNTS")
-        statement = self._table.save_version(key, json_text("counts", stats), version)
+        statement = self._table.save_if_version_is(version, key, json_text("counts", stats))
         [outcome] = self._table.execute([statement]).values()
         if outcome is Outcome.CONFLICT:
             raise StatsConflict(queue)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from chalicelib.aws.dynamodb import Item, Key, Outcome, Table, key_of
+from chalicelib.aws.dynamodb import Item, Outcome, Statement, Table, key_of
 from chalicelib.notices.notice import Notice
 
 _MARGIN_SECONDS = 30 * 86_400
@@ -126,21 +126,21 @@ class DeliveryTable:
 
     def leave_room(self, room: str, owner: str, next_send_at: int) -> None:
         """Gives the room back, unless the lease ran out and someone else has it."""
-        statement = self._table.update_if(
+        statement = self._table.update_if_equal(
             {"leasedBy": {"S": owner}},
             _room_key(room),
             {"leasedUntil": {"N": "0"}, "nextSendAt": {"N": str(next_send_at)}},
         )
         self._table.execute([statement])
 
-    def _statement(self, entry: Entry, now: int) -> tuple[Key, Item]:
+    def _statement(self, entry: Entry, now: int) -> Statement:
         key = _notice_key(entry.notice)
         attributes: Item = {
             "state": {"S": entry.state},
             "until": {"N": str(entry.until)},
             "messageId": {"S": entry.message_id},
         } | self._expiry(now)
-        return self._table.save_version(key, attributes, entry.version)
+        return self._table.save_if_version_is(entry.version, key, attributes)
 
     def _expiry(self, now: int) -> Item:
         if not self._retention_seconds:

@@ -1,1 +1,1 @@
-"""AWS mechanics: clients, DynamoDB batches, SQS, Lambda events. Knows nothing of batchwatch."""
+"""AWS mechanics: clients, DynamoDB, SQS and Lambda events; nothing specific to batchwatch."""

@@ -1,6 +1,6 @@
-"""What Lambda hands to a function that SQS triggers: messages, and the time that is left.
+"""The event and the context of a Lambda function that SQS invokes: messages and the time left.
 
-Knows Lambda's event and context; nothing of what a body says.
+Contains the field names of Lambda and SQS; must not parse message bodies.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,29 +9,34 @@ from typing import Any, Self
 from msgspec import Struct
 
 _RESERVE_SECONDS = 15.0
+"""The time kept for settling messages."""
 
 
 class Message(Struct, frozen=True, eq=False):
-    """One delivery of an SQS message; `receive_count` includes it. Each is itself only, for two
-    may look alike."""
+    """One delivery of an SQS message.
+
+    Messages are compared by identity: two deliveries of one message can have equal fields.
+    """
 
     message_id: str
     receipt_handle: str
     body: str
     receive_count: int = 1
+    """How often SQS delivered the message, including this time."""
     sent_at: int | None = None
-    """When it was put on the queue; epoch milliseconds."""
+    """When the message was sent to the queue, in epoch milliseconds."""
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self:
-        """From a record of Lambda's event, or from SQS's own, whose names begin with capitals."""
-        known = {name[0].lower() + name[1:]: value for name, value in record.items()}
-        attributes = known.get("attributes", {})
+        """Return the message in a record of Lambda's event, or in SQS's own response, which has
+        the same names but capitalized."""
+        fields = {name[0].lower() + name[1:]: value for name, value in record.items()}
+        attributes = fields.get("attributes", {})
         sent_at = attributes.get("SentTimestamp")
         return cls(
-            message_id=known.get("messageId", ""),
-            receipt_handle=known.get("receiptHandle", ""),
-            body=known.get("body") or "",
+            message_id=fields.get("messageId", ""),
+            receipt_handle=fields.get("receiptHandle", ""),
+            body=fields.get("body") or "",
             receive_count=int(attributes.get("ApproximateReceiveCount", 1)),
             sent_at=None if sent_at is None else int(sent_at),
         )
@@ -42,20 +47,23 @@ def messages_in(event: Mapping[str, Any]) -> list[Message]:
 
 
 def seconds_left(context: Any) -> Callable[[], float]:
-    """Seconds until Lambda kills the function, by its LambdaContext."""
+    """Return a function that returns the seconds until Lambda stops the function with this
+    LambdaContext."""
     return lambda: context.get_remaining_time_in_millis() / 1000
 
 
 def without_reserve(
     time_left: Callable[[], float], seconds: float = _RESERVE_SECONDS
 ) -> Callable[[], float]:
-    """The seconds left for work: some are kept to settle what was done, 15 of a function's two
-    minutes, or a fifth of a shorter time."""
+    """Return a function that returns the seconds left for work, without a reserve for settling.
+
+    The reserve is at most a fifth of the time left now.
+    """
     reserve = min(seconds, time_left() / 5)
     return lambda: time_left() - reserve
 
 
 def account_of(context: Any) -> str:
-    """The AWS account that the function runs in, by its LambdaContext; "" outside of AWS."""
-    parts = str(context.invoked_function_arn).split(":")
-    return parts[4] if len(parts) > 4 else ""
+    """Return the id of the AWS account that the function runs in, or "" outside of AWS."""
+    fields = str(context.invoked_function_arn).split(":")
+    return fields[4] if len(fields) > 4 else ""

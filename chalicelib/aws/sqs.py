@@ -127,12 +127,12 @@ class MessageQueue:
         the function returns, so no message is deleted here unless one has to be retried.
         """
         reasons = {m: d.reason for m, d in dispositions.items() if d.reason is not None}
-        unsent = self.quarantine(reasons)
+        unsent = self._dead_letter(reasons)
         delays = {m: d.retry_after for m, d in dispositions.items() if d.retry_after is not None}
         delays |= dict.fromkeys(unsent, _UNSENT_RETRY_SECONDS)
         if delays or not lambda_deletes:
-            self.delete([message for message in dispositions if message not in delays])
-            self.hand_back(delays)
+            self._delete([message for message in dispositions if message not in delays])
+            self._change_visibility(delays)
         return Settled(
             acknowledged=[message for message, d in dispositions.items() if d.is_ack],
             retried=list(delays),
@@ -145,18 +145,18 @@ class MessageQueue:
         self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         return True
 
-    def delete(self, messages: Collection[Message]) -> None:
+    def _delete(self, messages: Collection[Message]) -> None:
         handles = [{"ReceiptHandle": message.receipt_handle} for message in messages]
         self._in_batches(self._client.delete_message_batch, self._queue, handles)
 
-    def hand_back(self, delays: Mapping[Message, int]) -> None:
+    def _change_visibility(self, delays: Mapping[Message, int]) -> None:
         changes = [
             {"ReceiptHandle": message.receipt_handle, "VisibilityTimeout": seconds}
             for message, seconds in delays.items()
         ]
         self._in_batches(self._client.change_message_visibility_batch, self._queue, changes)
 
-    def quarantine(self, reasons: Mapping[Message, str]) -> set[Message]:
+    def _dead_letter(self, reasons: Mapping[Message, str]) -> set[Message]:
         """Copy messages to the dead-letter queue, and return those that it did not accept."""
         messages = list(reasons)
         letters = [_dead_letter_entry(message, reasons[message]) for message in messages]

@@ -1,1 +1,1 @@
-"""Events become records."""
+"""Recording: messages from the events queue become records of jobs and queued notices."""

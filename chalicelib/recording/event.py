@@ -1,7 +1,7 @@
-"""An EventBridge event becomes what it says of a job or of its queue, or a reason why it can not.
+"""Decoding of EventBridge events into observations, preemptions and blocked events.
 
-Knows the envelope and which events are ours to hear; what is inside is `job_detail`'s. Pure:
-knows nothing of queues, tables, the clock or the environment.
+Contains the envelope and the types of events that batchwatch records; `job_detail` and `preemption`
+contain the formats of the details. Pure: no I/O, clock or environment.
 """
 
 from datetime import datetime
@@ -44,7 +44,7 @@ _Shape = TypeVar("_Shape")
 
 
 class HeadDetail(CamelStruct):
-    """What a queue's events say of the job at its head, whatever kind of job it is."""
+    """The detail of a queue's event: the job at the head of the queue, of any kind."""
 
     job_id: str
     job_name: str
@@ -53,7 +53,7 @@ class HeadDetail(CamelStruct):
 
 
 class OtherEvent(Struct, frozen=True):
-    """AWS Batch told something else: no error, and not for us."""
+    """An event of a type that batchwatch does not record."""
 
     detail_type: str
 
@@ -67,14 +67,17 @@ class _Envelope(Struct, rename={"detail_type": "detail-type"}):
 
 
 class EventReader(Struct, frozen=True):
-    """Reads what this installation listens to: events of these sources and this account."""
+    """Decodes events of these sources and this account; every other event is malformed."""
 
     sources: tuple[str, ...]
     account_id: str
     redaction: Redaction
 
     def read(self, body: str) -> Observation | Preemption | BlockedEvent | OtherEvent:
-        """Raises MalformedEvent, with a reason that names the field and quotes no value."""
+        """Return the event in a message body.
+
+        Raises MalformedEvent, with a reason that names the field but doesn't quote its value.
+        """
         envelope = _decode(body, _Envelope, "$")
         if envelope.source not in self.sources:
             raise MalformedEvent(f"source is not one of: {', '.join(self.sources)}")
@@ -107,28 +110,30 @@ def _decode(body: str | msgspec.Raw, shape: type[_Shape], path: str = "") -> _Sh
     try:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
-        told = str(error)
-        where = told.replace("`$", f"`{path}") if "`$" in told else f"{told} - at `{path}`"
-        raise MalformedEvent(f"not a Batch event: {where}") from error
+        reason = str(error)
+        located = reason.replace("`$", f"`{path}") if "`$" in reason else f"{reason} - at `{path}`"
+        raise MalformedEvent(f"not a Batch event: {located}") from error
     except msgspec.DecodeError as error:
-        raise MalformedEvent(f"not JSON: {error}" if body else "empty") from error
+        raise MalformedEvent(f"not JSON: {error}" if body else "the body is empty") from error
     except RecursionError as error:
-        raise MalformedEvent("JSON that is nested too deeply") from error
+        raise MalformedEvent("JSON is nested too deeply") from error
     except UnicodeEncodeError as error:
-        raise MalformedEvent("not JSON: it holds half a character (a lone surrogate)") from error
+        raise MalformedEvent(
+            "not JSON: the text contains a lone surrogate (half of a character)"
+        ) from error
 
 
 def _milliseconds(time: datetime) -> int:
     milliseconds = round(time.timestamp() * 1000)
     if not 0 <= milliseconds <= LATEST:
-        raise MalformedEvent("time lies before 1970 or after 9999")
+        raise MalformedEvent("time is before 1970 or after 9999")
     return milliseconds
 
 
 def blocked_event(head: HeadDetail, *, time: int, redaction: Redaction) -> BlockedEvent:
-    """That `head` was seen to block its queue at `time` (epoch milliseconds).
+    """Return the event that `head` blocked its queue at `time` (epoch milliseconds).
 
-    Raises MalformedEvent if it does not say which job, in which queue.
+    Raises MalformedEvent if the job or the queue is missing.
     """
     return BlockedEvent(
         at=time,

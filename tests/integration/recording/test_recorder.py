@@ -329,7 +329,7 @@ def test_a_time_that_no_one_can_write_down_holds_nothing_up(
     tally = stand.record([odd, a_body(), a_body()])
 
     assert (tally.recorded, tally.quarantined) == (2, 1)
-    assert tally.reasons == {"time lies before 1970 or after 9999"}
+    assert tally.reasons == {"time is before 1970 or after 9999"}
 
 
 def test_a_child_that_ends_does_not_let_its_arrays_description_expire(

@@ -292,7 +292,7 @@ def test_what_is_no_event_is_refused_with_a_reason(body: str, reason: str) -> No
         ({"source": "aws.ec2"}, "source is not one of: aws.batch, batchwatch.simulated"),
         ({"account": "999999999999"}, "account is not 000000000000"),
         ({"time": "yesterday"}, "`$.time`"),
-        ({"time": "1969-12-31T00:00:00Z"}, "time lies before 1970"),
+        ({"time": "1969-12-31T00:00:00Z"}, "time is before 1970"),
         ({"time": "2026-11-24T03:55:00"}, "`$.time`"),
         ({"detail": "x"}, "Expected `object`, got `str` - at `$.detail`"),
         ({"detail": None}, "at `$.detail`"),

@@ -26,7 +26,7 @@ import urllib3
 
 from chalicelib.errors import BatchwatchError
 from chalicelib.runtime import Runtime
-from chalicelib.webex.markdown import MAX_MESSAGE_BYTES
+from chalicelib.webex.limits import MAX_MESSAGE_BYTES
 
 BYTES_LIMIT = MAX_MESSAGE_BYTES
 """Webex's limit for the text of a message, in bytes of UTF-8."""

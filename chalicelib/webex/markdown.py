@@ -13,8 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-MAX_MESSAGE_BYTES: Final = 7_439
-"""The longest message that Webex accepts, in bytes of UTF-8."""
+from chalicelib.webex.limits import MAX_MESSAGE_BYTES
 
 LINE_BREAK: Final = "  \n"
 

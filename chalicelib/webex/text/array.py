@@ -71,7 +71,7 @@ def child_failed(child: Job, array_size: int | None, layout: MessageLayout) -> s
         f"{after_colon(why(child))}",
         escape(failure.failure_of(child.details).explanation),
         f"This is the first {among} known to have failed. "
-        "One more message follows when the array job ends.",
+        "Another notice follows when the array job ends.",
         child,
     )
 

@@ -28,5 +28,6 @@ class NoticeContext:
     def described_job(self) -> Job | None:
         """Return the job if its message contains parts of its description, which is stored apart
         from the record."""
-        needless = self.array_outcome or self.notice.kind == CHILD_FAILED
-        return None if needless else self.job
+        if self.array_outcome or self.notice.kind == CHILD_FAILED:
+            return None
+        return self.job

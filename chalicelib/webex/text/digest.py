@@ -14,8 +14,8 @@ from chalicelib.jobs import pending_reason
 from chalicelib.jobs.job import JobStatus
 from chalicelib.notices.notice import BULK_STUCK, CHILD_FAILED, RESOLUTIONS
 from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED, RECOVERED, STUCK
+from chalicelib.webex.limits import MAX_MESSAGE_BYTES
 from chalicelib.webex.markdown import (
-    MAX_MESSAGE_BYTES,
     ListItem,
     bold_name,
     byte_size,

@@ -12,7 +12,7 @@ from chalicelib.webex.text.layout import MessageLayout
 
 
 class NoticeText:
-    """Writes messages with times in `zone` and links to the dashboard at `public_url`, if any."""
+    """The text of notices, with times in `zone` and, if `public_url` is set, dashboard links."""
 
     def __init__(self, zone: tzinfo, public_url: str = "") -> None:
         self._layout = MessageLayout(zone, public_url)

@@ -57,7 +57,7 @@ def _bulk_stuck(queue: str, incident: BulkIncident, layout: MessageLayout) -> st
             f"{explanation}{quoted_reason(incident.reason)}",
             lines(*_bulk_facts(incident, layout)),
             f"As of {layout.time(incident.since)}. "
-            "One more message follows when no job in this queue is stuck.",
+            "Another notice follows when no job in this queue is stuck.",
         ]
     )
 

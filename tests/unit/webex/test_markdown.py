@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from chalicelib.webex.limits import MAX_MESSAGE_BYTES
 from chalicelib.webex.markdown import (
-    MAX_MESSAGE_BYTES,
     ListItem,
     bold_name,
     escape,

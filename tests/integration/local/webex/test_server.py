@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from chalicelib.webex.markdown import MAX_MESSAGE_BYTES
+from chalicelib.webex.limits import MAX_MESSAGE_BYTES
 from local.aws import ROOT
 from local.ports import LOOPBACK, free_port
 from local.process import LocalError

@@ -21,7 +21,7 @@ def test_the_first_failed_child_is_reported_under_the_name_of_its_array() -> Non
         "⚠️ Child 1217 of align-reads failed in high-priority: exit code 1",
         "The program ended with exit code 1: it met an error. The end of its log should say more.",
         "This is the first of 10,000 child jobs known to have failed. "
-        "One more message follows when the array job ends.",
+        "Another notice follows when the array job ends.",
         "Ended Tue 24 Nov 2026, 04:55 CET",
         "Dashboard · AWS Batch · Log",
     ]

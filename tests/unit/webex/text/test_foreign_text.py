@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from chalicelib.jobs.job import Transition
 from chalicelib.notices.notice import CHILD_FAILED
 from chalicelib.queues.missing_events import MissingEvents
-from chalicelib.webex.markdown import MAX_MESSAGE_BYTES
+from chalicelib.webex.limits import MAX_MESSAGE_BYTES
 from chalicelib.webex.text import ArrayOutcome
 from tests.support.injection_samples import INJECTIONS, texts
 from tests.support.notice_samples import (

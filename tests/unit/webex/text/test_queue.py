@@ -65,7 +65,7 @@ def test_a_bulk_incident_states_how_many_jobs_are_stuck_why_and_for_how_long() -
         "By status: 1,200 RUNNABLE, 40 STARTING",
         "Longest wait: align-reads, 3 h 20 min",
         "Causes of the 100 longest-waiting jobs: 80 × AWS has no capacity for it, 20 × unknown",
-        "As of Tue 24 Nov 2026, 04:55 CET. One more message follows when no job in this queue is "
+        "As of Tue 24 Nov 2026, 04:55 CET. Another notice follows when no job in this queue is "
         "stuck.",
     ]
 

@@ -1,0 +1,9 @@
+"""Limits of the Webex API, which the client checks and messages are written for.
+
+https://developer.webex.com/docs/api/v1/messages/create-a-message
+"""
+
+from typing import Final
+
+MAX_MESSAGE_BYTES: Final = 7_439
+"""The longest text, markdown or HTML that Webex accepts, in bytes of UTF-8."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from chalicelib.sweep.count import QueueCounter
     from chalicelib.sweep.reconcile import Reconciler
     from chalicelib.sweep.sweep import Sweep
-    from chalicelib.sweep.watch import QueueWatch
+    from chalicelib.sweep.watch.queue_watch import QueueWatch
     from chalicelib.webex.notifier import Notifier
 
 _SECRET_SECONDS = 25
@@ -128,27 +128,25 @@ def _counting() -> "QueueCounter":
 
 
 def _queue_watch(calls: int) -> "QueueWatch":
-    from chalicelib.sweep.watch import Parts, QueueWatch, WatchLimits
+    from chalicelib.queues.incidents import IncidentPolicy
+    from chalicelib.sweep.watch.confirmation import BatchConfirmation
+    from chalicelib.sweep.watch.outbox import Outbox
+    from chalicelib.sweep.watch.queue_watch import QueueWatch
+    from chalicelib.sweep.watch.run_times import RunTimes
+    from chalicelib.sweep.watch.snapshots import SnapshotReader
 
-    limits = WatchLimits(
-        _milliseconds(settings.stuck_after),
-        int(settings.blocked_after.total_seconds() * 1000),
-        settings.watched_queues,
-        calls,
+    jobs, index, states = _job_table(), _job_index(), _queue_state_table()
+    registry, watched_queues = _queue_registry(), settings.watched_queues
+    stuck_after = _milliseconds(settings.stuck_after)
+    blocked_after = int(settings.blocked_after.total_seconds() * 1000)
+    return QueueWatch(
+        lambda: [*registry.names(), *watched_queues],
+        SnapshotReader(jobs, index, states, RunTimes(index), stuck_after),
+        BatchConfirmation(clients.batch, _ingest(), settings.redact_patterns, calls),
+        IncidentPolicy(rules=rules, blocked_after=blocked_after),
+        Outbox(states, _notices_queue()),
+        report(),
     )
-    parts = Parts(
-        batch=clients.batch,
-        table=_job_table(),
-        index=_job_index(),
-        registry=_queue_registry(),
-        queues=_queue_state_table(),
-        ingest=_ingest(),
-        notices=_notices_queue(),
-        rules=rules,
-        redaction=settings.redact_patterns,
-        limits=limits,
-    )
-    return QueueWatch(parts, report())
 
 
 def _milliseconds(ages: Mapping[str, timedelta]) -> dict[str, int]:

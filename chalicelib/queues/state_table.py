@@ -36,6 +36,9 @@ class StoredState(NamedTuple):
     version: int = 0
     last_event_at: int = 0
 
+    def state_or_initial(self, now: int) -> QueueState:
+        return self.state or QueueState(watched_since=now)
+
 
 class QueueStateTable:
     def __init__(self, table: Table, runtime: Runtime = Runtime()) -> None:

@@ -9,13 +9,17 @@ from botocore.config import Config
 
 from chalicelib.aws.sqs import MessageQueue
 from chalicelib.notices.rules import Rules
+from chalicelib.queues.incidents import IncidentPolicy
 from chalicelib.recording.ingest import Ingest
 from chalicelib.redaction import Redaction
 from chalicelib.runtime import Runtime
-from chalicelib.sweep import watch as queue_watch
 from chalicelib.sweep.checkpoints import CheckpointTable
 from chalicelib.sweep.reconcile import Parts, ReconcileLimits, Reconciler, ReconcileTally
-from chalicelib.sweep.watch import QueueWatch, WatchLimits, WatchTally
+from chalicelib.sweep.watch.confirmation import BatchConfirmation
+from chalicelib.sweep.watch.outbox import Outbox
+from chalicelib.sweep.watch.queue_watch import QueueWatch, WatchTally
+from chalicelib.sweep.watch.run_times import RunTimes
+from chalicelib.sweep.watch.snapshots import SnapshotReader
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.support.builders import NOON
@@ -96,20 +100,19 @@ class SweepHarness:
         """One run of the watch over queues, of its own."""
         stand, batch, notices = self._function(on_request)
         self.requests = stand.requests
-        parts = queue_watch.Parts(
-            batch=batch,
-            table=stand.table,
-            index=stand.index,
-            registry=stand.registry,
-            queues=stand.queues,
-            ingest=Ingest(stand.table, stand.arrays, self._rules, notices, NO_SLEEP),
-            notices=notices,
-            rules=self._rules,
-            redaction=Redaction(),
-            limits=WatchLimits(STUCK_AGES, BLOCKED_AFTER, queues, calls),
-            runtime=Runtime(now=lambda: self.now / 1000, sleep=self.slept.append),
+        runtime = Runtime(now=lambda: self.now / 1000, sleep=self.slept.append)
+        ingest = Ingest(stand.table, stand.arrays, self._rules, notices, NO_SLEEP)
+        run_times = RunTimes(stand.index, runtime)
+        watch = QueueWatch(
+            lambda: [*stand.registry.names(), *queues],
+            SnapshotReader(stand.table, stand.index, stand.queues, run_times, STUCK_AGES),
+            BatchConfirmation(batch, ingest, Redaction(), calls, runtime),
+            IncidentPolicy(rules=self._rules, blocked_after=BLOCKED_AFTER),
+            Outbox(stand.queues, notices),
+            lambda tally: None,
+            runtime,
         )
-        return QueueWatch(parts, lambda tally: None).run(lambda: 100)
+        return watch.run(lambda: 100)
 
     def _function(
         self, on_request: Callable[[], None] | None, endpoint: str | None = None

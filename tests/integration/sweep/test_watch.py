@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from chalicelib.notices.rules import Rules
-from chalicelib.queues.stuck import running_limit_ms
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.support.builders import NOON, a_body, a_detail, a_job_id, an_attempt, an_event
@@ -307,11 +306,6 @@ def test_a_job_is_stuck_in_running_by_how_long_such_jobs_run(
     watch.look()
 
     assert told(watch) == ["STUCK"] * is_stuck
-
-
-def test_the_ninetieth_percentile_counts() -> None:
-    assert running_limit_ms([3_600.0] * 9 + [36_000.0]) == 3 * 3_600
-    assert running_limit_ms([3_600.0] * 8 + [36_000.0] * 2) == 3 * 36_000
 
 
 # Blocked

@@ -1,0 +1,1 @@
+"""The watch over job queues: stuck jobs, blocked queues and missing events."""

@@ -1,0 +1,79 @@
+"""Asks Batch about jobs that are stuck according to their records, before they are reported.
+
+A record may be outdated because an event was lost. A job that is still in the same status gets
+Batch's current status reason; any other is left to `reconcile`, which records what has changed.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from chalicelib.aws.dynamodb import chunks
+from chalicelib.jobs.job import Observation
+from chalicelib.jobs.job_table import StoredJob
+from chalicelib.recording.ingest import Decision, Ingest, merge
+from chalicelib.redaction import Redaction
+from chalicelib.runtime import Runtime
+from chalicelib.sweep.batch_api import DESCRIBED, BatchApi, BatchRefused, BatchStopped, observations
+
+
+class Described(NamedTuple):
+    """Batch's description of jobs by id, and how many calls it took. `is_complete`: all jobs were
+    asked about."""
+
+    jobs: dict[str, Observation]
+    calls: int
+    is_complete: bool
+
+
+class BatchConfirmation:
+    """`batch` is boto3's client; a run makes at most `max_calls` calls."""
+
+    def __init__(
+        self,
+        batch: Any,
+        ingest: Ingest,
+        redaction: Redaction,
+        max_calls: int,
+        runtime: Runtime = Runtime(),
+    ) -> None:
+        self._batch = batch
+        self._ingest = ingest
+        self._redaction = redaction
+        self._max_calls = max_calls
+        self._runtime = runtime
+
+    def describe(
+        self, job_ids: Sequence[str], now: int, time_left: Callable[[], float]
+    ) -> Described:
+        """Return Batch's description at `now` (epoch milliseconds) of as many of the jobs as
+        possible, after updating the records of those that are still in the same status."""
+        described = self._ask(job_ids, now, time_left)
+        observed = {job_id: [seen] for job_id, seen in described.jobs.items()}
+        self._ingest.apply(observed, time_left, decide=_merge_same_status)
+        return described
+
+    def _ask(self, job_ids: Sequence[str], now: int, time_left: Callable[[], float]) -> Described:
+        api = BatchApi(self._batch, self._max_calls, time_left, self._runtime)
+        jobs: dict[str, Observation] = {}
+        try:
+            for chunk in chunks(job_ids, DESCRIBED):
+                answer = observations(api.describe(chunk), now, self._redaction)
+                jobs |= {seen.job_id: seen for seen in answer}
+        except (BatchStopped, BatchRefused):
+            return Described(jobs, api.calls, is_complete=False)
+        return Described(jobs, api.calls, is_complete=True)
+
+
+def _merge_same_status(stored: StoredJob | None, seen: Sequence[Observation]) -> Decision:
+    """Return the decision to add observations of the stored transition that contain anything new,
+    and no change if the job has no record, or another transition there."""
+    if stored is None:
+        return Decision()
+    job = stored.job
+    new = [
+        observation
+        for observation in seen
+        if observation.details.entered == job.details.entered
+        and not job.says_nothing_new(observation.details)
+    ]
+    return merge(stored, new)

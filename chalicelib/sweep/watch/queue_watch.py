@@ -1,0 +1,102 @@
+"""The sweep's step that finds stuck jobs, blocked queues and queues whose events are missing.
+
+A run gathers a snapshot of each queue, asks Batch to confirm the stuck jobs that it is about to
+report, decides which incidents are opened and resolved, and applies the new states. This module
+contains only the order of these steps.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from chalicelib.queues.incidents import IncidentPolicy, Incidents, Snapshot
+from chalicelib.queues.state import QueueState
+from chalicelib.runtime import Runtime
+from chalicelib.sweep.watch.confirmation import BatchConfirmation
+from chalicelib.sweep.watch.outbox import Applied, Outbox
+from chalicelib.sweep.watch.snapshots import MAX_EXAMINED, SnapshotReader
+from chalicelib.telemetry import LogEvent, Tally, count
+
+
+@dataclass(kw_only=True)
+class WatchTally(Tally):
+    """`stuck` counts jobs, an array as one; `queues`, `blocked` and `events_missing` count queues;
+    `calls` are calls of Batch's API. `left`: some queues were not watched completely."""
+
+    EVENT = LogEvent.QUEUES_WATCHED
+
+    queues: int = count("QueuesWatched")
+    stuck: int = count("JobsStuck")
+    blocked: int = count("QueuesBlocked")
+    events_missing: int = count("EventsMissing")
+    notices: int = count("WatchNoticesQueued")
+    calls: int = count("WatchBatchCalls")
+    left: bool = False
+
+    def add(self, snapshot: Snapshot, state: QueueState, applied: Applied) -> None:
+        """Add what was found in one queue and done about it."""
+        self.queues += 1
+        self.stuck += sum(snapshot.counts.values())
+        self.blocked += state.blocked is not None
+        self.events_missing += state.missing_events is not None
+        self.notices += applied.notices
+        self.left |= not applied.is_complete
+
+
+class QueueWatch:
+    """`list_queues` returns the names of the queues to watch, with repetitions if need be.
+    `report` receives the tally of each run, also of one that raises."""
+
+    def __init__(
+        self,
+        list_queues: Callable[[], Iterable[str]],
+        snapshots: SnapshotReader,
+        confirmation: BatchConfirmation,
+        policy: IncidentPolicy,
+        outbox: Outbox,
+        report: Callable[[WatchTally], None],
+        runtime: Runtime = Runtime(),
+    ) -> None:
+        self._list_queues = list_queues
+        self._snapshots = snapshots
+        self._confirmation = confirmation
+        self._policy = policy
+        self._outbox = outbox
+        self._report = report
+        self._runtime = runtime
+
+    def run(self, time_left: Callable[[], float], since: int | None = None) -> WatchTally:
+        """Watch all queues. `since` has no effect, as each run looks at the present."""
+        tally = WatchTally()
+        try:
+            self._watch(time_left, tally)
+        finally:
+            self._report(tally)
+        return tally
+
+    def _watch(self, time_left: Callable[[], float], tally: WatchTally) -> None:
+        now = self._runtime.now_ms()
+        queues = list(dict.fromkeys(self._list_queues()))
+        stored = self._outbox.load(queues)
+        snapshots = self._snapshots.read_all(stored, now, time_left)
+        states = {queue: stored[queue].state_or_initial(now) for queue in snapshots}
+        job_ids = _to_confirm(states, snapshots)
+        described = self._confirmation.describe(job_ids, now, time_left)
+        tally.calls = described.calls
+        tally.left = len(snapshots) < len(queues) or not described.is_complete
+        for queue, snapshot in snapshots.items():
+            incidents = Incidents(queue, self._policy, now)
+            state = incidents.next_state(states[queue], snapshot, described.jobs)
+            applied = self._outbox.apply(queue, stored[queue], state)
+            tally.add(snapshot, state, applied)
+
+
+def _to_confirm(states: Mapping[str, QueueState], snapshots: Mapping[str, Snapshot]) -> list[str]:
+    """Return the ids of the jobs to ask Batch about. Those of queues with few of them come first,
+    so that a queue with many does not use up the calls. During a bulk incident no job is reported,
+    so none needs to be confirmed."""
+    by_queue = [
+        snapshot.stuck.to_confirm({job.stuck.job_id for job in snapshot.reported}, MAX_EXAMINED)
+        for queue, snapshot in snapshots.items()
+        if not states[queue].bulk_incident
+    ]
+    return [job_id for job_ids in sorted(by_queue, key=len) for job_id in job_ids]

@@ -85,21 +85,20 @@ def recorder(own_account: str) -> "Recorder":
 def notifier() -> "Notifier":
     from chalicelib.webex.client import Webex
     from chalicelib.webex.delivery_table import DeliveryTable
-    from chalicelib.webex.notifier import Notifier, Parts
+    from chalicelib.webex.notifier import Notifier
+    from chalicelib.webex.records import RecordReader
+    from chalicelib.webex.room_delivery import RoomDelivery
     from chalicelib.webex.text import NoticeText
 
     table = Table(clients.dynamodb, settings.jobs_table)
-    parts = Parts(
-        jobs=_job_table(),
-        index=_job_index(),
-        queues=_queue_state_table(),
-        ledger=DeliveryTable(table, retention_days=settings.retention_days),
-        queue=_notices_queue(),
-        webex=Webex(settings.webex_api_url, _webex_token),
-        text=NoticeText(settings.time_zone, settings.public_url.rstrip("/")),
+    rooms = RoomDelivery(
+        DeliveryTable(table, retention_days=settings.retention_days),
+        RecordReader(_job_table(), _job_index(), _queue_state_table()),
+        NoticeText(settings.time_zone, settings.public_url.rstrip("/")),
+        Webex(settings.webex_api_url, _webex_token),
         max_age_seconds=settings.notice_max_age.total_seconds(),
     )
-    return Notifier(parts, report())
+    return Notifier(_notices_queue(), rooms, report())
 
 
 @cache

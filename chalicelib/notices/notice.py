@@ -13,7 +13,7 @@ Pure: no queues, Webex, clock or environment. All times are epoch milliseconds.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import msgspec
 
@@ -70,10 +70,31 @@ class Notice(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw
     queue: str
     child: int | None = None
 
+    @classmethod
+    def decode(cls, body: str) -> Self:
+        """Decode the body of a message. Raise ValueError if it is not a notice about a valid job id
+        or a kind of incident."""
+        try:
+            notice = msgspec.json.decode(body, type=cls)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+        if notice.job_id is not None:
+            JobId.parse(str(notice.changed_job_id))
+        elif notice.kind not in (*RESOLUTIONS, *RESOLUTIONS.values()):
+            raise ValueError("not the kind of an incident")
+        return notice
+
     @property
     def key(self) -> NoticeKey:
         queue = self.queue if self.job_id is None else None
         return NoticeKey(self.room, self.job_id, queue, self.kind, self.generation)
+
+    @property
+    def changed_job_id(self) -> str | None:
+        """The id of the child that failed or is stuck, else of the root; None for a queue."""
+        if self.job_id is None or self.child is None:
+            return self.job_id
+        return f"{self.job_id}:{self.child}"
 
     @property
     def subject(self) -> str:

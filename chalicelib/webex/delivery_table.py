@@ -1,18 +1,35 @@
-"""What was told: a claim and then a mark for each notice, a lease for each room, a thread for each
-job or incident of a queue, and room.
+"""Repository of deliveries: a claim and then a mark for each notice, a lease for each room, and the
+message that starts each thread.
 
-    pk               sk                              what
-    JOB#<root id>    NOTICE#<room>#<kind>#<gen>      claimed until …, sent as …, or skipped
-                     THREAD#<room>                   the message that later ones reply to
-    QUEUE#<name>     NOTICE#<room>#<kind>#<began>    likewise, of an incident of the queue
-                     THREAD#<room>#<began>
-    ROOM#<room>      ROOM                            leased until …, not to be sent to before …
+    pk               sk                                   item
+    JOB#<root id>    NOTICE#<room>#<kind>#<generation>    delivery of a notice about a job
+                     THREAD#<room>                        first message about the job in the room
+    QUEUE#<name>     NOTICE#<room>#<kind>#<opened at>     delivery of a notice about an incident
+                     THREAD#<room>#<opened at>            first message about the incident
+    ROOM#<room>      ROOM                                 lease, and when to send again
 
-An entry is written on the condition that its version is still the one that was read, so that of
-many notifiers one sends. Knows DynamoDB and the keys of notices; knows nothing of Webex.
+Only the notifier that holds a room's lease sends to the room:
+
+    |         LEASED: other notifiers retry later        |    FREE: any notifier may lease it
+    |----------------------------------------------------|-----------------------------------> time
+    lease_room                               release_room, or the lease expires after a crash
+
+Under the lease, each notice is claimed, sent and marked:
+
+    | NEW: may be claimed | CLAIMED: others retry later  |    SENT: others acknowledge it
+    |---------------------|------------------------------|-----------------------------------> time
+                        claim                    Webex has accepted it; mark
+
+                          | CLAIMED: others retry later  |    may be claimed and sent again
+                          |------------------------------|-----------------------------------> time
+                        claim                 the claim is released, or expires after a crash
+
+Every write of a delivery has the condition that the item still has the version that was read, so
+that of several notifiers one succeeds. Must not know Webex or decide whether to send.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -22,125 +39,169 @@ from chalicelib.aws.dynamodb import Item, Outcome, Statement, Table, key_of
 from chalicelib.notices.notice import Notice
 
 _MARGIN_SECONDS = 30 * 86_400
-"""What was told is remembered for longer than a job: it may be told of while it still runs, and its
-messages may come again for weeks."""
+"""Deliveries are kept for this long after the retention of jobs: a notice can be sent while its job
+still runs, and SQS can deliver its messages again for weeks."""
 
 
-class State(StrEnum):
+class DeliveryStatus(StrEnum):
     NEW = "new"
-    """Not in the table."""
+    """There is no item."""
     CLAIMED = "claimed"
-    """Someone sends it, until the lease ends. A lease of the past is a claim given up."""
+    """A notifier is sending the notice, until the claim is released or expires."""
     SENT = "sent"
     SKIPPED = "skipped"
-    """Not to be told: old news, or left meanwhile."""
+    """The notice was outdated or too old, and is never sent."""
 
 
-class Entry(NamedTuple):
-    """Where a notice stands. `until` is the lease's end in epoch milliseconds."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """The delivery of one notice, as read from the table or as to be saved."""
 
     notice: Notice
-    state: State = State.NEW
-    until: int = 0
+    status: DeliveryStatus = DeliveryStatus.NEW
+    claimed_until: int = 0
+    """When the claim expires, in epoch milliseconds; 0 without a claim."""
     message_id: str = ""
     version: int = 0
+    """The version that was read; 0 without an item."""
 
-    def written(self) -> "Entry":
-        """As it stands after a write of it succeeded."""
-        return self._replace(version=self.version + 1)
+    def claimed(self, until: int) -> "Delivery":
+        return replace(self, status=DeliveryStatus.CLAIMED, claimed_until=until)
+
+    def released(self) -> "Delivery":
+        return replace(self, claimed_until=0)
+
+    def sent(self, message_id: str) -> "Delivery":
+        return replace(self, status=DeliveryStatus.SENT, claimed_until=0, message_id=message_id)
+
+    def skipped(self) -> "Delivery":
+        return replace(self, status=DeliveryStatus.SKIPPED, claimed_until=0)
+
+    @property
+    def is_done(self) -> bool:
+        return self.status in (DeliveryStatus.SENT, DeliveryStatus.SKIPPED)
+
+    def is_claimed(self, now: int) -> bool:
+        return self.status is DeliveryStatus.CLAIMED and self.claimed_until > now
+
+
+class Found(NamedTuple):
+    """The deliveries that were read, and why the others were not."""
+
+    deliveries: dict[Notice, Delivery]
+    unread: dict[Notice, Outcome]
+
+
+class Saved(NamedTuple):
+    """The deliveries that were saved, with their new versions, and why the others were not."""
+
+    deliveries: list[Delivery]
+    unsaved: dict[Notice, Outcome]
 
 
 class RoomLease(NamedTuple):
-    """`free_at`: when the room can be had (someone else has it until then), or may be sent to
-    (Webex said so); in the past if now."""
+    """The result of a request for a room's lease."""
 
-    ours: bool
-    free_at: int
+    is_acquired: bool
+    resume_at: int = 0
+    """The time before which nothing may be sent to the room, because of a rate limit, an outage or
+    a digest."""
 
 
 class DeliveryTable:
-    """Times are epoch milliseconds. Leases of rooms raise botocore's errors; all else comes back
-    as outcomes."""
+    """Times are epoch milliseconds. `lease_room` raises botocore's errors; the other methods return
+    outcomes."""
 
     def __init__(self, table: Table, *, retention_days: int = 0) -> None:
         self._table = table
         self._retention_seconds = retention_days * 86_400
 
-    def read(self, notices: Iterable[Notice]) -> tuple[dict[Notice, Entry], dict[Notice, Outcome]]:
-        """Where each notice stands, and what became of those that can't be read."""
+    def read(self, notices: Iterable[Notice]) -> Found:
+        """Read the delivery of each notice consistently."""
         by_key = {key_of(_notice_key(notice)): notice for notice in notices}
         items, left = self._table.read(
             [_notice_key(notice) for notice in by_key.values()],
-            attributes=("pk", "sk", "state", "until", "messageId", "version"),
+            attributes=("pk", "sk", "status", "claimedUntil", "messageId", "version"),
             consistent=True,
         )
         unread = {by_key[key]: outcome for key, outcome in left.items()}
-        entries = {notice: Entry(notice) for notice in by_key.values() if notice not in unread}
+        found = {n: Delivery(notice=n) for n in by_key.values() if n not in unread}
         for item in items:
             notice = by_key[key_of(item)]
-            entries[notice] = _entry(notice, item)
-        return entries, unread
+            found[notice] = _delivery(notice, item)
+        return Found(found, unread)
 
-    def write(self, entries: Iterable[Entry], now: int) -> dict[Notice, Outcome]:
-        """Writes entries over what was read of them: `version` is the one that was read."""
-        by_key = {key_of(_notice_key(entry.notice)): entry for entry in entries}
-        statements = [self._statement(entry, now) for entry in by_key.values()]
-        outcomes = self._table.execute(statements)
-        return {by_key[key].notice: outcome for key, outcome in outcomes.items()}
+    def save(self, deliveries: Iterable[Delivery], now: int) -> Saved:
+        """Save each delivery if the version that was read is still the latest."""
+        by_key = {key_of(_notice_key(delivery.notice)): delivery for delivery in deliveries}
+        outcomes = self._table.execute([self._statement(d, now) for d in by_key.values()])
+        return Saved(
+            [
+                replace(delivery, version=delivery.version + 1)
+                for key, delivery in by_key.items()
+                if outcomes[key] is Outcome.SAVED
+            ],
+            {
+                delivery.notice: outcomes[key]
+                for key, delivery in by_key.items()
+                if outcomes[key] is not Outcome.SAVED
+            },
+        )
 
     def thread(self, notice: Notice) -> str | None:
-        """The message that starts its thread in its room. None if it can't be read: a message that
-        stands by itself is better than none."""
+        """Return the id of the first message of the notice's thread, or None if there is none.
+
+        Return None as well if it can't be read: a message outside its thread is better than none.
+        """
         items, _ = self._table.read(
             [_thread_key(notice)], attributes=("messageId",), consistent=True
         )
         return items[0]["messageId"]["S"] if items else None
 
     def start_thread(self, notice: Notice, message_id: str, now: int) -> None:
-        """The first message stays the thread's start."""
+        """Store the first message of a thread, unless the thread has one."""
         item = _thread_key(notice) | {"messageId": {"S": message_id}} | self._expiry(now)
         self._table.execute([self._table.insert_if_absent(item)])
 
-    def lease_room(self, room: str, owner: str, now: int, until: int) -> RoomLease:
-        """Takes the room, unless someone else has it."""
+    def lease_room(self, room: str, owner: str, *, now: int, until: int) -> RoomLease:
+        """Lease the room until `until`, if no other notifier holds its lease."""
+        never_leased = "attribute_not_exists(leasedUntil)"
+        released_or_expired = "leasedUntil < :now"
         try:
             answer: Any = self._table.client.update_item(
                 TableName=self._table.name,
                 Key=_room_key(room),
                 UpdateExpression="SET leasedUntil = :until, leasedBy = :owner",
-                ConditionExpression="attribute_not_exists(leasedUntil) OR leasedUntil < :now",
+                ConditionExpression=f"{never_leased} OR {released_or_expired}",
                 ExpressionAttributeValues={
                     ":until": {"N": str(until)},
                     ":owner": {"S": owner},
                     ":now": {"N": str(now)},
                 },
                 ReturnValues="ALL_NEW",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
-            leased: Any = error.response.get("Item", {})
-            return RoomLease(ours=False, free_at=_number(leased, "leasedUntil"))
-        return RoomLease(ours=True, free_at=_number(answer["Attributes"], "nextSendAt"))
+            return RoomLease(is_acquired=False)
+        return RoomLease(is_acquired=True, resume_at=_number(answer["Attributes"], "nextSendAt"))
 
-    def leave_room(self, room: str, owner: str, next_send_at: int) -> None:
-        """Gives the room back, unless the lease ran out and someone else has it."""
-        statement = self._table.update_if_equal(
-            {"leasedBy": {"S": owner}},
-            _room_key(room),
-            {"leasedUntil": {"N": "0"}, "nextSendAt": {"N": str(next_send_at)}},
-        )
+    def release_room(self, room: str, owner: str, *, resume_at: int) -> None:
+        """Release the lease, unless it has expired and another notifier has leased the room."""
+        still_leased_by_owner = {"leasedBy": {"S": owner}}
+        released = {"leasedUntil": {"N": "0"}, "nextSendAt": {"N": str(resume_at)}}
+        statement = self._table.update_if_equal(still_leased_by_owner, _room_key(room), released)
         self._table.execute([statement])
 
-    def _statement(self, entry: Entry, now: int) -> Statement:
-        key = _notice_key(entry.notice)
+    def _statement(self, delivery: Delivery, now: int) -> Statement:
         attributes: Item = {
-            "state": {"S": entry.state},
-            "until": {"N": str(entry.until)},
-            "messageId": {"S": entry.message_id},
+            "status": {"S": delivery.status},
+            "claimedUntil": {"N": str(delivery.claimed_until)},
+            "messageId": {"S": delivery.message_id},
         } | self._expiry(now)
-        return self._table.save_if_version_is(entry.version, key, attributes)
+        return self._table.save_if_version_is(
+            delivery.version, _notice_key(delivery.notice), attributes
+        )
 
     def _expiry(self, now: int) -> Item:
         if not self._retention_seconds:
@@ -162,13 +223,13 @@ def _room_key(room: str) -> Item:
     return {"pk": {"S": f"ROOM#{room}"}, "sk": {"S": "ROOM"}}
 
 
-def _entry(notice: Notice, item: Mapping[str, Any]) -> Entry:
-    return Entry(
-        notice,
-        State(item["state"]["S"]),
-        _number(item, "until"),
-        item["messageId"]["S"],
-        _number(item, "version"),
+def _delivery(notice: Notice, item: Mapping[str, Any]) -> Delivery:
+    return Delivery(
+        notice=notice,
+        status=DeliveryStatus(item["status"]["S"]),
+        claimed_until=_number(item, "claimedUntil"),
+        message_id=item["messageId"]["S"],
+        version=_number(item, "version"),
     )
 
 

@@ -1,7 +1,7 @@
-"""Notifiers with their real parts: the local AWS's table and queues, and the stand-in Webex.
+"""Runs notifiers against the local AWS's table and queues and the stand-in Webex server.
 
-Time is the test's: leases, pauses and ages go by `NotifierHarness.now`, and what would wait
-hidden in the queue comes again at once when `deliver` is called.
+The test sets the clock: leases, pauses and ages depend on `NotifierHarness.now`, and messages that
+SQS would still hide are received again at the next `deliver`.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,9 @@ from chalicelib.notices.rules import Rules
 from chalicelib.runtime import Runtime
 from chalicelib.webex.client import Webex
 from chalicelib.webex.delivery_table import DeliveryTable
-from chalicelib.webex.notifier import NoticeTally, Notifier, Parts
+from chalicelib.webex.notifier import NoticeTally, Notifier
+from chalicelib.webex.records import RecordReader
+from chalicelib.webex.room_delivery import RoomDelivery
 from chalicelib.webex.text import NoticeText
 from local.aws import LocalAws, Resources
 from local.webex import ROOM, TOKEN, WebexServer
@@ -26,49 +28,48 @@ from tests.support.builders import NOON
 from tests.support.crash_injection import call_around_requests
 from tests.support.recorder_harness import RecorderHarness
 
-ALL_ENDS = '[[rule]]\non = ["SUCCEEDED", "FAILED", "RUNNING"]'
+JOB_RULES = '[[rule]]\non = ["SUCCEEDED", "FAILED", "RUNNING"]'
 
 
 class NotifierHarness:
-    """A recorder, and as many notifiers as a test wants, around one clock."""
+    """A recorder and any number of notifiers with one clock, `now`, in epoch seconds."""
 
     def __init__(
-        self, aws: LocalAws, resources: Resources, webex: WebexServer, rules: str = ALL_ENDS
+        self, aws: LocalAws, resources: Resources, webex: WebexServer, rules: str = JOB_RULES
     ) -> None:
         self.webex = webex
         self.now = NOON / 1000
         self.tallies: list[NoticeTally] = []
         self.rules = Rules.parse(rules, ROOM)
-        self.stand = RecorderHarness(aws, resources, rules=self.rules)
+        self.recorder = RecorderHarness(aws, resources, rules=self.rules)
         self._aws = aws
         self._resources = resources
         self._url = aws.queue_url(resources.notices_queue)
-        self._seen: dict[str, Message] = {}
+        self._received: list[Message] = []
 
     def notifier(self, on_request: Callable[[], None] | None = None) -> Notifier:
-        """Another one, as another function would have it. `on_request` is called before each of
-        its requests to AWS, and after each answer."""
-        stand = RecorderHarness(self._aws, self._resources)
+        """Build a notifier with its own AWS clients, as in another Lambda environment.
+
+        `on_request` is called before each of its requests to AWS, and after each response.
+        """
+        own = RecorderHarness(self._aws, self._resources)
         if on_request:
-            call_around_requests(on_request, stand.dynamodb, stand.sqs)
+            call_around_requests(on_request, own.dynamodb, own.sqs)
         resources = self._resources
-        parts = Parts(
-            jobs=stand.table,
-            index=stand.index,
-            queues=stand.queues,
-            ledger=DeliveryTable(Table(stand.dynamodb, resources.jobs_table)),
-            queue=MessageQueue(
-                stand.sqs, resources.notices_queue, resources.notices_dead_letter_queue
-            ),
-            webex=Webex(self.webex.api_url, lambda: TOKEN),
-            text=NoticeText(ZoneInfo("UTC")),
+        runtime = Runtime(now=lambda: self.now, sleep=lambda seconds: None)
+        rooms = RoomDelivery(
+            DeliveryTable(Table(own.dynamodb, resources.jobs_table)),
+            RecordReader(own.table, own.index, own.queues),
+            NoticeText(ZoneInfo("UTC")),
+            Webex(self.webex.api_url, lambda: TOKEN),
             max_age_seconds=86_400,
-            runtime=Runtime(now=lambda: self.now, sleep=lambda seconds: None),
+            runtime=runtime,
         )
-        return Notifier(parts, self.tallies.append)
+        queue = MessageQueue(own.sqs, resources.notices_queue, resources.notices_dead_letter_queue)
+        return Notifier(queue, rooms, self.tallies.append, runtime)
 
     def deliver(self, notifier: Notifier | None = None, most: int = 500) -> int:
-        """One invocation with what lies in the queue, hidden or not; how many there were."""
+        """Invoke a notifier with up to `most` messages of the queue, and return their number."""
         messages = self.receive(most)
         if messages:
             self.invoke(notifier or self.notifier(), messages)
@@ -77,16 +78,16 @@ class NotifierHarness:
     def deliver_all(
         self, notifier: Notifier | None = None, *, step: float = 11, most: int = 500
     ) -> int:
-        """Invocations until the queue is empty, `step` seconds apart; how many there were."""
+        """Invoke a notifier every `step` seconds until the queue is empty, and return how often."""
         notifier = notifier or self.notifier()
         for count in range(1_000):
             if not self.deliver(notifier, most):
                 return count
             self.now += step
-        raise AssertionError("the queue does not become empty")
+        raise AssertionError("the queue is not empty after 1,000 invocations")
 
     def invoke(self, notifier: Notifier, messages: list[Message]) -> None:
-        """As Lambda does: what was delivered is deleted, unless the function raises."""
+        """Invoke a notifier, and delete the messages if it does not raise, as Lambda does."""
         try:
             notifier.notify(messages, lambda: 100)
         except MessagesLeft:
@@ -97,41 +98,40 @@ class NotifierHarness:
                     QueueUrl=self._url, ReceiptHandle=message.receipt_handle
                 )
 
+    def invoke_concurrently(self, notifiers: int, messages: list[Message]) -> None:
+        """Distribute the messages among notifiers that run at the same time."""
+        shares = [messages[start::notifiers] for start in range(notifiers)]
+        with ThreadPoolExecutor(notifiers) as threads:
+            list(threads.map(lambda share: self.invoke(self.notifier(), share), shares))
+
     def receive(self, most: int) -> list[Message]:
-        """All that lies in the queue, though it may be hidden."""
-        for handle in list(self._seen):
-            self._show(handle)
-        self._seen.clear()
-        found: list[Message] = []
-        while len(found) < most:
+        """Receive up to `most` messages, including those received before and not deleted."""
+        for message in self._received:
+            self._make_visible(message.receipt_handle)
+        self._received.clear()
+        while len(self._received) < most:
             answer = self._aws.sqs.receive_message(
                 QueueUrl=self._url,
-                MaxNumberOfMessages=min(10, most - len(found)),
+                MaxNumberOfMessages=min(10, most - len(self._received)),
                 MessageSystemAttributeNames=["ApproximateReceiveCount"],
             )
             if not answer.get("Messages"):
                 break
-            found += [Message.of(record) for record in answer["Messages"]]
-        self._seen = {message.receipt_handle: message for message in found}
+            self._received += [Message.of(record) for record in answer["Messages"]]
         return [
             Message(m.message_id, m.receipt_handle, m.body, m.receive_count, int(self.now * 1000))
-            for m in found
+            for m in self._received
         ]
 
-    def at_once(self, notifiers: int, messages: list[Message]) -> None:
-        """The messages, dealt out to so many notifiers that work at the same time."""
-        hands = [messages[start::notifiers] for start in range(notifiers)]
-        with ThreadPoolExecutor(notifiers) as threads:
-            list(threads.map(lambda hand: self.invoke(self.notifier(), hand), hands))
-
     def post(self, body: str) -> None:
-        """Puts a message on the notices queue that nothing of ours would."""
+        """Send any body to the notices queue."""
         self._aws.sqs.send_message(QueueUrl=self._url, MessageBody=body)
 
     def texts(self, room: str = ROOM) -> list[str]:
         return [message.markdown or "" for message in self.webex.messages(room)]
 
     def dead_letters(self) -> list[dict[str, Any]]:
+        """Receive all messages of the notices' dead-letter queue."""
         url = self._aws.queue_url(self._resources.notices_dead_letter_queue)
         letters: list[dict[str, Any]] = []
         while found := self._aws.sqs.receive_message(
@@ -140,8 +140,8 @@ class NotifierHarness:
             letters += found
         return letters
 
-    def _show(self, handle: str) -> None:
+    def _make_visible(self, receipt_handle: str) -> None:
         with suppress(self._aws.sqs.exceptions.ClientError):
             self._aws.sqs.change_message_visibility(
-                QueueUrl=self._url, ReceiptHandle=handle, VisibilityTimeout=0
+                QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=0
             )

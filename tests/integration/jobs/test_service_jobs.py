@@ -221,7 +221,7 @@ def test_its_log_is_sagemakers(api: Api, trained: str) -> None:
 
 def told(aws: LocalAws, resources: Resources, webex: WebexServer, body: str) -> list[str]:
     office = NotifierHarness(aws, resources, webex, '[[rule]]\non = ["SCHEDULED", "FAILED"]')
-    office.stand.record([body])
+    office.recorder.record([body])
     office.deliver_all()
     return office.texts()
 

@@ -115,4 +115,7 @@ def test_a_notice_of_a_queue_that_is_none_is_put_aside(site: Site) -> None:
     site.office.deliver_all()
 
     (letter,) = site.office.dead_letters()
-    assert letter["MessageAttributes"]["Reason"]["StringValue"] == "not a notice of batchwatch"
+    assert (
+        letter["MessageAttributes"]["Reason"]["StringValue"]
+        == "the message is not a batchwatch notice"
+    )

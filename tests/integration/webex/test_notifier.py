@@ -1,4 +1,4 @@
-"""From the notices queue into Webex rooms: once, in order, and in spite of everything."""
+"""The notifier against a local AWS and a stand-in Webex: delivery, duplicates, failures, pacing."""
 
 import json
 import math
@@ -11,7 +11,8 @@ from botocore.exceptions import EndpointConnectionError
 
 from chalicelib.aws.lambda_event import Message
 from chalicelib.webex.client import Unavailable
-from chalicelib.webex.notifier import DIGEST_THRESHOLD, lost_delay, send_delay
+from chalicelib.webex.retries import disposition_for
+from chalicelib.webex.room_delivery import DIGEST_THRESHOLD
 from local.aws import LocalAws, Resources
 from local.ports import free_port
 from local.webex import ROOM, Fault, WebexServer
@@ -20,6 +21,7 @@ from tests.support.crash_injection import FunctionCrashed
 from tests.support.notifier_harness import NotifierHarness
 
 EXITED = "Essential container in task exited"
+LOST = Unavailable("response lost", maybe_sent=True)
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def webex() -> Iterator[WebexServer]:
 
 
 @pytest.fixture
-def office(aws: LocalAws, resources: Resources, webex: WebexServer) -> NotifierHarness:
+def harness(aws: LocalAws, resources: Resources, webex: WebexServer) -> NotifierHarness:
     return NotifierHarness(aws, resources, webex)
 
 
@@ -38,76 +40,78 @@ def a_failure(at: int = NOON, **fields: Any) -> str:
     return a_body(status="FAILED", statusReason=EXITED, attempts=[ended], at=at, **fields)
 
 
-def test_a_failure_is_told_in_its_room(office: NotifierHarness) -> None:
-    office.stand.record([a_failure(jobName="align-reads")])
+def test_a_failed_job_is_announced_in_its_room(harness: NotifierHarness) -> None:
+    harness.recorder.record([a_failure(jobName="align-reads")])
 
-    office.deliver_all()
+    harness.deliver_all()
 
-    (text,) = office.texts()
+    (text,) = harness.texts()
     assert "align-reads" in text.splitlines()[0]
     assert "exit code 1" in text.splitlines()[0]
 
 
-def test_what_no_rule_asks_for_is_not_told(office: NotifierHarness) -> None:
-    office.stand.record([a_body(status="RUNNABLE"), a_body(status="STARTING")])
+def test_a_status_that_no_rule_lists_is_not_announced(harness: NotifierHarness) -> None:
+    harness.recorder.record([a_body(status="RUNNABLE"), a_body(status="STARTING")])
 
-    assert office.deliver_all() == 0
+    assert harness.deliver_all() == 0
 
 
-def test_the_same_notice_fifty_times_is_told_once(office: NotifierHarness) -> None:
+def test_a_notice_that_is_queued_fifty_times_is_sent_once(harness: NotifierHarness) -> None:
     body = a_failure()
     for _ in range(50):
-        office.stand.record([body])
+        harness.recorder.record([body])
 
-    while messages := office.receive(50):
-        office.at_once(8, messages)
-        office.now += 11
+    while messages := harness.receive(50):
+        harness.invoke_concurrently(8, messages)
+        harness.now += 11
 
-    assert len(office.webex.posts) == 1
+    assert len(harness.webex.posts) == 1
 
 
-def test_replies_go_into_the_jobs_thread(office: NotifierHarness) -> None:
+def test_later_messages_about_a_job_reply_to_its_first(harness: NotifierHarness) -> None:
     job_id = a_job_id()
-    office.stand.record([a_body(jobId=job_id, status="RUNNING", at=NOON)])
-    office.deliver_all()
-    office.stand.record([a_failure(NOON + 60_000, jobId=job_id)])
-    office.deliver_all()
+    harness.recorder.record([a_body(jobId=job_id, status="RUNNING", at=NOON)])
+    harness.deliver_all()
+    harness.recorder.record([a_failure(NOON + 60_000, jobId=job_id)])
+    harness.deliver_all()
 
-    first, second = office.webex.messages()
+    first, second = harness.webex.messages()
     assert first.parent_id is None
     assert second.parent_id == first.id
 
 
-def test_a_status_that_was_left_is_not_told_but_an_end_always_is(office: NotifierHarness) -> None:
+def test_a_status_that_the_job_has_left_is_skipped_and_its_end_is_sent(
+    harness: NotifierHarness,
+) -> None:
     job_id = a_job_id()
-    office.stand.record([a_body(jobId=job_id, status="RUNNING", at=NOON)])
-    office.stand.record([a_failure(NOON + 1_000, jobId=job_id)])
+    harness.recorder.record([a_body(jobId=job_id, status="RUNNING", at=NOON)])
+    harness.recorder.record([a_failure(NOON + 1_000, jobId=job_id)])
 
-    office.deliver_all()
+    harness.deliver_all()
 
-    assert len(office.texts()) == 1
-    assert sum(tally.skipped for tally in office.tallies) == 1
+    assert len(harness.texts()) == 1
+    assert sum(tally.skipped for tally in harness.tallies) == 1
 
 
-def requests_of_a_healthy_send(office: NotifierHarness) -> int:
+def requests_of_one_delivery(harness: NotifierHarness) -> int:
     count = 0
 
     def on_request() -> None:
         nonlocal count
         count += 1
 
-    office.stand.record([a_failure()])
-    office.deliver(office.notifier(on_request))
+    harness.recorder.record([a_failure()])
+    harness.deliver(harness.notifier(on_request))
     return count
 
 
-def test_killed_at_any_step_it_tells_at_least_once_and_at_most_twice(
-    office: NotifierHarness,
+def test_a_notifier_that_crashes_at_any_request_sends_at_least_once_and_at_most_twice(
+    harness: NotifierHarness,
 ) -> None:
-    told: dict[int, int] = {}
-    for step in range(requests_of_a_healthy_send(office)):
-        before = len(office.webex.messages())
-        office.stand.record([a_failure()])
+    sent: dict[int, int] = {}
+    for step in range(requests_of_one_delivery(harness)):
+        before = len(harness.webex.messages())
+        harness.recorder.record([a_failure()])
         left = step
 
         def on_request() -> None:
@@ -117,127 +121,133 @@ def test_killed_at_any_step_it_tells_at_least_once_and_at_most_twice(
             left -= 1
 
         with pytest.raises(FunctionCrashed):
-            office.deliver(office.notifier(on_request))
-        office.now += 151
-        office.deliver_all()
-        told[step] = len(office.webex.messages()) - before
-        office.now += 151
+            harness.deliver(harness.notifier(on_request))
+        harness.now += 151
+        harness.deliver_all()
+        sent[step] = len(harness.webex.messages()) - before
+        harness.now += 151
 
-    assert set(told.values()) == {1, 2}
+    assert set(sent.values()) == {1, 2}
 
 
-def test_an_hour_without_webex_delays_every_notice_and_loses_none(
-    office: NotifierHarness, webex: WebexServer
+def test_an_outage_of_webex_for_an_hour_delays_notices_and_loses_none(
+    harness: NotifierHarness, webex: WebexServer
 ) -> None:
     webex.stop()
     jobs = [a_job_id() for _ in range(DIGEST_THRESHOLD - 1)]
-    notifier = office.notifier()
-    office.stand.record([a_failure(NOON + n, jobId=job_id) for n, job_id in enumerate(jobs)])
+    notifier = harness.notifier()
+    harness.recorder.record([a_failure(NOON + n, jobId=job_id) for n, job_id in enumerate(jobs)])
     for _ in range(60):
-        office.deliver(notifier)
-        office.now += 60
+        harness.deliver(notifier)
+        harness.now += 60
     assert webex.messages() == []
     webex.start()
     webex.script(
         Fault(status=429, retry_after="194"), Fault(status=429, retry_after="rand(30),add(30)")
     )
 
-    office.deliver_all(notifier)
+    harness.deliver_all(notifier)
 
     assert len(webex.messages()) == len(jobs)
-    assert [sum(job_id in text for text in office.texts()) for job_id in jobs] == [1] * len(jobs)
+    assert [sum(job_id in text for text in harness.texts()) for job_id in jobs] == [1] * len(jobs)
 
 
-def test_webex_is_left_alone_for_as_long_as_it_asked(
-    office: NotifierHarness, webex: WebexServer
+def test_nothing_is_sent_to_a_rate_limited_room_before_the_retry_after(
+    harness: NotifierHarness, webex: WebexServer
 ) -> None:
     webex.script(Fault(status=429, retry_after="194"))
-    office.stand.record([a_failure()])
-    notifier = office.notifier()
-    office.deliver(notifier)
+    harness.recorder.record([a_failure()])
+    notifier = harness.notifier()
+    harness.deliver(notifier)
 
-    office.now += 190
-    office.deliver(notifier)
-    asked_early = len(webex.posts)
-    office.now += 5
-    office.deliver(notifier)
+    harness.now += 190
+    harness.deliver(notifier)
+    posts_within_the_limit = len(webex.posts)
+    harness.now += 5
+    harness.deliver(notifier)
 
-    assert asked_early == 1
+    assert posts_within_the_limit == 1
     assert len(webex.messages()) == 1
 
 
-def test_the_recorder_does_not_notice_that_webex_is_away(
-    office: NotifierHarness, webex: WebexServer
+def test_an_outage_of_webex_does_not_change_the_requests_of_the_recorder(
+    harness: NotifierHarness, webex: WebexServer
 ) -> None:
     bodies = [a_failure() for _ in range(20)]
-    office.stand.record(bodies)
-    healthy = office.stand.requests.copy()
+    harness.recorder.record(bodies)
+    healthy = harness.recorder.requests.copy()
     webex.stop()
-    office.stand.requests.clear()
-    office.stand.record([a_failure() for _ in range(20)])
+    harness.recorder.requests.clear()
+    harness.recorder.record([a_failure() for _ in range(20)])
     webex.start()
 
-    del healthy["BatchWriteItem"], office.stand.requests["BatchWriteItem"]
-    assert office.stand.requests == {
+    del healthy["BatchWriteItem"], harness.recorder.requests["BatchWriteItem"]
+    assert harness.recorder.requests == {
         key: count for key, count in healthy.items() if key != "GetQueueUrl"
     }
 
 
-def test_a_lost_answer_is_asked_again(office: NotifierHarness, webex: WebexServer) -> None:
+def test_a_message_is_retried_after_an_error_and_a_lost_response(
+    harness: NotifierHarness, webex: WebexServer
+) -> None:
     webex.script(Fault(status=503), Fault(cut=True))
-    office.stand.record([a_failure()])
+    harness.recorder.record([a_failure()])
 
-    office.deliver_all()
+    harness.deliver_all()
 
     assert len(webex.messages()) == 1
 
 
-def test_news_of_last_month_is_recorded_and_not_told(office: NotifierHarness) -> None:
-    long_ago = NOON - 30 * 86_400_000
-    office.stand.record([a_failure(long_ago + n * 1000) for n in range(50)])
+def test_notices_about_events_of_last_month_are_skipped(harness: NotifierHarness) -> None:
+    last_month = NOON - 30 * 86_400_000
+    harness.recorder.record([a_failure(last_month + n * 1000) for n in range(50)])
 
-    office.deliver_all()
+    harness.deliver_all()
 
-    assert office.webex.posts == []
-    assert sum(tally.skipped for tally in office.tallies) == 50
-    marks = [item for item in office.stand.items() if item["sk"]["S"].startswith("NOTICE#")]
-    assert {item["state"]["S"] for item in marks} == {"skipped"}
+    assert harness.webex.posts == []
+    assert sum(tally.skipped for tally in harness.tallies) == 50
+    deliveries = [
+        item for item in harness.recorder.items() if item["sk"]["S"].startswith("NOTICE#")
+    ]
+    assert {item["status"]["S"] for item in deliveries} == {"skipped"}
 
 
-def test_a_storm_becomes_few_messages_that_name_or_count_every_job(office: NotifierHarness) -> None:
-    notifier = office.notifier()
+def test_a_burst_of_a_thousand_failures_becomes_few_digests(harness: NotifierHarness) -> None:
+    notifier = harness.notifier()
     for second in range(20):
-        office.stand.record(
+        harness.recorder.record(
             [a_failure(NOON + second * 3_000, jobName=f"job-{second}-{n}") for n in range(50)]
         )
-        office.deliver(notifier)
-        office.now += 3
+        harness.deliver(notifier)
+        harness.now += 3
 
-    office.deliver_all(notifier)
+    harness.deliver_all(notifier)
 
-    assert len(office.webex.messages()) <= 20
-    assert sum(tally.sent for tally in office.tallies) == 1_000
+    assert len(harness.webex.messages()) <= 20
+    assert sum(tally.sent for tally in harness.tallies) == 1_000
 
 
-def test_a_crowd_takes_what_else_lies_in_the_queue(office: NotifierHarness) -> None:
+def test_a_digest_includes_the_other_messages_of_the_queue(harness: NotifierHarness) -> None:
     now = int(time.time() * 1000)
-    office.stand.record([a_failure(now) for _ in range(40)])
+    harness.recorder.record([a_failure(now) for _ in range(40)])
 
-    office.deliver(office.notifier(), most=10)
+    harness.deliver(harness.notifier(), most=10)
 
-    assert len(office.webex.messages()) == 1
-    assert office.tallies[-1].sent == 40
+    assert len(harness.webex.messages()) == 1
+    assert harness.tallies[-1].sent == 40
 
 
-def test_an_array_is_told_at_most_three_times(office: NotifierHarness) -> None:
+def test_an_array_of_ten_thousand_children_gets_a_warning_and_a_summary(
+    harness: NotifierHarness,
+) -> None:
     root, size = a_job_id(), 10_000
-    office.stand.record(
+    harness.recorder.record(
         [a_body(jobId=root, status="PENDING", arrayProperties={"size": size}, jobName="sweep")]
     )
     failed = set(range(40, 63)) | {3, 17} | set(range(9_000, 9_375))
-    notifier = office.notifier()
+    notifier = harness.notifier()
     for start in range(0, size, 500):
-        office.stand.record(
+        harness.recorder.record(
             [
                 a_failure(jobId=f"{root}:{n}", arrayProperties={"index": n}, jobName="sweep")
                 if n in failed
@@ -245,8 +255,8 @@ def test_an_array_is_told_at_most_three_times(office: NotifierHarness) -> None:
                 for n in range(start, start + 500)
             ]
         )
-        office.deliver_all(notifier)
-    office.stand.record(
+        harness.deliver_all(notifier)
+    harness.recorder.record(
         [
             a_body(
                 jobId=root,
@@ -257,101 +267,107 @@ def test_an_array_is_told_at_most_three_times(office: NotifierHarness) -> None:
             )
         ]
     )
-    office.deliver_all(notifier)
+    harness.deliver_all(notifier)
 
-    warning, end = office.texts()
+    warning, end = harness.texts()
     assert "sweep" in warning
     assert "3, 17, 40\N{EN DASH}62" in end
     assert "400" in end.splitlines()[0]
 
 
-def test_the_end_of_an_array_waits_two_minutes_for_its_children(office: NotifierHarness) -> None:
+def test_the_notice_of_an_arrays_end_waits_two_minutes_for_events_of_its_children(
+    harness: NotifierHarness,
+) -> None:
     root = a_job_id()
-    office.stand.record(
+    harness.recorder.record(
         [
             a_body(jobId=f"{root}:0", status="SUCCEEDED"),
             a_body(jobId=root, status="SUCCEEDED", arrayProperties={"size": 3}),
         ]
     )
-    (message,) = office.receive(10)
-    notifier = office.notifier()
+    (message,) = harness.receive(10)
+    notifier = harness.notifier()
 
-    office.invoke(notifier, [message])
-    early = office.texts()
-    office.now += 121
-    office.invoke(notifier, [message])
+    harness.invoke(notifier, [message])
+    early = harness.texts()
+    harness.now += 121
+    harness.invoke(notifier, [message])
 
     assert early == []
-    (text,) = office.texts()
-    assert "2" in text, "it says how many were not heard of"
+    (text,) = harness.texts()
+    assert "2" in text, "the number of children without a result"
 
 
-def test_a_room_that_is_gone_goes_to_the_dead_letters_and_others_go_on(
+def test_notices_of_a_missing_room_are_dead_lettered_and_other_rooms_are_delivered(
     aws: LocalAws, resources: Resources, webex: WebexServer
 ) -> None:
     rules = '[[rule]]\non = ["FAILED"]\nroom = "gone"\n[[rule]]\non = ["FAILED"]'
-    office = NotifierHarness(aws, resources, webex, rules)
-    office.stand.record([a_failure()])
+    harness = NotifierHarness(aws, resources, webex, rules)
+    harness.recorder.record([a_failure()])
 
-    office.deliver_all()
+    harness.deliver_all()
 
-    assert len(office.texts()) == 1
-    (letter,) = office.dead_letters()
+    assert len(harness.texts()) == 1
+    (letter,) = harness.dead_letters()
     assert json.loads(letter["Body"])["room"] == "gone"
     assert "tracking id" in letter["MessageAttributes"]["Reason"]["StringValue"]
 
 
-def test_a_refused_token_keeps_everything_and_is_counted(
-    office: NotifierHarness, webex: WebexServer
+def test_notices_are_kept_and_counted_while_webex_rejects_the_token(
+    harness: NotifierHarness, webex: WebexServer
 ) -> None:
     webex.revoke_token()
-    office.stand.record([a_failure()])
-    notifier = office.notifier()
-    office.deliver(notifier)
+    harness.recorder.record([a_failure()])
+    notifier = harness.notifier()
+    harness.deliver(notifier)
     webex.add_token("local-webex-token")
-    unauthorized = office.tallies[-1].unauthorized
+    unauthorized = harness.tallies[-1].unauthorized
 
-    office.deliver_all(notifier)
+    harness.deliver_all(notifier)
 
     assert unauthorized == 1
-    assert len(office.texts()) == 1
-    assert office.dead_letters() == []
+    assert len(harness.texts()) == 1
+    assert harness.dead_letters() == []
 
 
-def test_a_deleted_thread_does_not_lose_its_room(
-    office: NotifierHarness, webex: WebexServer
+def test_a_message_is_sent_although_the_first_of_its_thread_was_deleted(
+    harness: NotifierHarness, webex: WebexServer
 ) -> None:
     job_id = a_job_id()
-    office.stand.record([a_body(jobId=job_id, status="RUNNING", at=NOON)])
-    office.deliver_all()
+    harness.recorder.record([a_body(jobId=job_id, status="RUNNING", at=NOON)])
+    harness.deliver_all()
     with webex.lock:
         webex.rooms[ROOM].messages.clear()
-    office.stand.record([a_failure(NOON + 60_000, jobId=job_id)])
+    harness.recorder.record([a_failure(NOON + 60_000, jobId=job_id)])
 
-    office.deliver_all()
+    harness.deliver_all()
 
-    assert len(office.texts()) == 1
+    assert len(harness.texts()) == 1
 
 
-def test_a_notice_that_can_not_be_worded_holds_up_no_other(office: NotifierHarness) -> None:
-    broken, sound = a_job_id(), a_job_id()
-    office.stand.record([a_failure(NOON, jobId=broken), a_failure(NOON + 1, jobId=sound)])
-    for item in office.stand.items():
-        if item["pk"]["S"] == f"JOB#{broken}" and item["sk"]["S"].startswith("SPEC#"):
-            spoiled = item | {"record": {"S": "no JSON"}}
-            office.stand.dynamodb.put_item(
-                TableName=office.stand.resources.jobs_table, Item=spoiled
+def test_a_notice_whose_message_can_not_be_written_is_dead_lettered_alone(
+    harness: NotifierHarness,
+) -> None:
+    unreadable_job, other_job = a_job_id(), a_job_id()
+    harness.recorder.record(
+        [a_failure(NOON, jobId=unreadable_job), a_failure(NOON + 1, jobId=other_job)]
+    )
+    for item in harness.recorder.items():
+        if item["pk"]["S"] == f"JOB#{unreadable_job}" and item["sk"]["S"].startswith("SPEC#"):
+            unreadable = item | {"record": {"S": "not JSON"}}
+            harness.recorder.dynamodb.put_item(
+                TableName=harness.recorder.resources.jobs_table, Item=unreadable
             )
 
-    office.deliver_all()
+    harness.deliver_all()
 
-    assert len(office.texts()) == 1
-    (letter,) = office.dead_letters()
-    assert json.loads(letter["Body"])["jobId"] == broken
+    assert len(harness.texts()) == 1
+    (letter,) = harness.dead_letters()
+    assert json.loads(letter["Body"])["jobId"] == unreadable_job
 
 
-def test_an_outage_of_the_table_delays_and_loses_nothing(office: NotifierHarness) -> None:
-    office.stand.record([a_failure()])
+def test_an_outage_of_the_table_delays_notices_and_loses_none(harness: NotifierHarness) -> None:
+    harness.recorder.record([a_failure()])
     left = 3
 
     def on_request() -> None:
@@ -360,89 +376,77 @@ def test_an_outage_of_the_table_delays_and_loses_nothing(office: NotifierHarness
         if left < 0:
             raise EndpointConnectionError(endpoint_url="the table's")
 
-    office.deliver(office.notifier(on_request))
-    assert office.texts() == []
-    office.now += 151
+    harness.deliver(harness.notifier(on_request))
+    assert harness.texts() == []
+    harness.now += 151
 
-    office.deliver_all()
+    harness.deliver_all()
 
-    assert len(office.texts()) == 1
+    assert len(harness.texts()) == 1
 
 
-def test_what_is_no_notice_is_quarantined(office: NotifierHarness) -> None:
-    office.invoke(office.notifier(), [a_message("nonsense"), a_message('{"room": 1}')])
+def test_a_message_that_is_not_a_notice_is_dead_lettered(harness: NotifierHarness) -> None:
+    harness.invoke(harness.notifier(), [a_message("nonsense"), a_message('{"room": 1}')])
 
     reasons = [
-        letter["MessageAttributes"]["Reason"]["StringValue"] for letter in office.dead_letters()
+        letter["MessageAttributes"]["Reason"]["StringValue"] for letter in harness.dead_letters()
     ]
-    assert reasons == ["not a notice of batchwatch"] * 2
+    assert reasons == ["the message is not a batchwatch notice"] * 2
 
 
-def test_answers_that_are_lost_for_an_hour_repeat_a_notice_ever_more_rarely(
-    office: NotifierHarness, webex: WebexServer
+def test_while_responses_are_lost_a_notice_is_retried_at_increasing_intervals(
+    harness: NotifierHarness, webex: WebexServer
 ) -> None:
     webex.script(Fault(cut=True, accepted=True), times=math.inf)
-    office.stand.record([a_failure()])
-    (message,) = office.receive(1)
-    waits: list[int] = []
-    notifier = office.notifier()
+    harness.recorder.record([a_failure()])
+    (message,) = harness.receive(1)
+    delays: list[int] = []
+    notifier = harness.notifier()
 
     for receives in range(1, 8):
-        again = Message(
+        delivered = Message(
             message.message_id, message.receipt_handle, message.body, receives, message.sent_at
         )
-        office.invoke(notifier, [again])
-        office.now += lost_delay(receives)
-        waits.append(round(lost_delay(receives)))
+        harness.invoke(notifier, [delivered])
+        delay = disposition_for(LOST, receives, jitter=0).retry_after
+        assert delay is not None
+        harness.now += delay
+        delays.append(delay)
 
-    assert waits[:3] == [60, 120, 240]
-    assert sum(waits) > 3_600
-    assert len(webex.messages()) <= 2 * len(waits)
-
-
-def test_a_notice_about_no_job_holds_up_no_other(office: NotifierHarness) -> None:
-    odd = '{"room":"other","jobId":"no such id!","kind":"FAILED","generation":0,"at":0,"queue":"q"}'
-    office.stand.record([a_failure()])
-    (message,) = office.receive(1)
-
-    office.invoke(office.notifier(), [a_message(odd), message])
-
-    assert len(office.texts()) == 1
-    assert len(office.dead_letters()) == 1
+    assert delays[:3] == [60, 120, 240]
+    assert sum(delays) > 3_600
+    assert len(webex.messages()) <= 2 * len(delays)
 
 
-def test_arrays_that_end_together_keep_their_counts_and_causes(office: NotifierHarness) -> None:
+def test_a_notice_with_an_invalid_job_id_is_dead_lettered_alone(harness: NotifierHarness) -> None:
+    invalid = (
+        '{"room":"other","jobId":"no such id!","kind":"FAILED","generation":0,"at":0,"queue":"q"}'
+    )
+    harness.recorder.record([a_failure()])
+    (message,) = harness.receive(1)
+
+    harness.invoke(harness.notifier(), [a_message(invalid), message])
+
+    assert len(harness.texts()) == 1
+    assert len(harness.dead_letters()) == 1
+
+
+def test_a_digest_of_arrays_contains_their_counts_and_causes(harness: NotifierHarness) -> None:
     roots = {f"sweep-{number}": a_job_id() for number in range(DIGEST_THRESHOLD + 1)}
     for name, root in roots.items():
         failed = a_failure(jobId=f"{root}:0", jobName=name)
-        office.stand.record([failed, a_body(jobId=f"{root}:1", status="SUCCEEDED", jobName=name)])
-    office.deliver_all()
+        harness.recorder.record(
+            [failed, a_body(jobId=f"{root}:1", status="SUCCEEDED", jobName=name)]
+        )
+    harness.deliver_all()
     for name, root in roots.items():
         array = {"size": 2}
-        office.stand.record(
+        harness.recorder.record(
             [a_body(jobId=root, status="FAILED", arrayProperties=array, jobName=name)]
         )
 
-    office.deliver_all()
+    harness.deliver_all()
 
-    digest = office.texts()[-1]
+    digest = harness.texts()[-1]
     assert "exit code 1" in digest.splitlines()[0]
     assert "sweep-0 (1 of 2)" in digest
-
-
-@pytest.mark.parametrize(
-    ("error", "attempts"),
-    [
-        (Unavailable("503", 503, maybe_sent=True), 3),
-        (Unavailable("refused", maybe_sent=False), 3),
-        (Unavailable("lost", maybe_sent=True), 2),
-    ],
-)
-def test_webex_is_asked_again_a_few_times_while_there_is_time(
-    error: Unavailable, attempts: int
-) -> None:
-    delays = [send_delay(error, attempt, 100, 1) for attempt in range(1, 4)]
-
-    assert delays[: attempts - 1] == [1.0, 2.0][: attempts - 1]
-    assert delays[attempts - 1] is None
-    assert send_delay(error, 1, 2, 1) is None

@@ -1,0 +1,102 @@
+"""The records of the jobs and queues that notices are about, read for many notices at once.
+
+They determine whether a notice is outdated, and its message is written from them.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from chalicelib.aws.dynamodb import Outcome
+from chalicelib.jobs.job import Job, is_terminal
+from chalicelib.jobs.job_index import JobIndex
+from chalicelib.jobs.job_table import JobTable, Loaded
+from chalicelib.notices.notice import RESOLUTIONS, Notice, is_outdated
+from chalicelib.notices.rules import QUEUE_BLOCKED, STUCK
+from chalicelib.queues.state import QueueState
+from chalicelib.queues.state_table import QueueStateTable, StoredState
+from chalicelib.webex.text import ArrayOutcome, NoticeContext
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records that were read. A queue that could not be read is missing from `queues`; a job
+    that could not be read is in `jobs.unread`."""
+
+    queues: Mapping[str, StoredState]
+    jobs: Loaded
+
+    def unread(self, notice: Notice) -> Outcome | None:
+        """Return why a record of the notice could not be read, or None if all were read."""
+        if notice.job_id is None and notice.queue not in self.queues:
+            return Outcome.BUSY
+        outcomes = (self.jobs.unread.get(job_id) for job_id in self.job_ids(notice))
+        return next((outcome for outcome in outcomes if outcome), None)
+
+    def is_outdated(self, notice: Notice) -> bool:
+        """Return whether the change that the notice announces is no longer current."""
+        if notice.job_id is not None:
+            shown = self._job(notice) if notice.kind == STUCK else self.jobs.job(notice.job_id)
+            return is_outdated(notice, shown)
+        state = self._queue_state(notice)
+        return notice.kind in RESOLUTIONS and not (state and state.has_open_incident(notice))
+
+    def context(self, notice: Notice) -> NoticeContext:
+        """Return what the notice's message is written from, but for what `RecordReader` adds."""
+        root = self.jobs.job(notice.job_id) if notice.job_id else None
+        return NoticeContext(
+            notice=notice,
+            job=self._job(notice),
+            array_size=root.details.array.size if root and root.details.array else None,
+            queue_state=self._queue_state(notice),
+        )
+
+    def job_ids(self, notice: Notice) -> list[str]:
+        """Return the ids of the jobs whose records the notice needs."""
+        return [job_id for job_id in (notice.job_id, self._shown_job_id(notice)) if job_id]
+
+    def _job(self, notice: Notice) -> Job | None:
+        job_id = self._shown_job_id(notice)
+        return self.jobs.job(job_id) if job_id else None
+
+    def _shown_job_id(self, notice: Notice) -> str | None:
+        """Return the id of the job that the message shows: of a queue, the one that blocks it."""
+        if notice.job_id is not None:
+            return notice.changed_job_id
+        state = self._queue_state(notice)
+        blocked = state.blocked if state and notice.kind == QUEUE_BLOCKED else None
+        return blocked.job_id if blocked else None
+
+    def _queue_state(self, notice: Notice) -> QueueState | None:
+        known = self.queues.get(notice.queue) if notice.job_id is None else None
+        return known.state if known else None
+
+
+class RecordReader:
+    """Reads records from the tables of jobs and queues. Raises botocore's errors where a method
+    does not return an outcome."""
+
+    def __init__(self, jobs: JobTable, index: JobIndex, queues: QueueStateTable) -> None:
+        self._jobs = jobs
+        self._index = index
+        self._queues = queues
+
+    def read(self, notices: Collection[Notice]) -> Records:
+        """Read the records of all notices consistently: queues first, because they name the jobs
+        that block them."""
+        names = {notice.queue for notice in notices if notice.job_id is None}
+        records = Records(self._queues.load(names), Loaded({}, {}))
+        job_ids = {job_id for notice in notices for job_id in records.job_ids(notice)}
+        return replace(records, jobs=self._jobs.load(job_ids, consistent=True))
+
+    def add_array_outcome(self, context: NoticeContext) -> NoticeContext:
+        """Count the children of an array if the notice announces its end."""
+        notice, size = context.notice, context.array_size
+        if size is None or notice.job_id is None or not is_terminal(notice.kind):
+            return context
+        outcome = ArrayOutcome.of(size, self._index.children(notice.job_id))
+        return replace(context, array_outcome=outcome)
+
+    def add_description(self, context: NoticeContext) -> NoticeContext:
+        """Read the job's description if its message shows parts of it."""
+        job = context.described_job
+        return replace(context, description=self._jobs.describe(job)) if job else context

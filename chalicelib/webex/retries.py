@@ -1,0 +1,78 @@
+"""Decisions about notices that Webex, or the table, did not accept: retry now, later, or never.
+
+    error                       in this invocation  afterwards the notice is     and the room gets
+    RateLimited                 -                   retried after Retry-After    nothing until then
+    Unauthorized                -                   retried after 5 to 10 min    -
+    RoomGone                    -                   dead-lettered                -
+    Refused                     -                   dead-lettered                its other notices
+    Unavailable                 retried twice       retried after 30 to 60 s     nothing for 30 s
+    Unavailable, response lost  retried once        retried after 1 min or more  nothing for 30 s
+
+A lost response means that Webex may have posted the message, so that a retry may post it again:
+the delay doubles with every delivery of the notice by SQS, from one minute up to twelve hours.
+
+Pure: waits for nothing and draws no random number. `jitter` is a random number from 0 to 1.
+"""
+
+from chalicelib.aws.dynamodb import Outcome
+from chalicelib.aws.sqs import Disposition
+from chalicelib.webex.client import (
+    RateLimited,
+    Refused,
+    RoomGone,
+    Unauthorized,
+    Unavailable,
+    WebexError,
+)
+
+_OUTAGE_SECONDS = 30
+_UNAUTHORIZED_SECONDS = 300
+_MAX_DOUBLINGS = 11
+"""Enough to exceed twelve hours, to which `Disposition.retry` limits a delay."""
+
+
+def retry_delay(error: WebexError, attempt: int, time_left: float, jitter: float) -> float | None:
+    """Return the seconds to wait before the next attempt, or None to give up.
+
+    `attempt` counts from 1 in this invocation; `time_left` is in seconds.
+    """
+    if not isinstance(error, Unavailable):
+        return None
+    attempts = 2 if is_response_lost(error) else 3
+    delay = 2.0 ** (attempt - 1) * (0.5 + jitter / 2)
+    return delay if attempt < attempts and delay < time_left / 4 else None
+
+
+def disposition_for(error: WebexError, receives: int, jitter: float) -> Disposition:
+    """Return what to do with a notice that was not sent because of an error, its own or that of
+    another notice of its room. `receives` is how often SQS has delivered the notice."""
+    match error:
+        case RoomGone() | Refused():
+            return Disposition.dead_letter(str(error))
+        case RateLimited():
+            return Disposition.retry(max(1, error.retry_after))
+        case Unauthorized():
+            return Disposition.retry(_UNAUTHORIZED_SECONDS * (1 + jitter))
+        case _ if is_response_lost(error):
+            return Disposition.retry(30 * 2 ** min(receives, _MAX_DOUBLINGS))
+        case _:
+            return Disposition.retry(_OUTAGE_SECONDS * (1 + jitter))
+
+
+def room_pause(error: WebexError) -> float:
+    """Return the seconds for which no notifier may send to the room after an error."""
+    if isinstance(error, RateLimited):
+        return error.retry_after
+    return _OUTAGE_SECONDS if isinstance(error, Unavailable) else 0
+
+
+def disposition_after(outcome: Outcome, jitter: float) -> Disposition:
+    """Return what to do with a notice that was not processed, because a request to DynamoDB had
+    this outcome or another notifier holds the lease or the claim (BUSY)."""
+    shortest, longest = (120, 300) if outcome is Outcome.OUTAGE else (3, 10)
+    return Disposition.retry(shortest + jitter * (longest - shortest))
+
+
+def is_response_lost(error: WebexError) -> bool:
+    """Return whether Webex may have posted the message without an answer that was received."""
+    return isinstance(error, Unavailable) and error.maybe_sent and error.status is None

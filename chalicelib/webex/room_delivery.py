@@ -1,0 +1,349 @@
+"""Delivers the notices of one room at a time: lease the room, decide, claim, send, mark.
+
+Each notice gets a disposition: acknowledged when it is marked as sent or skipped, dead-lettered
+when Webex will never accept it, else retried. So it is sent at least once, and more often only
+after a failure between the send and the mark:
+
+    the notifier crashes before the send        the claim expires, then it is retried: sent once
+    the notifier crashes before the mark        the claim expires, then it is retried: sent twice
+    the response of Webex is lost               retried at increasing intervals: sent once or more
+
+A duplicate is better than a missing notice (docs/adr/0006-claim-send-mark.md). Independent of how
+notices are queued and of what their messages say.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.aws.dynamodb import Outcome
+from chalicelib.aws.lambda_event import Message
+from chalicelib.aws.sqs import Disposition
+from chalicelib.notices.notice import Notice, NoticeKey, is_too_old
+from chalicelib.runtime import Runtime
+from chalicelib.webex.client import Refused, RoomGone, Unauthorized, Webex, WebexError
+from chalicelib.webex.delivery_table import (
+    Delivery,
+    DeliveryStatus,
+    DeliveryTable,
+    Found,
+    RoomLease,
+)
+from chalicelib.webex.records import RecordReader, Records
+from chalicelib.webex.retries import disposition_after, disposition_for, retry_delay, room_pause
+from chalicelib.webex.text import NoticeContext, NoticeText
+
+LEASE = 150_000
+"""Milliseconds of a room's lease and of a claim: longer than the timeout of `on_notices`, so that
+the holder of an expired one has stopped (tests/unit/webex/test_lease.py)."""
+DIGEST_THRESHOLD = 5
+"""More notices than this for one room at once become one digest."""
+DIGEST_PAUSE = 10_000
+"""Milliseconds without messages after a digest, so that a burst of notices fills few digests."""
+ARRAY_TIMEOUT = 120_000
+"""Milliseconds that the notice of an array's end waits for the events of its children."""
+_MARK_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class PendingNotice:
+    """A notice and the messages that request it."""
+
+    notice: Notice
+    messages: tuple[Message, ...]
+    queued_at: int
+    """When the first of the messages was sent to the queue, in epoch milliseconds."""
+
+    @property
+    def receives(self) -> int:
+        """How often SQS has delivered the notice."""
+        return max(message.receive_count for message in self.messages)
+
+
+@dataclass(frozen=True)
+class DueNotice:
+    """A notice that is to be sent now, with all that its message is written from."""
+
+    delivery: Delivery
+    context: NoticeContext
+    receives: int
+
+    @property
+    def notice(self) -> Notice:
+        return self.delivery.notice
+
+
+class ClaimedNotice(DueNotice):
+    """A due notice whose claim was saved: no other notifier sends it until the claim expires."""
+
+
+@dataclass(frozen=True)
+class RoomResult:
+    """What was done with notices of one room. Results of parts of the work can be added."""
+
+    dispositions: Mapping[NoticeKey, Disposition] = field(default_factory=dict)
+    resume_at: int = 0
+    """When the room may be sent to again, in epoch milliseconds; 0: at once."""
+    messages: int = 0
+    sent: int = 0
+    skipped: int = 0
+    already_done: int = 0
+    error: str | None = None
+    is_unauthorized: bool = False
+
+    def __add__(self, other: "RoomResult") -> "RoomResult":
+        return RoomResult(
+            dispositions={**self.dispositions, **other.dispositions},
+            resume_at=max(self.resume_at, other.resume_at),
+            messages=self.messages + other.messages,
+            sent=self.sent + other.sent,
+            skipped=self.skipped + other.skipped,
+            already_done=self.already_done + other.already_done,
+            error=other.error or self.error,
+            is_unauthorized=self.is_unauthorized or other.is_unauthorized,
+        )
+
+
+class RoomDelivery:
+    """Delivers notices to rooms. What notifiers must agree on is in the table of deliveries."""
+
+    def __init__(
+        self,
+        deliveries: DeliveryTable,
+        records: RecordReader,
+        text: NoticeText,
+        webex: Webex,
+        *,
+        max_age_seconds: float,
+        runtime: Runtime = Runtime(),
+    ) -> None:
+        self._deliveries = deliveries
+        self._records = records
+        self._text = text
+        self._webex = webex
+        self._max_age_seconds = max_age_seconds
+        self._runtime = runtime
+
+    def deliver(
+        self, room: str, pending: Sequence[PendingNotice], time_left: Callable[[], float]
+    ) -> RoomResult:
+        """Deliver the notices of one room, and return a disposition for each.
+
+        `time_left` returns the seconds until the work must be finished. Errors of AWS, of Webex
+        and of this package are returned, so that they do not affect other rooms.
+        """
+        now, owner = self._runtime.now_ms(), uuid.uuid4().hex
+        notices = [one.notice for one in pending]
+        try:
+            lease = self._deliveries.lease_room(room, owner, now=now, until=now + LEASE)
+        except (ClientError, BotoCoreError):
+            return self._retry(notices, Outcome.OUTAGE)
+        if not lease.is_acquired:
+            return self._retry(notices, Outcome.BUSY)
+        try:
+            result = self._deliver_leased(pending, lease, time_left)
+        except Exception as error:
+            # Notices that were sent are marked as sent: they are retried and then acknowledged.
+            result = replace(self._retry(notices, Outcome.OUTAGE), error=type(error).__name__)
+        resume_at = max(lease.resume_at, result.resume_at)
+        self._deliveries.release_room(room, owner, resume_at=resume_at)
+        return result
+
+    def _deliver_leased(
+        self, pending: Sequence[PendingNotice], lease: RoomLease, time_left: Callable[[], float]
+    ) -> RoomResult:
+        wait = lease.resume_at - self._runtime.now_ms()
+        if wait > 0:
+            disposition = Disposition.retry(wait / 1000)
+            return RoomResult({one.notice.key: disposition for one in pending})
+        due, decided = self._decide(pending)
+        claimed, unclaimed = self._claim(due)
+        return decided + unclaimed + self._send_all(claimed, time_left)
+
+    # Decide
+
+    def _decide(self, pending: Sequence[PendingNotice]) -> tuple[list[DueNotice], RoomResult]:
+        """Return the notices that are due, and the result for the others."""
+        notices = [one.notice for one in pending]
+        found, records = self._deliveries.read(notices), self._records.read(notices)
+        due: list[DueNotice] = []
+        skipped: list[Delivery] = []
+        dispositions: dict[NoticeKey, Disposition] = {}
+        for one in pending:
+            match self._decision(one, found, records):
+                case DueNotice() as due_notice:
+                    due.append(due_notice)
+                case Delivery() as delivery:
+                    skipped.append(delivery)
+                case Disposition() as disposition:
+                    dispositions[one.notice.key] = disposition
+        already_done = sum(disposition.is_ack for disposition in dispositions.values())
+        return due, RoomResult(dispositions, already_done=already_done) + self._skip(skipped)
+
+    def _decision(
+        self, pending: PendingNotice, found: Found, records: Records
+    ) -> DueNotice | Delivery | Disposition:
+        """Return the notice if it is due, its delivery if that must be saved as skipped, or else
+        its disposition."""
+        notice, now = pending.notice, self._runtime.now_ms()
+        if outcome := found.unread.get(notice) or records.unread(notice):
+            return disposition_after(outcome, self._runtime.random())
+        delivery = found.deliveries[notice]
+        if delivery.is_done:
+            return Disposition.ack()
+        if delivery.is_claimed(now):
+            return Disposition.retry((delivery.claimed_until - now) / 1000)
+        if self._is_too_old(pending, delivery) or records.is_outdated(notice):
+            return delivery.skipped()
+        context = self._records.add_array_outcome(records.context(notice))
+        if _waits_for_children(pending, context, now):
+            return Disposition.retry(10 + 10 * self._runtime.random())
+        return DueNotice(delivery, context, pending.receives)
+
+    def _is_too_old(self, pending: PendingNotice, delivery: Delivery) -> bool:
+        """Return whether a notice was too old when it was queued, so that an outage of Webex makes
+        no notice too old."""
+        return delivery.status is DeliveryStatus.NEW and is_too_old(
+            pending.notice, pending.queued_at, self._max_age_seconds
+        )
+
+    def _skip(self, skipped: Sequence[Delivery]) -> RoomResult:
+        saved, unsaved = self._deliveries.save(skipped, self._runtime.now_ms())
+        acknowledged = {delivery.notice.key: Disposition.ack() for delivery in saved}
+        return self._retry_each(unsaved) + RoomResult(acknowledged, skipped=len(saved))
+
+    # Claim
+
+    def _claim(self, due: Sequence[DueNotice]) -> tuple[list[ClaimedNotice], RoomResult]:
+        """Return the notices that were claimed, in the order of their changes, and the result for
+        those that another notifier has claimed or the table could not save."""
+        now = self._runtime.now_ms()
+        claims = [one.delivery.claimed(until=now + LEASE) for one in due]
+        saved, unsaved = self._deliveries.save(claims, now)
+        by_notice = {one.notice: one for one in due}
+        claimed = [
+            ClaimedNotice(
+                delivery, by_notice[delivery.notice].context, by_notice[delivery.notice].receives
+            )
+            for delivery in saved
+        ]
+        return sorted(claimed, key=lambda one: one.notice.at), self._retry_each(unsaved)
+
+    # Send and mark
+
+    def _send_all(
+        self, claimed: Sequence[ClaimedNotice], time_left: Callable[[], float]
+    ) -> RoomResult:
+        """Send the notices one by one, or many in one digest; mark each as soon as it is sent."""
+        is_digest = len(claimed) > DIGEST_THRESHOLD
+        batches = [claimed] if is_digest else [[one] for one in claimed]
+        result = RoomResult()
+        for position, batch in enumerate(batches):
+            unsent = [one for others in batches[position:] for one in others]
+            try:
+                message_id = self._send(batch, time_left)
+            except Refused as error:
+                result += self._give_up(batch, error)
+            except WebexError as error:
+                return result + self._give_up(unsent, error)
+            except (ClientError, BotoCoreError) as error:
+                rest = self._retry([one.notice for one in unsent], Outcome.OUTAGE)
+                return result + replace(rest, error=type(error).__name__)
+            else:
+                result += self._mark(batch, message_id)
+        if is_digest:
+            result += RoomResult(resume_at=self._runtime.now_ms() + DIGEST_PAUSE)
+        return result
+
+    def _send(self, batch: Sequence[ClaimedNotice], time_left: Callable[[], float]) -> str:
+        """Send one message and return its id. Raise WebexError if Webex did not accept it."""
+        notice, is_digest = batch[0].notice, len(batch) > 1
+        markdown = self._write(batch)
+        thread = None if is_digest else self._deliveries.thread(notice)
+        try:
+            message_id = self._post(notice.room, markdown, thread, time_left)
+        except (RoomGone, Refused):
+            if thread is None:
+                raise
+            # The first message of the thread may have been deleted in the room.
+            message_id = self._post(notice.room, markdown, None, time_left)
+        if not is_digest and thread is None:
+            self._deliveries.start_thread(notice, message_id, self._runtime.now_ms())
+        return message_id
+
+    def _write(self, batch: Sequence[ClaimedNotice]) -> str:
+        """Return the message's markdown. Raise Refused for a defect, so that it affects no other
+        notice of the room."""
+        try:
+            if len(batch) > 1:
+                return self._text.digest([one.context for one in batch])
+            return self._text.message(self._records.add_description(batch[0].context))
+        except (ClientError, BotoCoreError):
+            raise
+        except Exception as error:
+            raise Refused(f"the message can't be written: {type(error).__name__}") from error
+
+    def _post(
+        self, room: str, markdown: str, thread: str | None, time_left: Callable[[], float]
+    ) -> str:
+        """Post a message, with retries while Webex is unavailable. Raise the last WebexError."""
+        attempt = 1
+        while True:
+            try:
+                return self._webex.post_message(
+                    room, markdown, parent_id=thread, time_left=time_left
+                )
+            except WebexError as error:
+                delay = retry_delay(error, attempt, time_left(), self._runtime.random())
+                if delay is None:
+                    raise
+            self._runtime.sleep(delay)
+            attempt += 1
+
+    def _mark(self, batch: Sequence[ClaimedNotice], message_id: str) -> RoomResult:
+        """Mark notices as sent. One that can't be marked is retried when its claim has expired."""
+        unmarked = [one.delivery.sent(message_id) for one in batch]
+        for _ in range(_MARK_ATTEMPTS):
+            _, unsaved = self._deliveries.save(unmarked, self._runtime.now_ms())
+            unmarked = [delivery for delivery in unmarked if delivery.notice in unsaved]
+            if not unmarked:
+                break
+            self._runtime.sleep(self._runtime.random())
+        dispositions = {one.notice.key: Disposition.ack() for one in batch}
+        retry = Disposition.retry(LEASE / 1000)
+        dispositions |= {delivery.notice.key: retry for delivery in unmarked}
+        return RoomResult(dispositions, messages=1, sent=len(batch))
+
+    def _give_up(self, unsent: Sequence[ClaimedNotice], error: WebexError) -> RoomResult:
+        """Release the claims, so that the next delivery need not wait for them to expire."""
+        now, jitter = self._runtime.now_ms(), self._runtime.random()
+        self._deliveries.save([one.delivery.released() for one in unsent], now)
+        return RoomResult(
+            {one.notice.key: disposition_for(error, one.receives, jitter) for one in unsent},
+            resume_at=now + round(room_pause(error) * 1000),
+            error=f"{type(error).__name__}: {error}",
+            is_unauthorized=isinstance(error, Unauthorized),
+        )
+
+    def _retry(self, notices: Iterable[Notice], outcome: Outcome) -> RoomResult:
+        """Return the result for notices that are retried together, because of one outcome."""
+        disposition = disposition_after(outcome, self._runtime.random())
+        return RoomResult({notice.key: disposition for notice in notices})
+
+    def _retry_each(self, outcomes: Mapping[Notice, Outcome]) -> RoomResult:
+        return RoomResult(
+            {
+                notice.key: disposition_after(outcome, self._runtime.random())
+                for notice, outcome in outcomes.items()
+            }
+        )
+
+
+def _waits_for_children(pending: PendingNotice, context: NoticeContext, now: int) -> bool:
+    """Return whether the end of an array waits for events of its children, which may arrive after
+    its own."""
+    outcome = context.array_outcome
+    is_incomplete = outcome is not None and outcome.without_result > 0
+    return is_incomplete and now - pending.queued_at < ARRAY_TIMEOUT

@@ -1,0 +1,103 @@
+"""What happens to a notice that Webex did not accept: delays, dispositions and pauses."""
+
+import pytest
+
+from chalicelib.aws.dynamodb import Outcome
+from chalicelib.aws.sqs import Disposition
+from chalicelib.webex.client import (
+    RateLimited,
+    Refused,
+    RoomGone,
+    Unauthorized,
+    Unavailable,
+    WebexError,
+)
+from chalicelib.webex.retries import disposition_after, disposition_for, retry_delay, room_pause
+
+RATE_LIMITED = RateLimited("slow down", 429, retry_after=194)
+UNAUTHORIZED = Unauthorized("who are you?", 401)
+ROOM_GONE = RoomGone("not here", 404)
+REFUSED = Refused("too long", 400)
+SERVER_ERROR = Unavailable("busy", 503, maybe_sent=True)
+NOT_SENT = Unavailable("connection refused", maybe_sent=False)
+LOST = Unavailable("response lost", maybe_sent=True)
+
+
+@pytest.mark.parametrize(("error", "attempts"), [(SERVER_ERROR, 3), (NOT_SENT, 3), (LOST, 2)])
+def test_an_unavailable_webex_is_retried_a_few_times_at_once(
+    error: WebexError, attempts: int
+) -> None:
+    delays = [retry_delay(error, attempt, 100, 1) for attempt in range(1, 4)]
+
+    assert delays[: attempts - 1] == [1.0, 2.0][: attempts - 1]
+    assert delays[attempts - 1] is None
+
+
+def test_no_retry_waits_for_more_than_a_quarter_of_the_time_left() -> None:
+    assert retry_delay(SERVER_ERROR, 1, 4.1, 1) == 1.0
+    assert retry_delay(SERVER_ERROR, 1, 4.0, 1) is None
+
+
+@pytest.mark.parametrize("error", [RATE_LIMITED, UNAUTHORIZED, ROOM_GONE, REFUSED])
+def test_other_errors_are_not_retried_at_once(error: WebexError) -> None:
+    assert retry_delay(error, 1, 100, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "shortest", "longest"),
+    [
+        (RATE_LIMITED, 194, 194),
+        (UNAUTHORIZED, 300, 600),
+        (SERVER_ERROR, 30, 60),
+        (NOT_SENT, 30, 60),
+    ],
+)
+def test_a_notice_is_retried_after_a_delay_that_depends_on_the_error(
+    error: WebexError, shortest: int, longest: int
+) -> None:
+    assert disposition_for(error, 1, 0) == Disposition.retry(shortest)
+    assert disposition_for(error, 9, 1) == Disposition.retry(longest)
+
+
+@pytest.mark.parametrize("error", [ROOM_GONE, REFUSED])
+def test_a_notice_that_webex_will_never_accept_is_dead_lettered_with_the_error(
+    error: WebexError,
+) -> None:
+    assert disposition_for(error, 1, 0) == Disposition.dead_letter(str(error))
+
+
+def test_after_a_lost_response_the_delay_doubles_from_a_minute_to_twelve_hours() -> None:
+    delays = [disposition_for(LOST, receives, 1).retry_after for receives in (1, 2, 3, 10, 11, 999)]
+
+    assert delays == [60, 120, 240, 30_720, 43_200, 43_200]
+
+
+def test_a_retry_after_of_zero_still_delays_the_notice() -> None:
+    assert disposition_for(RateLimited("", retry_after=0), 1, 0) == Disposition.retry(1)
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (RATE_LIMITED, 194),
+        (SERVER_ERROR, 30),
+        (NOT_SENT, 30),
+        (LOST, 30),
+        (UNAUTHORIZED, 0),
+        (ROOM_GONE, 0),
+        (REFUSED, 0),
+    ],
+)
+def test_a_room_pauses_after_a_rate_limit_and_an_outage(error: WebexError, seconds: int) -> None:
+    assert room_pause(error) == seconds
+
+
+@pytest.mark.parametrize(
+    ("outcome", "shortest", "longest"),
+    [(Outcome.OUTAGE, 120, 300), (Outcome.BUSY, 3, 10), (Outcome.CONFLICT, 3, 10)],
+)
+def test_a_notice_is_retried_after_minutes_only_in_an_outage_of_the_table(
+    outcome: Outcome, shortest: int, longest: int
+) -> None:
+    assert disposition_after(outcome, 0) == Disposition.retry(shortest)
+    assert disposition_after(outcome, 1) == Disposition.retry(longest)

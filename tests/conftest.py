@@ -45,9 +45,14 @@ def resources(running_aws: LocalAws) -> Resources:
 
 
 @pytest.fixture
-def stand(aws: LocalAws, resources: Resources) -> RecorderHarness:
-    """The recorder and its table, on the local AWS."""
+def harness(aws: LocalAws, resources: Resources) -> RecorderHarness:
+    """A recorder and its table, on the local AWS."""
     return RecorderHarness(aws, resources)
+
+
+@pytest.fixture
+def stand(harness: RecorderHarness) -> RecorderHarness:
+    return harness
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib import table_keys
 from chalicelib.aws.dynamodb import Item, Outcome, Table
 from chalicelib.runtime import Runtime
 
@@ -47,12 +48,12 @@ class PoisonMessages:
     def crashes(self, message_ids: Sequence[str]) -> tuple[dict[str, int], dict[str, Outcome]]:
         """Return the number of crashes of each message, and the outcomes of the messages whose mark
         could not be read."""
-        keys = [_key(message_id) for message_id in dict.fromkeys(message_ids)]
+        keys = [table_keys.poison_mark(message_id) for message_id in dict.fromkeys(message_ids)]
         attributes = ("pk", "crashes", "markedAt")
         items, left = self._table.read(keys, attributes=attributes, consistent=True)
-        unread = {_message_id(pk): outcome for (pk, _), outcome in left.items()}
+        unread = {table_keys.message_of(pk): outcome for (pk, _), outcome in left.items()}
         crashes = {message_id: 0 for message_id in message_ids if message_id not in unread}
-        crashes |= {_message_id(item["pk"]["S"]): self._crashes(item) for item in items}
+        crashes |= {table_keys.message_of(item["pk"]["S"]): self._crashes(item) for item in items}
         return crashes, unread
 
     def mark(self, message_id: str, crashes: int) -> None:
@@ -62,22 +63,18 @@ class PoisonMessages:
         """
         now = int(self._runtime.now())
         counts = {"crashes": crashes, "markedAt": now, "expiresAt": now + _KEPT_SECONDS}
-        item = _key(message_id) | {name: {"N": str(count)} for name, count in counts.items()}
+        item = table_keys.poison_mark(message_id) | {
+            name: {"N": str(count)} for name, count in counts.items()
+        }
         self._table.client.put_item(TableName=self._table.name, Item=item)
 
     def clear(self, message_id: str) -> None:
         """Delete the mark of a settled message. If DynamoDB fails, the mark's age will tell."""
         with contextlib.suppress(ClientError, BotoCoreError):
-            self._table.client.delete_item(TableName=self._table.name, Key=_key(message_id))
+            self._table.client.delete_item(
+                TableName=self._table.name, Key=table_keys.poison_mark(message_id)
+            )
 
     def _crashes(self, mark: Item) -> int:
         age = int(self._runtime.now()) - int(mark["markedAt"]["N"])
         return int(mark["crashes"]["N"]) - (age in RETURNED_SECONDS)
-
-
-def _key(message_id: str) -> Item:
-    return {"pk": {"S": f"MESSAGE#{message_id}"}, "sk": {"S": "MARK"}}
-
-
-def _message_id(pk: str) -> str:
-    return pk.removeprefix("MESSAGE#")

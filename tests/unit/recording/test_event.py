@@ -1,4 +1,4 @@
-"""Every shape of event that AWS Batch sends, and every way in which one can be wrong."""
+"""Decoding of every kind of event that AWS Batch emits, and of malformed ones."""
 
 import json
 from typing import Any
@@ -31,8 +31,8 @@ def reason_for_event(**changes: Any) -> str:
     return reason_for(json.dumps({**an_event(), **changes}))
 
 
-def test_a_plain_job_says_all_that_is_asked_of_it() -> None:
-    seen = read(
+def test_an_event_of_a_plain_job_is_decoded_completely() -> None:
+    observation = read(
         jobId="j-1",
         jobName="align",
         status="FAILED",
@@ -67,8 +67,8 @@ def test_a_plain_job_says_all_that_is_asked_of_it() -> None:
         platformCapabilities=["FARGATE"],
     )
 
-    details, description = seen.details, seen.description
-    assert (seen.job_id, details.status, details.generation, details.time) == (
+    details, description = observation.details, observation.description
+    assert (observation.job_id, details.status, details.generation, details.time) == (
         "j-1",
         "FAILED",
         1,
@@ -77,7 +77,7 @@ def test_a_plain_job_says_all_that_is_asked_of_it() -> None:
     assert details.job_queue == QUEUE_ARN
     assert details.attempts[0].exit_code == 3
     assert details.attempts[0].log_stream_name == "def/x/1"
-    assert details.exit_code is None, "the last attempt tells it already"
+    assert details.exit_code is None, "the last attempt contains it"
     assert details.log_group == "/aws/batch/job"
     assert details.resources == Resources(vcpus=0.5, memory=2048, gpus=1)
     assert (description.image, description.command) == ("busybox", ("sh", "-c", "run"))
@@ -89,26 +89,30 @@ def test_a_plain_job_says_all_that_is_asked_of_it() -> None:
     assert description.platform == "FARGATE"
 
 
-def test_only_finished_attempts_make_a_generation() -> None:
+def test_the_generation_counts_finished_attempts_only() -> None:
     running = {"startedAt": NOON, "container": {"logStreamName": "open"}}
 
     assert read(status="RUNNING", attempts=[an_attempt(), running]).details.generation == 1
 
 
-def test_the_shape_of_2017_has_no_arn_no_tags_and_numbers_for_resources() -> None:
-    seen = read(container={"image": "busybox", "vcpus": 2, "memory": 2000, "environment": []})
+def test_an_event_in_the_format_of_2017_without_arn_and_tags_is_decoded() -> None:
+    observation = read(
+        container={"image": "busybox", "vcpus": 2, "memory": 2000, "environment": []}
+    )
 
-    assert (seen.description.vcpus, seen.description.memory) == (2, 2000)
-    assert seen.description.tags == {}
-
-
-def test_an_array_parent_has_a_size_and_its_childrens_counts() -> None:
-    seen = read(status="PENDING", arrayProperties={"size": 3, "statusSummary": {"RUNNING": 2}})
-
-    assert seen.details.array == ArrayFacts(size=3, status_summary={"RUNNING": 2})
+    assert (observation.description.vcpus, observation.description.memory) == (2, 2000)
+    assert observation.description.tags == {}
 
 
-def test_an_array_child_has_an_index_and_its_parents_description() -> None:
+def test_an_array_parent_has_its_size_and_the_status_counts_of_its_children() -> None:
+    observation = read(
+        status="PENDING", arrayProperties={"size": 3, "statusSummary": {"RUNNING": 2}}
+    )
+
+    assert observation.details.array == ArrayFacts(size=3, status_summary={"RUNNING": 2})
+
+
+def test_an_array_child_has_its_index_and_shares_the_parents_description() -> None:
     container = {"image": "busybox", "command": ["x"]}
     parent = read(jobId="j", container=container, tags={"resourceArn": "a"})
     child = read(jobId="j:12", container=container, tags={}, arrayProperties={"index": 12})
@@ -117,8 +121,8 @@ def test_an_array_child_has_an_index_and_its_parents_description() -> None:
     assert child.details.description == parent.details.description
 
 
-def test_a_multi_node_parent_is_described_by_its_first_nodes() -> None:
-    seen = read(
+def test_a_multi_node_parent_has_the_description_of_its_first_node_range() -> None:
+    observation = read(
         nodeProperties={
             "numNodes": 3,
             "mainNode": 0,
@@ -126,17 +130,17 @@ def test_a_multi_node_parent_is_described_by_its_first_nodes() -> None:
         }
     )
 
-    assert (seen.details.nodes, seen.description.image) == (3, "mpi")
-    assert seen.details.log_group is None, "a parent has no log"
+    assert (observation.details.nodes, observation.description.image) == (3, "mpi")
+    assert observation.details.log_group is None, "a multi-node parent has no log"
 
 
-def test_a_node_keeps_its_own_container() -> None:
-    seen = read(jobId="j#1", nodeDetails={"nodeIndex": 1}, container={"image": "mpi"})
+def test_a_node_has_the_description_of_its_own_container() -> None:
+    observation = read(jobId="j#1", nodeDetails={"nodeIndex": 1}, container={"image": "mpi"})
 
-    assert (seen.job_id, seen.description.image) == ("j#1", "mpi")
+    assert (observation.job_id, observation.description.image) == ("j#1", "mpi")
 
 
-def test_an_eks_job_finds_its_attempts_and_resources_in_the_pod() -> None:
+def test_attempts_and_resources_of_an_eks_job_come_from_its_pod() -> None:
     pod = {
         "containers": [
             {
@@ -154,38 +158,38 @@ def test_an_eks_job_finds_its_attempts_and_resources_in_the_pod() -> None:
         "stoppedAt": NOON + 5,
         "statusReason": "Pod failed",
     }
-    seen = read(
+    observation = read(
         status="FAILED", attempts=[], eksAttempts=[ended], eksProperties={"podProperties": pod}
     )
 
-    assert (seen.details.generation, seen.details.attempts[0].exit_code) == (1, 1)
-    assert seen.description.command == ("sh", "-c", "x")
-    assert seen.description.environment == ("K",)
-    described = seen.description
-    assert (described.vcpus, described.memory, described.gpus) == (0.5, 1024, 2)
+    assert (observation.details.generation, observation.details.attempts[0].exit_code) == (1, 1)
+    assert observation.description.command == ("sh", "-c", "x")
+    assert observation.description.environment == ("K",)
+    description = observation.description
+    assert (description.vcpus, description.memory, description.gpus) == (0.5, 1024, 2)
 
 
-def test_of_several_containers_the_one_that_failed_speaks() -> None:
+def test_an_attempt_with_several_containers_has_the_result_of_the_failed_container() -> None:
     def containers(**of_second: Any) -> dict[str, Any]:
         first = {"name": "side", "exitCode": 0, "logStreamName": "side"}
         return {"containers": [first, {"name": "main", "logStreamName": "main", **of_second}]}
 
-    wanted = [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "512"}]
-    described = {"containers": [{"image": "a", "resourceRequirements": wanted}] * 2}
-    seen = read(
+    requirements = [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "512"}]
+    definition = {"containers": [{"image": "a", "resourceRequirements": requirements}] * 2}
+    observation = read(
         status="FAILED",
         attempts=[
             an_attempt(container=None, taskProperties=[containers(exitCode=7, reason="boom")])
         ],
-        ecsProperties={"taskProperties": [described]},
+        ecsProperties={"taskProperties": [definition]},
     )
 
-    attempt = seen.details.attempts[0]
+    attempt = observation.details.attempts[0]
     assert (attempt.exit_code, attempt.reason, attempt.log_stream_name) == (7, "boom", "main")
-    assert (seen.description.vcpus, seen.description.memory) == (2, 1024)
+    assert (observation.description.vcpus, observation.description.memory) == (2, 1024)
 
 
-def test_a_log_goes_where_the_job_says() -> None:
+def test_the_log_group_comes_from_the_log_configuration() -> None:
     def log_group(**configuration: Any) -> str | None:
         return read(container={"logConfiguration": configuration}).details.log_group
 
@@ -194,25 +198,25 @@ def test_a_log_goes_where_the_job_says() -> None:
     assert log_group(logDriver="splunk") is None
 
 
-def test_unknown_fields_and_statuses_are_taken() -> None:
-    seen = read(status="HIBERNATING", brandNew={"x": [1, {"y": None}]})
+def test_unknown_fields_and_statuses_are_accepted() -> None:
+    observation = read(status="HIBERNATING", brandNew={"x": [1, {"y": None}]})
 
-    assert seen.details.status == "HIBERNATING"
+    assert observation.details.status == "HIBERNATING"
 
 
-def test_another_kind_of_event_is_recognised() -> None:
+def test_an_event_of_a_type_that_is_not_recorded_is_recognized() -> None:
     event = an_event() | {"detail-type": "Batch Compute Environment", "detail": {}}
 
     assert reader.read(json.dumps(event)) == OtherEvent("Batch Compute Environment")
 
 
 @pytest.mark.parametrize("kind", ["Batch Job Queue Blocked", "Batch Service Job Queue Blocked"])
-def test_a_blocked_queue_is_seen_with_the_job_at_its_head(kind: str) -> None:
-    event = an_event(jobId="j-1", statusReason="CAPACITY - PASSWORD=hunter2", attempts="not ours")
+def test_a_blocked_event_contains_the_job_at_the_head_of_the_queue(kind: str) -> None:
+    event = an_event(jobId="j-1", statusReason="CAPACITY - PASSWORD=hunter2", attempts="ignored")
 
-    seen = reader.read(json.dumps(event | {"detail-type": kind}))
+    blocked = reader.read(json.dumps(event | {"detail-type": kind}))
 
-    assert seen == BlockedEvent(
+    assert blocked == BlockedEvent(
         at=NOON,
         queue="high-priority",
         job_id="j-1",
@@ -223,7 +227,7 @@ def test_a_blocked_queue_is_seen_with_the_job_at_its_head(kind: str) -> None:
 
 @pytest.mark.parametrize("field", ["jobId", "jobName", "jobQueue"])
 @pytest.mark.parametrize("value", [None, "", " "])
-def test_a_blocked_queue_that_is_not_named_or_has_no_head_is_malformed(
+def test_a_blocked_event_without_its_queue_or_job_is_malformed(
     field: str, value: str | None
 ) -> None:
     event = an_event(**{field: value}) | {"detail-type": "Batch Job Queue Blocked"}
@@ -232,9 +236,9 @@ def test_a_blocked_queue_that_is_not_named_or_has_no_head_is_malformed(
         reader.read(json.dumps(event))
 
 
-def test_secrets_and_environment_values_do_not_get_in() -> None:
+def test_secrets_and_environment_values_are_redacted() -> None:
     planted = "hunter2-secret"
-    seen = read(
+    observation = read(
         statusReason=f"PASSWORD={planted}",
         container={
             "command": ["run", "--password", planted],
@@ -245,13 +249,15 @@ def test_secrets_and_environment_values_do_not_get_in() -> None:
         tags={"secret": planted},
     )
 
-    assert planted not in repr(seen)
-    assert "PASSWORD=" in str(seen.details.status_reason), "the rest stays readable"
+    assert planted not in repr(observation)
+    assert "PASSWORD=" in str(observation.details.status_reason), (
+        "the rest of the text stays readable"
+    )
 
 
-def test_whatever_an_event_holds_its_record_stays_small() -> None:
+def test_the_record_stays_small_however_large_the_event_is() -> None:
     long = "x" * 100_000
-    seen = read(
+    observation = read(
         jobName=long,
         statusReason=long,
         container={
@@ -263,8 +269,8 @@ def test_whatever_an_event_holds_its_record_stays_small() -> None:
         attempts=[an_attempt(statusReason=long[:2_000])] * 100,
     )
 
-    assert len(repr(seen)) < 200_000
-    assert seen.details.generation == 100, "attempts that are not kept are counted"
+    assert len(repr(observation)) < 200_000
+    assert observation.details.generation == 100, "attempts that are not stored are counted"
 
 
 @pytest.mark.parametrize(
@@ -282,7 +288,7 @@ def test_whatever_an_event_holds_its_record_stays_small() -> None:
         ('{"time": NaN}', "not JSON"),
     ],
 )
-def test_what_is_no_event_is_refused_with_a_reason(body: str, reason: str) -> None:
+def test_a_body_that_is_not_an_event_is_rejected_with_a_reason(body: str, reason: str) -> None:
     assert reason in reason_for(body)
 
 
@@ -298,7 +304,9 @@ def test_what_is_no_event_is_refused_with_a_reason(body: str, reason: str) -> No
         ({"detail": None}, "at `$.detail`"),
     ],
 )
-def test_a_wrong_envelope_is_refused_by_field(changes: dict[str, Any], reason: str) -> None:
+def test_an_invalid_envelope_is_rejected_naming_the_field(
+    changes: dict[str, Any], reason: str
+) -> None:
     assert reason in reason_for_event(**changes)
 
 
@@ -322,11 +330,13 @@ def test_a_wrong_envelope_is_refused_by_field(changes: dict[str, Any], reason: s
         ({"container": {"exitCode": 2**40}}, "`$.detail.container.exitCode`"),
     ],
 )
-def test_a_wrong_detail_is_refused_by_field(fields: dict[str, Any], reason: str) -> None:
+def test_an_invalid_detail_is_rejected_naming_the_field(
+    fields: dict[str, Any], reason: str
+) -> None:
     assert reason in reason_for(json.dumps(an_event(**fields)))
 
 
-def test_a_missing_field_is_named_with_its_place() -> None:
+def test_a_missing_field_is_named_with_its_path() -> None:
     event = an_event()
     del event["detail"]["jobId"]
 
@@ -336,7 +346,7 @@ def test_a_missing_field_is_named_with_its_place() -> None:
     assert "`$.detail`" in reason
 
 
-def test_a_reason_quotes_no_value() -> None:
+def test_a_reason_does_not_quote_values() -> None:
     reasons = [
         reason_for(json.dumps(an_event(jobId="hunter2 secret"))),
         reason_for_event(source="hunter2"),

@@ -1,16 +1,16 @@
-"""The Webex client: one message, one attempt, and an exact account of what became of it.
+"""A client of the Webex API that posts one message in one attempt, and classifies every failure.
 
-    WebexError          one attempt failed; `status` and `tracking_id` as far as Webex gave them
-    ├── RateLimited     not now: Webex takes nothing for `retry_after` seconds
-    ├── Unauthorized    the token is wrong: nothing is taken until a person replaces it
-    ├── RoomGone        no such room, or the bot is no member of it: other rooms go on
-    ├── Refused         this message will never be taken; says why
-    └── Unavailable     an outage; `maybe_sent` if the message may be in the room all the same
+    WebexError          an attempt failed; `status` and `tracking_id` if Webex sent them
+    ├── RateLimited     Webex accepts nothing for `retry_after` seconds
+    ├── Unauthorized    the token is invalid: nothing is accepted until it is replaced
+    ├── RoomGone        there is no such room, or the bot is not a member; other rooms work
+    ├── Refused         Webex will never accept this message
+    └── Unavailable     an outage; `maybe_sent` if Webex may have posted the message nevertheless
 
-The public SDK sleeps on a 429 without a cap and repeats no 5xx, which a function with a deadline
-can't use. Here nothing sleeps, repeats or logs: who tries again, and when, is the notifier's
-business. Knows HTTP and Webex's limits; knows nothing of jobs, of notices, or of where the token
-comes from. https://developer.webex.com/docs/api/v1/messages/create-a-message
+The public SDK waits after a 429 without an upper bound and never retries a 5xx, which does not suit
+a function with a deadline. This client never waits between attempts, retries or logs: its caller
+decides that. Independent of jobs, notices and the place where the token is stored.
+https://developer.webex.com/docs/api/v1/messages/create-a-message
 """
 
 import io
@@ -28,26 +28,23 @@ from chalicelib.errors import BatchwatchError
 from chalicelib.runtime import Runtime
 from chalicelib.webex.limits import MAX_MESSAGE_BYTES
 
-BYTES_LIMIT = MAX_MESSAGE_BYTES
-"""Webex's limit for the text of a message, in bytes of UTF-8."""
-
-RETRY_AFTER_DEFAULT = 30.0
-RETRY_AFTER_LIMIT = 43_200.0
-"""Seconds; SQS hides no message for longer than 12 hours."""
-
+_DEFAULT_RETRY_AFTER = 30.0
+"""Seconds, for a Retry-After that is missing or malformed."""
+_MAX_RETRY_AFTER = 43_200.0
+"""Seconds: twelve hours, the longest delay of a message in SQS."""
 _CONNECT_SECONDS = 3.0
-_ANSWER_SECONDS = 10.0
-_WAITS = 3
-"""An attempt waits for the connection, the head of the answer and its body, one after another."""
-_ANSWER_BYTES = 262_144
-"""Webex's answer holds the message as text, markdown and HTML, and JSON can make of one byte six:
-64 KB would cut off some answers to messages within the limit."""
+_RESPONSE_SECONDS = 10.0
+_PHASES = 3
+"""An attempt waits for the connection, then the head of the response, then its body."""
+_MAX_BODY_BYTES = 262_144
+"""The response contains the message as text, markdown and HTML, and JSON can encode one byte as
+six: 64 KB would truncate some responses to messages within the limit."""
 _TOKEN = re.compile(r"[!-~]+")
-_QUOTED_CHARACTERS = 300
+_MAX_QUOTED_CHARACTERS = 300
 
 
 class WebexError(BatchwatchError):
-    """The root; never raised itself. Its text quotes Webex, but never the token."""
+    """The base class; never raised itself. Its text quotes Webex, but never the token."""
 
     def __init__(
         self, problem: str, status: int | None = None, tracking_id: str | None = None
@@ -58,7 +55,7 @@ class WebexError(BatchwatchError):
 
 
 class RateLimited(WebexError):
-    """429, or 423, which in Webex's words is "temporarily unavailable"."""
+    """Status 429, or 423, which Webex describes as "temporarily unavailable"."""
 
     def __init__(
         self,
@@ -73,20 +70,20 @@ class RateLimited(WebexError):
 
 
 class Unauthorized(WebexError):
-    """401, or a token that can't be one: then it was not even sent."""
+    """Status 401, or a malformed token, which is not sent."""
 
 
 class RoomGone(WebexError):
-    """403 or 404; Webex does not tell a room that is not there from one that the bot is not in."""
+    """Status 403 or 404, which don't distinguish a missing room from one without the bot."""
 
 
 class Refused(WebexError):
-    """Any other 4xx."""
+    """Any other status 4xx."""
 
 
 class Unavailable(WebexError):
-    """5xx, or no answer that could be understood. `maybe_sent` is False only if Webex can't have
-    taken the message: nothing of it has left this process, or the answer says so."""
+    """Status 5xx, or no valid response. `maybe_sent` is False only if Webex can't have received the
+    message: nothing of it has left this process, or the response excludes it."""
 
     def __init__(
         self,
@@ -101,8 +98,8 @@ class Unavailable(WebexError):
 
 
 class Webex:
-    """`token` is asked for at each message, so that a new one counts at once. `runtime` has the
-    time, for the rare Retry-After that is a date."""
+    """A client for one API address. `token` is called for each message, so that a new token takes
+    effect at once. `runtime` is for a Retry-After that is a date."""
 
     def __init__(
         self, api_url: str, token: Callable[[], str], runtime: Runtime = Runtime()
@@ -123,52 +120,49 @@ class Webex:
         parent_id: str | None = None,
         time_left: Callable[[], float],
     ) -> str:
-        """Posts the message and returns its id: in the thread of the message `parent_id` if that
-        is given.
+        """Post a message, as a reply to the message `parent_id` if given, and return its id.
 
-        It is over within `time_left()` seconds, unless the resolver is slow, or several addresses
-        of Webex are silent in turn. Raises ValueError for text over BYTES_LIMIT, before anything
-        is sent, and a WebexError for whatever goes wrong then.
+        Take at most `time_left()` seconds, unless name resolution is slow or several addresses of
+        Webex don't respond. Raise ValueError for more bytes than Webex accepts, before anything is
+        sent, and WebexError for every failure after that.
         """
-        if (size := len(markdown.encode())) > BYTES_LIMIT:
-            raise ValueError(f"a message may have {BYTES_LIMIT} bytes, not {size}")
-        message = _Message(_encoded(room_id, markdown, parent_id))
-        answer = self._send(message, _Token(self._token()), time_left)
-        if answer.is_success and answer.message_id:
-            return answer.message_id
-        raise _error(answer, self._runtime.now())
+        if (size := len(markdown.encode())) > MAX_MESSAGE_BYTES:
+            raise ValueError(f"a message may have {MAX_MESSAGE_BYTES} bytes, not {size}")
+        body = _Body(_encoded(room_id, markdown, parent_id))
+        response = self._send(body, _Token(self._token()), time_left)
+        if response.is_success and response.message_id:
+            return response.message_id
+        raise _error(response, self._runtime.now())
 
-    def _send(
-        self, message: "_Message", token: "_Token", time_left: Callable[[], float]
-    ) -> "_Answer":
-        wait = min(time_left() / _WAITS, _ANSWER_SECONDS)
-        if wait <= 0:
-            raise Unavailable("there is no time left to ask Webex", maybe_sent=False)
+    def _send(self, body: "_Body", token: "_Token", time_left: Callable[[], float]) -> "_Response":
+        timeout = min(time_left() / _PHASES, _RESPONSE_SECONDS)
+        if timeout <= 0:
+            raise Unavailable("no time is left to call Webex", maybe_sent=False)
         try:
             with self._session.post(
                 f"{self._api_url}/messages",
-                data=message,
+                data=body,
                 headers={
                     "Content-Type": "application/json; charset=utf-8",
                     "Accept-Encoding": "identity",
                 },
                 auth=token,
-                timeout=(min(wait, _CONNECT_SECONDS), wait),
+                timeout=(min(timeout, _CONNECT_SECONDS), timeout),
                 stream=True,
             ) as response:
-                body = b"".join(_chunks(response, wait, time_left))
-                return _Answer.of(response, body, token)
+                content = b"".join(_chunks(response, timeout, time_left))
+                return _Response.of(response, content, token)
         except requests.RequestException as error:
             cause = root_cause(error)
             raise Unavailable(
-                f"no answer from Webex: {type(cause).__name__}: {cause}",
-                maybe_sent=message.was_taken,
+                f"no response from Webex: {type(cause).__name__}: {cause}",
+                maybe_sent=body.was_read,
             ) from error
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """What happened beneath the layers of urllib3 and requests, which wrap one another's errors
-    sometimes as causes and sometimes as arguments."""
+    """Return the innermost error. urllib3 and requests wrap each other's errors, sometimes as the
+    cause and sometimes as an argument."""
     wrapped = (part for part in error.args if isinstance(part, BaseException))
     inner = error.__cause__ or next(wrapped, None)
     return root_cause(inner) if inner else error
@@ -178,20 +172,20 @@ def root_cause(error: BaseException) -> BaseException:
 
 
 class _Session(requests.Session):
-    """Never goes where an answer points to: the token is for one address."""
+    """A session that follows no redirect, because the token is for one address only."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         return None
 
 
-class _Message(io.BytesIO):
-    """The body of a request. It is read only once the way to Webex is open: until then, proxy and
-    TLS included, whatever fails has sent nothing."""
+class _Body(io.BytesIO):
+    """The body of a request. It is read only when the connection to Webex is open: a failure before
+    that, of the proxy or of TLS, has sent nothing."""
 
-    was_taken = False
+    was_read = False
 
     def read(self, size: int | None = -1, /) -> bytes:
-        self.was_taken = True
+        self.was_read = True
         return super().read(size)
 
 
@@ -203,24 +197,24 @@ def _encoded(room_id: str, markdown: str, parent_id: str | None) -> bytes:
 
 
 class _Token:
-    """The bearer token: in the header of a request, and *** wherever else it would show.
+    """The bearer token: sent in a header, and masked as *** everywhere else.
 
-    What surrounds a secret that was pasted by hand is cut off. One that can't be a header is not
-    given to requests, which would quote it.
+    White space around it, as after pasting by hand, is removed. A malformed token is not passed to
+    requests, whose error message would quote it.
     """
 
     def __init__(self, secret: str) -> None:
         self._secret = secret.strip()
         if not self._secret:
-            raise Unauthorized("there is no Webex token")
+            raise Unauthorized("the Webex token is empty")
         if not _TOKEN.fullmatch(self._secret):
-            raise Unauthorized("the Webex token has characters that no token has")
+            raise Unauthorized("the Webex token contains invalid characters")
 
     def __repr__(self) -> str:
         return "***"
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """What requests asks for last, so that no ~/.netrc takes its place."""
+        """Set the header. requests calls this last, so that ~/.netrc does not replace the token."""
         request.headers["Authorization"] = f"Bearer {self._secret}"
         return request
 
@@ -228,30 +222,31 @@ class _Token:
         return text.replace(self._secret, "***")
 
 
-# The answer
+# The response
 
 
-class _Answer(NamedTuple):
-    """`said` is the body, if it is the JSON object that Webex's answers are, and `text` if not."""
+class _Response(NamedTuple):
+    """A response of Webex. `content` is its JSON object, or empty if the body is anything else;
+    `text` is the body."""
 
     status: int
     headers: Mapping[str, str]
-    said: dict[str, Any]
+    content: dict[str, Any]
     text: str
 
     @classmethod
-    def of(cls, response: requests.Response, body: bytes, token: _Token) -> "_Answer":
-        """Without the token, in case something on the way echoes what it got."""
+    def of(cls, response: requests.Response, body: bytes, token: _Token) -> "_Response":
+        """Return the response with the token masked, in case a proxy echoes the request."""
         headers = {key: token.masked_in(value) for key, value in response.headers.items()}
         text = token.masked_in(body.decode("utf-8", "replace"))
         try:
-            said = json.loads(text)
+            content = json.loads(text)
         except (ValueError, RecursionError):
-            said = None
+            content = None
         return cls(
             response.status_code,
             requests.structures.CaseInsensitiveDict(headers),
-            said if isinstance(said, dict) else {},
+            content if isinstance(content, dict) else {},
             text,
         )
 
@@ -261,69 +256,71 @@ class _Answer(NamedTuple):
 
     @property
     def message_id(self) -> str | None:
-        message_id = self.said.get("id")
+        message_id = self.content.get("id")
         return message_id if isinstance(message_id, str) else None
 
     @property
     def tracking_id(self) -> str | None:
-        ids = self.headers.get("TrackingID"), self.said.get("trackingId")
+        ids = self.headers.get("TrackingID"), self.content.get("trackingId")
         return next((found[:200] for found in ids if isinstance(found, str) and found), None)
 
     @property
     def problem(self) -> str:
-        """Webex's own words, or the beginning of what came instead. A success is not quoted, as it
-        repeats the message."""
+        """Webex's error messages, or else the beginning of the body. The body of a success is not
+        quoted, because it contains the message."""
         if self.is_success:
-            return f"Webex answered {self.status} without the id of the message"
-        words = dict.fromkeys(_words(self.said)) or {self.text: None}
-        quoted = " ".join(" ".join(words).split())[:_QUOTED_CHARACTERS]
-        return f"Webex answered {self.status}: {quoted or 'nothing'}"
+            return f"Webex returned {self.status} without the id of the message"
+        sentences = dict.fromkeys(_error_messages(self.content)) or {self.text: None}
+        quoted = " ".join(" ".join(sentences).split())[:_MAX_QUOTED_CHARACTERS]
+        return f"Webex returned {self.status}: {quoted or 'an empty body'}"
 
 
 def _chunks(
-    response: requests.Response, wait: float, time_left: Callable[[], float]
+    response: requests.Response, timeout: float, time_left: Callable[[], float]
 ) -> Iterator[bytes]:
-    """What arrives of the body in time, at most _ANSWER_BYTES. A body that breaks off is no error:
-    the status has come, and it tells more than half a body."""
-    room = _ANSWER_BYTES
+    """Yield what arrives of the body in time, at most _MAX_BODY_BYTES. An incomplete body is not an
+    error, because the status, which has arrived, determines the outcome."""
+    remaining = _MAX_BODY_BYTES
     try:
-        while room and (chunk := response.raw.read1(room, decode_content=False)):
+        while remaining and (chunk := response.raw.read1(remaining, decode_content=False)):
             yield chunk
-            room -= len(chunk)
-            if time_left() < wait:
+            remaining -= len(chunk)
+            if time_left() < timeout:
                 return
     except (urllib3.exceptions.HTTPError, OSError):
         return
 
 
-def _error(answer: _Answer, now: float) -> WebexError:
-    """What an answer that brings no message id means."""
-    told = answer.problem, answer.status, answer.tracking_id
-    match answer.status:
+def _error(response: _Response, now: float) -> WebexError:
+    """Return the error for a response without a message id."""
+    details = response.problem, response.status, response.tracking_id
+    match response.status:
         case 423 | 429:
-            wait = retry_after(answer.headers.get("Retry-After"), now)
-            return RateLimited(*told, retry_after=wait)
+            seconds = retry_after(response.headers.get("Retry-After"), now)
+            return RateLimited(*details, retry_after=seconds)
         case 401:
-            return Unauthorized(*told)
+            return Unauthorized(*details)
         case 403 | 404:
-            return RoomGone(*told)
-        case 407 | 408:  # about the proxy or the connection: the message is not at fault
-            return Unavailable(*told, maybe_sent=False)
-        case status if 300 <= status < 400:  # points elsewhere: nobody has taken anything
-            return Unavailable(*told, maybe_sent=False)
+            return RoomGone(*details)
+        case 407 | 408:  # about the proxy or the connection, not about the message
+            return Unavailable(*details, maybe_sent=False)
+        case status if 300 <= status < 400:  # a redirect has posted nothing
+            return Unavailable(*details, maybe_sent=False)
         case status if 400 <= status < 500:
-            return Refused(*told)
+            return Refused(*details)
         case _:
-            return Unavailable(*told, maybe_sent=True)
+            return Unavailable(*details, maybe_sent=True)
 
 
 def retry_after(header: str | None, now: float) -> float:
-    """Seconds to wait, 0 to RETRY_AFTER_LIMIT. The header is a number of seconds or a date; what
-    is neither, as the `rand(30),add(30)` that Webex was seen to send, is RETRY_AFTER_DEFAULT.
-    https://github.com/WebexCommunity/WebexPythonSDK/pull/262
+    """Return the seconds of a Retry-After header, from 0 to twelve hours.
+
+    The header is a number of seconds or a date. Return 30 for anything else, such as the
+    `rand(30),add(30)` that Webex has sent
+    (https://github.com/WebexCommunity/WebexPythonSDK/pull/262).
     """
     seconds = _seconds((header or "").strip(), now)
-    return min(max(0.0, seconds), RETRY_AFTER_LIMIT)
+    return min(max(0.0, seconds), _MAX_RETRY_AFTER)
 
 
 def _seconds(header: str, now: float) -> float:
@@ -333,13 +330,13 @@ def _seconds(header: str, now: float) -> float:
         date = parsedate_to_datetime(header)
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
     except (ValueError, TypeError, IndexError, OverflowError):
-        return RETRY_AFTER_DEFAULT
+        return _DEFAULT_RETRY_AFTER
 
 
-def _words(said: Mapping[str, Any]) -> Iterator[str]:
-    """The sentences of Webex's error form: a message, and descriptions that often repeat it."""
-    errors = said.get("errors")
-    parts = [said.get("message")]
+def _error_messages(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the sentences of an error: its message, and descriptions that often repeat it."""
+    errors = content.get("errors")
+    sentences = [content.get("message")]
     if isinstance(errors, list):
-        parts += [error.get("description") for error in errors if isinstance(error, dict)]
-    return (part for part in parts if isinstance(part, str) and part.strip())
+        sentences += [error.get("description") for error in errors if isinstance(error, dict)]
+    return (text for text in sentences if isinstance(text, str) and text.strip())

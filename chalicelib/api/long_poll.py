@@ -1,9 +1,7 @@
 """Places for those who wait for a job: each holds a function for its time, so there are only so
 many for the whole deployment.
 
-    pk        sk     what
-    WAITERS   <n>    place n is taken until `leasedUntil` (epoch seconds), by `holder`
-
+Place n is taken until `leasedUntil` (epoch seconds), by `holder`.
 A function that dies gives nothing back: its lease ends. Knows the table; knows nothing of jobs.
 """
 
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from chalicelib import table_keys
 from chalicelib.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -55,7 +54,11 @@ class LongPollSlots:
             place = random.choice(free)
             if self._is_done(
                 self._client.put_item,
-                Item={**_key(place), "holder": holder, "leasedUntil": self._now(LEASE_SECONDS)},
+                Item={
+                    **table_keys.long_poll_slot(place),
+                    "holder": holder,
+                    "leasedUntil": self._now(LEASE_SECONDS),
+                },
                 ConditionExpression="attribute_not_exists(pk) OR leasedUntil < :now",
                 ExpressionAttributeValues={":now": self._now()},
             ):
@@ -66,19 +69,21 @@ class LongPollSlots:
         answer = self._client.query(
             TableName=self._name,
             KeyConditionExpression="pk = :waiters",
-            ExpressionAttributeValues={":waiters": _key("")["pk"]},
+            ExpressionAttributeValues={":waiters": {"S": table_keys.long_poll_slots()}},
             ConsistentRead=True,
         )
         now = self._runtime.now()
         taken = {
-            item["sk"]["S"] for item in answer["Items"] if float(item["leasedUntil"]["N"]) >= now
+            table_keys.slot_of(item)
+            for item in answer["Items"]
+            if float(item["leasedUntil"]["N"]) >= now
         }
         return [place for place in map(str, range(PLACES)) if place not in taken]
 
     def _give_back(self, place: str, holder: Any) -> None:
         self._is_done(
             self._client.delete_item,
-            Key=_key(place),
+            Key=table_keys.long_poll_slot(place),
             ConditionExpression="holder = :me",
             ExpressionAttributeValues={":me": holder},
         )
@@ -95,7 +100,3 @@ class LongPollSlots:
 
     def _now(self, later: int = 0) -> Any:
         return {"N": f"{self._runtime.now() + later:.3f}"}
-
-
-def _key(place: str) -> Any:
-    return {"pk": {"S": "WAITERS"}, "sk": {"S": place}}

@@ -11,6 +11,7 @@ with its array. Knows keys and their mapping; what the bytes stand for, `array_s
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from chalicelib import table_keys
 from chalicelib.aws.dynamodb import Item, Outcome, Statement, Table, key_of
 from chalicelib.errors import TableUnavailable
 from chalicelib.jobs.array_summary import (
@@ -102,8 +103,8 @@ class ArrayTable:
         return self._table.update_if_equal(_attributes(before), _key(key), _attributes(after))
 
 
-def _key(key: BlockKey) -> Item:
-    return {"pk": {"S": f"JOB#{key.root}"}, "sk": {"S": f"SUMMARY#{key.number:02}"}}
+def _key(key: BlockKey) -> table_keys.Key:
+    return table_keys.array_block(key.root, key.number)
 
 
 def _block(item: Item) -> Block:

@@ -96,11 +96,6 @@ class Notice(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw
             return self.job_id
         return f"{self.job_id}:{self.child}"
 
-    @property
-    def subject(self) -> str:
-        """The partition key of the job or queue that the notice is about."""
-        return f"QUEUE#{self.queue}" if self.job_id is None else f"JOB#{self.job_id}"
-
 
 def notices_for(observation: Observation, rules: Rules) -> tuple[Notice, ...]:
     """Return the notices that the rules request for an observation, one for each room.

@@ -1,13 +1,11 @@
 """The repository of what is recorded about job queues apart from their jobs.
 
-    pk             sk                             item
-    QUEUE#<name>   STATE                          a QueueState, with its version
-                   HEARD                          when the last event of the queue arrived
-                   BLOCKED#<time>#<job>#<digest>  a blocked event, addressed by its content
+Items: the queue's state with its version, the time of its last event, and its blocked events, which
+are addressed by their content.
 
-The recorder writes HEARD and blocked events unconditionally. Only the sweep writes the state, on
-the condition that its version has not changed since it was read. This module contains the mapping
-from and to items; it does not interpret the state.
+The recorder writes the last event and blocked events unconditionally. Only the sweep writes the
+state, on the condition that its version has not changed since it was read. This module contains the
+mapping from and to items; it does not interpret the state.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -16,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from chalicelib import table_keys
 from chalicelib.aws.dynamodb import Item, Outcome, Table, json_text, key_of
 from chalicelib.queues.blocked import BlockedEvent
 from chalicelib.queues.missing_events import TOUCH_INTERVAL_MS
@@ -56,7 +55,7 @@ class QueueStateTable:
             if now - self._touched_at.get(queue, 0) >= TOUCH_INTERVAL_MS
         ]
         outcomes = self._table.put_each(
-            {queue: queue_key(queue, "HEARD") | {"at": {"N": str(now)}} for queue in due}
+            {queue: table_keys.last_event(queue) | {"at": {"N": str(now)}} for queue in due}
         )
         self._touched_at |= {
             queue: now for queue, outcome in outcomes.items() if outcome is Outcome.SAVED
@@ -77,7 +76,7 @@ class QueueStateTable:
         keys = {
             key_of(key): (queue, key)
             for queue in queues
-            for key in (queue_key(queue, "STATE"), queue_key(queue, "HEARD"))
+            for key in (table_keys.queue_state(queue), table_keys.last_event(queue))
         }
         items, unread = self._table.read(
             [key for _, key in keys.values()],
@@ -95,13 +94,14 @@ class QueueStateTable:
     def blocked_events(self, queue: str, after: int) -> Sequence[BlockedEvent]:
         """Return the blocked events after a time (epoch milliseconds), newest first, at most the
         newest _MAX_BLOCKED_EVENTS."""
+        keys = table_keys.blocked_events(queue, after)
         response = self._table.client.query(
             TableName=self._table.name,
             KeyConditionExpression="pk = :queue AND sk BETWEEN :first AND :last",
             ExpressionAttributeValues={
-                ":queue": {"S": f"QUEUE#{queue}"},
-                ":first": {"S": f"BLOCKED#{after + 1:015}"},
-                ":last": {"S": "BLOCKED#~"},
+                ":queue": {"S": keys.pk},
+                ":first": {"S": keys.first},
+                ":last": {"S": keys.last},
             },
             ScanIndexForward=False,
             Limit=_MAX_BLOCKED_EVENTS,
@@ -113,13 +113,9 @@ class QueueStateTable:
     def save(self, queue: str, state: QueueState, version: int) -> Outcome:
         """Replace the state that has this version (0: create it). Return CONFLICT if another sweep
         has replaced it already."""
-        key = queue_key(queue, "STATE")
+        key = table_keys.queue_state(queue)
         statement = self._table.save_if_version_is(version, key, json_text("state", state))
         return self._table.execute([statement])[key_of(key)]
-
-
-def queue_key(queue: str, sort: str) -> Item:
-    return {"pk": {"S": f"QUEUE#{queue}"}, "sk": {"S": sort}}
 
 
 def _with_item(stored: StoredState, item: Item) -> StoredState:
@@ -131,9 +127,9 @@ def _with_item(stored: StoredState, item: Item) -> StoredState:
 
 def _blocked_event_item(event: BlockedEvent) -> Item:
     content = msgspec.json.encode(event)
-    sort = f"BLOCKED#{event.at:015}#{event.job_id}#{sha256(content).hexdigest()[:8]}"
+    digest = sha256(content).hexdigest()[:8]
     expiry = event.at // 1000 + _BLOCKED_EVENT_TTL_SECONDS
-    return queue_key(event.queue, sort) | {
+    return table_keys.blocked_event(event.queue, event.at, event.job_id, digest) | {
         "event": {"S": content.decode()},
         "expiresAt": {"N": str(expiry)},
     }

@@ -1,24 +1,21 @@
 """The repository of a queue's statistics: its current counts and the rollups of jobs that ended.
 
-    pk             sk                   item
-    QUEUE#<name>   COUNTS               QueueStats: counts, last day, progress of the rollups
-                   HOUR#2026-11-24T03   rollup of the jobs that ended in that hour (UTC)
-                   DAY#2026-11-24       rollup of the hours of that day
+Items: QueueStats, the rollup of the jobs that ended in an hour (UTC), and the rollup of the hours
+of a day.
 
 Hours and days are always replaced as a whole. This module contains the mapping from and to items;
 it does not decide what is counted when.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from chalicelib import table_keys
 from chalicelib.aws.dynamodb import Item, Outcome, Table, json_text
 from chalicelib.errors import TableUnavailable
 from chalicelib.queues.rollup import DAY_MS, HOUR_MS, Rollup
-from chalicelib.queues.state_table import queue_key
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -71,7 +68,7 @@ class QueueStatsTable:
 
     def load(self, queue: str) -> StoredStats:
         response = self._table.client.get_item(
-            TableName=self._table.name, Key=queue_key(queue, "COUNTS"), ConsistentRead=True
+            TableName=self._table.name, Key=table_keys.queue_counts(queue), ConsistentRead=True
         )
         item = response.get("Item")
         if item is None:
@@ -81,7 +78,7 @@ class QueueStatsTable:
     def save(self, queue: str, stats: QueueStats, version: int) -> StoredStats:
         """Replace the statistics that have this version. Raise StatsConflict or
         TableUnavailable."""
-        key = queue_key(queue, "COUNTS")
+        key = table_keys.queue_counts(queue)
         statement = self._table.save_if_version_is(version, key, json_text("counts", stats))
         [outcome] = self._table.execute([statement]).values()
         if outcome is Outcome.CONFLICT:
@@ -94,76 +91,58 @@ class QueueStatsTable:
         """Return the statistics of the queues that were counted, eventually consistent. One request
         reads a hundred queues. Raise TableUnavailable if some can't be read now."""
         items, unread = self._table.read(
-            [queue_key(queue, "COUNTS") for queue in queues],
+            [table_keys.queue_counts(queue) for queue in queues],
             attributes=("pk", "counts"),
             consistent=False,
         )
         if unread:
             raise TableUnavailable(f"could not read the statistics of {len(unread)} queues")
-        return {item["pk"]["S"].removeprefix("QUEUE#"): _stats(item) for item in items}
+        return {table_keys.queue_of(item): _stats(item) for item in items}
 
     def hours(self, queue: str, since: int, until: int) -> dict[int, Rollup]:
         """Return the rollups of hours from `since` until before `until`, without empty hours."""
-        return dict(self._rollups(queue, _hour_key(since), _hour_key(until - HOUR_MS)))
+        return dict(self._rollups(table_keys.hours(queue, since, until - HOUR_MS)))
 
     def days(self, queue: str, since: int, until: int) -> dict[int, Rollup]:
         """Return the rollups of days from `since` until before `until`, without empty days."""
-        return dict(self._rollups(queue, _day_key(since), _day_key(until - DAY_MS)))
+        return dict(self._rollups(table_keys.days(queue, since, until - DAY_MS)))
 
     def put(self, queue: str, hours: Rollups, days: Rollups) -> None:
         """Replace rollups. Raise TableUnavailable if some were not written."""
         items = [
-            self._rollup_item(queue, _hour_key(at), rollup, at + HOUR_MS)
+            self._rollup_item(table_keys.hour(queue, at), rollup, at + HOUR_MS)
             for at, rollup in hours.items()
         ]
         items += [
-            self._rollup_item(queue, _day_key(at), rollup, at + DAY_MS)
+            self._rollup_item(table_keys.day(queue, at), rollup, at + DAY_MS)
             for at, rollup in days.items()
         ]
         if not {Outcome.SAVED}.issuperset(self._table.put(items).values()):
             raise TableUnavailable(f"could not write all rollups of queue {queue}")
 
-    def _rollup_item(self, queue: str, sort: str, rollup: Rollup, end: int) -> Item:
-        item = queue_key(queue, sort) | json_text("rollup", rollup)
+    def _rollup_item(self, key: table_keys.Key, rollup: Rollup, end: int) -> Item:
+        item = key | json_text("rollup", rollup)
         if self._retention_seconds:
             item["expiresAt"] = {"N": str(end // 1000 + self._retention_seconds)}
         return item
 
-    def _rollups(self, queue: str, first: str, last: str) -> Iterator[tuple[int, Rollup]]:
-        if last < first:
+    def _rollups(self, keys: table_keys.Range) -> Iterator[tuple[int, Rollup]]:
+        if keys.is_empty:
             return
         pages = self._table.client.get_paginator("query").paginate(
             TableName=self._table.name,
             KeyConditionExpression="pk = :queue AND sk BETWEEN :first AND :last",
             ExpressionAttributeValues={
-                ":queue": {"S": f"QUEUE#{queue}"},
-                ":first": {"S": first},
-                ":last": {"S": last},
+                ":queue": {"S": keys.pk},
+                ":first": {"S": keys.first},
+                ":last": {"S": keys.last},
             },
             ConsistentRead=True,
         )
         for page in pages:
             for item in page["Items"]:
                 rollup = msgspec.json.decode(item["rollup"]["S"], type=Rollup)
-                yield _start_of(item["sk"]["S"]), rollup
-
-
-def _hour_key(at: int) -> str:
-    return f"HOUR#{_utc(at):%Y-%m-%dT%H}"
-
-
-def _day_key(at: int) -> str:
-    return f"DAY#{_utc(at):%Y-%m-%d}"
-
-
-def _utc(at: int) -> datetime:
-    return datetime.fromtimestamp(at / 1000, UTC)
-
-
-def _start_of(sort: str) -> int:
-    """Return when the hour or day of a sort key begins."""
-    moment = datetime.fromisoformat(sort.partition("#")[2]).replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1000)
+                yield table_keys.begin_of(item), rollup
 
 
 def _stats(item: Mapping[str, Any]) -> QueueStats:

@@ -1,11 +1,6 @@
 """The repository of how far repair is, so that a run goes on where the last one stopped.
 
-    pk             sk               what
-    QUEUE#<name>   REPAIR           rounds through the jobs that wait, and the walk of discovery
-                   FAMILY#<root>    an array or multi-node job whose members are yet to be counted
-    REPAIR         IN_FLIGHT#<run>    the jobs of a run's chunk whose notices may not be queued yet
-
-Knows keys and their mapping; what a round or a walk is for, `repair` knows.
+Knows how they are mapped to items; what a round or a walk is for, `repair` knows.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,15 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib import table_keys
 from chalicelib.aws.dynamodb import Item, Outcome, Table, json_text
 from chalicelib.jobs.job_index import StatusPartition
-from chalicelib.queues.state_table import queue_key
 from chalicelib.sweep.batch_api import ListedJob
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-_IN_HAND = "IN_FLIGHT#"
 
 
 class Pass(msgspec.Struct):
@@ -89,7 +82,7 @@ class CheckpointTable:
         self._table = Table(client, table)
 
     def progress(self, queue: str) -> Progress:
-        told = self._get(queue_key(queue, "REPAIR"), "progress")
+        told = self._get(table_keys.checkpoint(queue), "progress")
         return msgspec.json.decode(told, type=Progress) if told else Progress()
 
     def save(self, queue: str, progress: Progress) -> None:
@@ -100,7 +93,9 @@ class CheckpointTable:
         try:
             self._client.put_item(
                 TableName=self._table.name,
-                Item=queue_key(queue, "REPAIR") | json_text("progress", progress) | {"anew": anew},
+                Item=table_keys.checkpoint(queue)
+                | json_text("progress", progress)
+                | {"anew": anew},
                 ConditionExpression=_NOBODY_BEGAN_ANEW_SINCE,
                 ExpressionAttributeValues={":anew": anew},
             )
@@ -110,27 +105,25 @@ class CheckpointTable:
     def in_flight(self) -> dict[str, InFlight]:
         """By run; of those only that have not come to their end."""
         return {
-            item["sk"]["S"].removeprefix(_IN_HAND): msgspec.json.decode(
-                item["inFlight"]["S"], type=InFlight
-            )
-            for item in self._table.items_under("REPAIR", _IN_HAND)
+            table_keys.run_of(item): msgspec.json.decode(item["inFlight"]["S"], type=InFlight)
+            for item in self._table.items_under(*table_keys.in_flight_runs())
         }
 
     def put_in_flight(self, run: str, in_flight: InFlight) -> None:
-        self._put([_run_key(run) | json_text("inFlight", in_flight)])
+        self._put([table_keys.in_flight(run) | json_text("inFlight", in_flight)])
 
     def clear_in_flight(self, run: str) -> None:
-        self._client.delete_item(TableName=self._table.name, Key=_run_key(run))
+        self._client.delete_item(TableName=self._table.name, Key=table_keys.in_flight(run))
 
     def families(self, queue: str) -> Iterator[Family]:
-        for item in self._table.items_under(f"QUEUE#{queue}", "FAMILY#"):
+        for item in self._table.items_under(*table_keys.parents_to_check(queue)):
             parent = msgspec.json.decode(item["parent"]["S"], type=ListedJob)
             yield Family(parent, int(item["asked"]["N"]) if "asked" in item else 0)
 
     def save_families(self, queue: str, families: Iterable[Family]) -> None:
         self._put(
             [
-                _family_key(queue, parent.job_id)
+                table_keys.parent_to_check(queue, parent.job_id)
                 | json_text("parent", parent)
                 | {"asked": {"N": str(asked)}}
                 for parent, asked in families
@@ -138,7 +131,9 @@ class CheckpointTable:
         )
 
     def remove_family(self, queue: str, root: str) -> None:
-        self._client.delete_item(TableName=self._table.name, Key=_family_key(queue, root))
+        self._client.delete_item(
+            TableName=self._table.name, Key=table_keys.parent_to_check(queue, root)
+        )
 
     def _get(self, key: Item, attribute: str) -> str | None:
         answer = self._client.get_item(TableName=self._table.name, Key=key, ConsistentRead=True)
@@ -148,11 +143,3 @@ class CheckpointTable:
         outcomes = self._table.put(items).values()
         if any(outcome is not Outcome.SAVED for outcome in outcomes):
             raise CheckpointsUnavailable
-
-
-def _family_key(queue: str, root: str) -> Item:
-    return queue_key(queue, f"FAMILY#{root}")
-
-
-def _run_key(run: str) -> Item:
-    return {"pk": {"S": "REPAIR"}, "sk": {"S": f"{_IN_HAND}{run}"}}

@@ -1,13 +1,6 @@
 """Repository of deliveries: a claim and then a mark for each notice, a lease for each room, and the
 message that starts each thread.
 
-    pk               sk                                   item
-    JOB#<root id>    NOTICE#<room>#<kind>#<generation>    delivery of a notice about a job
-                     THREAD#<room>                        first message about the job in the room
-    QUEUE#<name>     NOTICE#<room>#<kind>#<opened at>     delivery of a notice about an incident
-                     THREAD#<room>#<opened at>            first message about the incident
-    ROOM#<room>      ROOM                                 lease, and when to send again
-
 Only the notifier that holds a room's lease sends to the room:
 
     |         LEASED: other notifiers retry later        |    FREE: any notifier may lease it
@@ -35,6 +28,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
+from chalicelib import table_keys
 from chalicelib.aws.dynamodb import Item, Outcome, Statement, Table, key_of
 from chalicelib.notices.notice import Notice
 
@@ -170,7 +164,7 @@ class DeliveryTable:
         try:
             answer: Any = self._table.client.update_item(
                 TableName=self._table.name,
-                Key=_room_key(room),
+                Key=table_keys.room(room),
                 UpdateExpression="SET leasedUntil = :until, leasedBy = :owner",
                 ConditionExpression=f"{never_leased} OR {released_or_expired}",
                 ExpressionAttributeValues={
@@ -190,7 +184,9 @@ class DeliveryTable:
         """Release the lease, unless it has expired and another notifier has leased the room."""
         still_leased_by_owner = {"leasedBy": {"S": owner}}
         released = {"leasedUntil": {"N": "0"}, "nextSendAt": {"N": str(resume_at)}}
-        statement = self._table.update_if_equal(still_leased_by_owner, _room_key(room), released)
+        statement = self._table.update_if_equal(
+            still_leased_by_owner, table_keys.room(room), released
+        )
         self._table.execute([statement])
 
     def _statement(self, delivery: Delivery, now: int) -> Statement:
@@ -209,18 +205,17 @@ class DeliveryTable:
         return {"expiresAt": {"N": str(now // 1000 + self._retention_seconds + _MARGIN_SECONDS)}}
 
 
-def _notice_key(notice: Notice) -> Item:
-    sort = f"NOTICE#{notice.room}#{notice.kind}#{notice.generation}"
-    return {"pk": {"S": notice.subject}, "sk": {"S": sort}}
+def _notice_key(notice: Notice) -> table_keys.Key:
+    return table_keys.notice(_subject(notice), notice.room, notice.kind, notice.generation)
 
 
-def _thread_key(notice: Notice) -> Item:
-    incident = f"#{notice.generation}" if notice.job_id is None else ""
-    return {"pk": {"S": notice.subject}, "sk": {"S": f"THREAD#{notice.room}{incident}"}}
+def _thread_key(notice: Notice) -> table_keys.Key:
+    began = notice.generation if notice.job_id is None else None
+    return table_keys.thread(_subject(notice), notice.room, began)
 
 
-def _room_key(room: str) -> Item:
-    return {"pk": {"S": f"ROOM#{room}"}, "sk": {"S": "ROOM"}}
+def _subject(notice: Notice) -> str:
+    return table_keys.notice_subject(notice.queue, notice.job_id)
 
 
 def _delivery(notice: Notice, item: Mapping[str, Any]) -> Delivery:

@@ -227,7 +227,7 @@ class Play:
         marks = [
             item
             for item in items
-            if item["pk"]["S"].startswith("MESSAGE#") or item["sk"]["S"] == "HEARD"
+            if item["pk"]["S"].startswith("MESSAGE#") or item["sk"]["S"] == "LAST_EVENT"
         ]
         kept = [item for item in items if item not in marks]
         return Aftermath(

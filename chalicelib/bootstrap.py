@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from chalicelib.recording.ingest import Ingest
     from chalicelib.recording.recorder import Recorder
     from chalicelib.sweep.count import QueueCounter
-    from chalicelib.sweep.reconcile import Reconciler
+    from chalicelib.sweep.reconcile.step import ReconcileStep
     from chalicelib.sweep.sweep import Sweep
     from chalicelib.sweep.watch.queue_watch import QueueWatch
     from chalicelib.webex.notifier import Notifier
@@ -107,7 +107,7 @@ def sweeper() -> "Sweep":
 
     calls_of_watch = max(1, settings.sweep_calls // 6)
     steps: dict[str, Step] = {
-        "repair": _repair(settings.sweep_calls - calls_of_watch),
+        "reconcile": _reconcile(settings.sweep_calls - calls_of_watch),
         "watch": _queue_watch(calls_of_watch),
         "count": _counting(),
     }
@@ -152,22 +152,22 @@ def _milliseconds(ages: Mapping[str, timedelta]) -> dict[str, int]:
     return {status: int(age.total_seconds() * 1000) for status, age in ages.items()}
 
 
-def _repair(calls: int) -> "Reconciler":
-    from chalicelib.sweep.checkpoints import CheckpointTable
-    from chalicelib.sweep.reconcile import Parts, ReconcileLimits, Reconciler
+def _reconcile(calls: int) -> "ReconcileStep":
+    from chalicelib.sweep.reconcile.checkpoint_table import CheckpointTable
+    from chalicelib.sweep.reconcile.step import ReconcileLimits, ReconcileStep
 
-    ages = _milliseconds(settings.repair_after)
-    parts = Parts(
+    silent_after = _milliseconds(settings.repair_after)
+    return ReconcileStep(
         batch=clients.batch,
-        table=_job_table(),
+        jobs=_job_table(),
         index=_job_index(),
         registry=_queue_registry(),
-        ledger=CheckpointTable(clients.dynamodb, settings.jobs_table),
+        checkpoints=CheckpointTable(clients.dynamodb, settings.jobs_table),
         ingest=_ingest(),
         redaction=settings.redact_patterns,
-        rules=ReconcileLimits(ages, settings.watched_queues, calls),
+        limits=ReconcileLimits(silent_after, settings.watched_queues, calls),
+        report=report(),
     )
-    return Reconciler(parts, report())
 
 
 def _webex_token() -> str:

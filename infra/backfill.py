@@ -68,7 +68,7 @@ def main() -> None:
     since = parse_since(options.since)
     table = stages.environment_of(options.stage)["JOBS_TABLE"]
     client = lambda_client()
-    for tally in sweeps(client, table, since, "repair"):
+    for tally in sweeps(client, table, since, "reconcile"):
         print(
             f"{tally['discovered']} jobs discovered, {tally['repaired']} repaired,"
             f" {tally['lost']} marked UNKNOWN, {len(tally['unknown_to_batch'])} missing in"

@@ -152,7 +152,7 @@ def sweep_twice(aws_url: str, since: int, tell: Tell) -> None:
     with plain_errors(aws_url):
         for _ in range(2):
             try:
-                for told in sweeps(client, JOBS_TABLE, since, "repair"):
+                for told in sweeps(client, JOBS_TABLE, since, "reconcile"):
                     tell(f"sweeping: {told['discovered']} found, {told['repaired']} repaired")
                     print(
                         f"sweep: {told['calls']} calls of Batch, {told['discovered']} jobs found,"

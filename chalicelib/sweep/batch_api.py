@@ -1,14 +1,13 @@
-"""Batch's own API, for what no event told: jobs and service jobs, described and listed, within an
-allowance.
+"""Calls Batch's API within a budget: describes and lists jobs and service jobs.
 
-Batch throttles whoever polls it, which is why batchwatch listens to events; so a run asks with as
-few calls as it can, never makes more than it is allowed, and waits longer and longer when Batch
-asks it to. Knows the API and its limits; knows nothing of the table or of what is asked for.
+Batch throttles clients that poll its API, which is why batchwatch records events. A run therefore
+makes as few calls as it can, never more than its budget allows, and backs off when it is throttled.
+Independent of the table, and of why a job is described or listed.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -22,189 +21,232 @@ from chalicelib.redaction import Redaction
 from chalicelib.runtime import Runtime
 from chalicelib.telemetry import LogEvent
 
-DESCRIBED = 100
-"""Most ids of a DescribeJobs call; DescribeServiceJob takes one."""
-_TRIES = 6
-_LONGEST_SECONDS = 20.0
+if TYPE_CHECKING:
+    from mypy_boto3_batch import BatchClient
+
+MAX_DESCRIBED_JOBS = 100
+"""The most job ids of a DescribeJobs call. DescribeServiceJob accepts one."""
+RETENTION_MS = 7 * 86_400_000
+"""Batch keeps a job at least this long after its end."""
+_MAX_ATTEMPTS = 6
+_MAX_DELAY_SECONDS = 20.0
 _THROTTLED = frozenset({"TooManyRequestsException", "ThrottlingException", "Throttling"})
-_NO_ANSWER = "NoAnswer"
-_PASSING = _THROTTLED | {"ServerException", "InternalFailure", "ServiceUnavailable", _NO_ANSWER}
-"""The codes that waiting helps against. All others need a person."""
+_NO_RESPONSE = "NoResponse"
+_TRANSIENT = _THROTTLED | {
+    "ServerException",
+    "InternalFailure",
+    "ServiceUnavailable",
+    _NO_RESPONSE,
+}
+"""Error codes of calls that may succeed when they are retried."""
+
+_T = TypeVar("_T")
 
 
 class BatchStopped(Exception):
-    """Nothing more is to be asked in this run: the allowance or the time is used up, or Batch
-    is too busy. What is left is for the next run."""
+    """No further call can be made in this run: the budget or the time is used up, or Batch keeps
+    throttling. The next run continues."""
 
 
 class BatchRefused(Exception):
-    """Batch will not answer until a person acts: permissions, the region, an unknown queue."""
+    """Batch rejected a call for a reason that a retry can't remove: missing permissions, a wrong
+    region, an unknown queue."""
 
-    def __init__(self, reason: str, code: str = "") -> None:
-        super().__init__(reason)
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
         self.code = code
 
     @property
-    def is_of_one_request(self) -> bool:
-        """Most often about a job or a queue that is gone; Batch may answer others."""
+    def concerns_one_resource(self) -> bool:
+        """Whether calls about other jobs and queues may succeed: the job or the queue of this one
+        does not exist."""
         return self.code == "ClientException"
 
 
 def retry_delay(code: str, attempt: int, time_left: float, jitter: float) -> float | None:
-    """Seconds to wait before the call after `attempt` (from 1) is made again; None: give up.
+    """Return the seconds to wait before the next attempt, or None if there must not be one.
 
-    A throttled caller that comes back at once is throttled again, so the first wait is about a
-    second; `jitter` from 0 to 1 spreads callers.
+    `attempt` counts from 1; `jitter`, from 0 to 1, spreads the retries of several callers. The
+    first delay is about a second because an immediate retry would be throttled again.
     """
-    if code not in _PASSING or attempt >= _TRIES:
+    if code not in _TRANSIENT or attempt >= _MAX_ATTEMPTS:
         return None
-    delay = min(_LONGEST_SECONDS, 2.0 ** (attempt - 1)) * (0.5 + jitter / 2)
+    delay = min(_MAX_DELAY_SECONDS, 2.0 ** (attempt - 1)) * (0.5 + jitter / 2)
     return delay if delay < time_left else None
 
 
-class ListedJob(msgspec.Struct, rename="camel"):
-    """What ListJobs or ListServiceJobs tells of a job: enough to know whether it was heard of.
-    AWS's model does not promise `created_at`; 0 without one."""
-
-    job_id: str
-    created_at: int = 0
-    array_properties: "_Size | None" = None
-    node_properties: "_Size | None" = None
-
-    @property
-    def has_members(self) -> bool:
-        return bool(self.array_properties or self.node_properties)
-
-    @property
-    def members(self) -> list[str]:
-        """The ids of its children or nodes. They follow from the size, so nothing lists them:
-        ListJobs would take a call for each status, as its filters don't count for children."""
-        children = (self.array_properties or _Size()).size or 0
-        nodes = (self.node_properties or _Size()).num_nodes or 0
-        return [
-            *(f"{self.job_id}:{index}" for index in range(children)),
-            *(f"{self.job_id}#{index}" for index in range(nodes)),
-        ]
-
-
-class _Size(msgspec.Struct, rename="camel"):
+class _ArrayProperties(msgspec.Struct, frozen=True):
     size: int | None = None
+
+
+class _NodeProperties(msgspec.Struct, frozen=True, rename="camel"):
     num_nodes: int | None = None
 
 
+class ListedJob(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """What a ListJobs or ListServiceJobs summary must contain to find jobs without a record.
+
+    `created_at` is in epoch milliseconds; 0 if it is missing, which AWS's model allows.
+    """
+
+    job_id: str
+    created_at: int = 0
+    array_properties: _ArrayProperties | None = None
+    node_properties: _NodeProperties | None = None
+
+    @property
+    def is_parent(self) -> bool:
+        return bool(self._size or self._nodes)
+
+    @property
+    def children(self) -> list[str]:
+        """The ids of its array children or its nodes.
+
+        They are derived from the size: ListJobs would need a call for each status, because its
+        filters don't apply to children.
+        """
+        return [
+            *(f"{self.job_id}:{index}" for index in range(self._size)),
+            *(f"{self.job_id}#{index}" for index in range(self._nodes)),
+        ]
+
+    @property
+    def _size(self) -> int:
+        return (self.array_properties and self.array_properties.size) or 0
+
+    @property
+    def _nodes(self) -> int:
+        return (self.node_properties and self.node_properties.num_nodes) or 0
+
+
 class ListedPage(NamedTuple):
-    """Newest first. `token` is where the next page begins, None after the last."""
+    """A page of a queue's jobs or service jobs, newest first. `token` is the next page's; None on
+    the last page."""
 
     jobs: list[ListedJob]
     token: str | None
+    is_of_service_jobs: bool
 
 
-class BatchApi:
-    """One run's allowance: at most so many `calls`, tries that failed included, and for as long
-    as `time_left` says."""
+class CallBudget:
+    """The calls that one run may make, failed attempts included, and the time it has for them.
 
-    def __init__(
-        self,
-        client: Any,
-        calls: int,
-        time_left: Callable[[], float],
-        runtime: Runtime = Runtime(),
-    ) -> None:
+    `time_left` returns seconds.
+    """
+
+    def __init__(self, limit: int, time_left: Callable[[], float]) -> None:
+        self.limit = limit
+        self.time_left = time_left
         self.calls = 0
         self.throttled = 0
-        self._client = client
-        self._allowed = calls
-        self._time_left = time_left
-        self._runtime = runtime
 
     @property
     def calls_left(self) -> int:
-        return self._allowed - self.calls
+        return self.limit - self.calls
 
     @property
     def is_spent(self) -> bool:
-        return self.calls_left <= 0 or self._time_left() <= 0
+        return self.calls_left <= 0 or self.time_left() <= 0
 
-    def describe(self, job_ids: Sequence[str]) -> dict[str, JobDetail | None]:
-        """Up to a hundred jobs as they are, by id, without those that Batch does not know; None
-        for one that can't be read, which says no more than that Batch knows it.
 
-        Raises BatchStopped and BatchRefused, as they all do.
+class BatchApi:
+    """One run's access to Batch. Every method raises BatchStopped and BatchRefused."""
+
+    def __init__(
+        self,
+        client: "BatchClient",
+        budget: CallBudget,
+        redaction: Redaction,
+        runtime: Runtime = Runtime(),
+    ) -> None:
+        self.budget = budget
+        self._client = client
+        self._redaction = redaction
+        self._runtime = runtime
+
+    def describe(self, job_ids: Sequence[str]) -> dict[str, Observation | None]:
+        """Return up to 100 jobs by id, without those that Batch does not know.
+
+        The value is None for a job that Batch returned but that can't be parsed.
         """
-        answer = self._call(self._client.describe_jobs, jobs=list(job_ids))
-        return {job["jobId"]: _detail(job, JobDetail) for job in answer["jobs"]}
+        response = self._call(lambda: self._client.describe_jobs(jobs=list(job_ids)))
+        return {job["jobId"]: self._observation(job, JobDetail) for job in response["jobs"]}
 
-    def describe_service_job(self, job_id: str) -> dict[str, JobDetail | None]:
-        """The like of one service job: a call each."""
+    def describe_service_job(self, job_id: str) -> dict[str, Observation | None]:
+        """Return one service job by its id, in the form of `describe`."""
         try:
-            answer = self._call(self._client.describe_service_job, jobId=job_id)
+            job = self._call(lambda: self._client.describe_service_job(jobId=job_id))
         except BatchRefused as error:
-            # There is no code of its own for an id that it does not know.
-            if error.is_of_one_request:
+            # Batch has no error code of its own for an unknown id.
+            if error.concerns_one_resource:
                 return {}
             raise
-        return {job_id: _detail(answer, ServiceJobDetail)}
+        return {job_id: self._observation(job, ServiceJobDetail)}
 
-    def list_before(
-        self, queue: str, before: int, token: str | None, *, service: bool
+    def list_jobs(
+        self, queue: str, created_before: int, token: str | None, *, service_jobs: bool
     ) -> ListedPage:
-        """A queue's jobs, or its service jobs, in any status, that were created before a time
-        (epoch milliseconds), perhaps also those of that very time; neither children nor nodes."""
-        filters = [{"name": "BEFORE_CREATED_AT", "values": [str(before)]}]
-        further = {"nextToken": token} if token else {}
-        call = self._client.list_service_jobs if service else self._client.list_jobs
-        answer = self._call(call, jobQueue=queue, filters=filters, **further)
-        jobs = msgspec.convert(answer["jobSummaryList"], list[ListedJob])
-        if any(job.created_at > before for job in jobs):
-            # AWS's documentation of the filter can be read both ways. Better stop than skip jobs.
-            raise BatchRefused("Batch answers BEFORE_CREATED_AT with jobs created after it")
-        return ListedPage(jobs, answer.get("nextToken"))
+        """Return a page of a queue's jobs, or of its service jobs, in any status.
 
-    def _call(self, call: Callable[..., Any], **request: Any) -> Any:
+        They were created before a time (epoch milliseconds), or possibly at that very millisecond.
+        Array children and nodes are not included.
+        """
+        request: Any = {
+            "jobQueue": queue,
+            "filters": [{"name": "BEFORE_CREATED_AT", "values": [str(created_before)]}],
+        }
+        if token:
+            request["nextToken"] = token
+        call: Callable[..., Any] = (
+            self._client.list_service_jobs if service_jobs else self._client.list_jobs
+        )
+        response = self._call(lambda: call(**request))
+        jobs = msgspec.convert(response["jobSummaryList"], list[ListedJob])
+        if any(job.created_at > created_before for job in jobs):
+            # AWS's documentation of the filter is ambiguous. Fail rather than skip jobs.
+            raise BatchRefused("BEFORE_CREATED_AT returned jobs that were created after that time")
+        return ListedPage(jobs, response.get("nextToken"), service_jobs)
+
+    def _call(self, call: Callable[[], _T]) -> _T:
+        budget = self.budget
         for attempt in itertools.count(1):
-            if self.is_spent:
+            if budget.is_spent:
                 break
-            self.calls += 1
+            budget.calls += 1
             try:
-                return call(**request)
+                return call()
             except ClientError as error:
                 code = _code_of(error)
-                if code not in _PASSING:
-                    raise BatchRefused(f"Batch refuses: {code}", code) from error
+                if code not in _TRANSIENT:
+                    message = f"AWS Batch rejected {error.operation_name}: {code}"
+                    raise BatchRefused(message, code) from error
             except BotoCoreError:
-                code = _NO_ANSWER
-            self.throttled += code in _THROTTLED
-            delay = retry_delay(code, attempt, self._time_left(), self._runtime.random())
+                code = _NO_RESPONSE
+            budget.throttled += code in _THROTTLED
+            delay = retry_delay(code, attempt, budget.time_left(), self._runtime.random())
             if delay is None:
                 break
             self._runtime.sleep(delay)
         raise BatchStopped
 
-
-def observations(
-    answers: Mapping[str, JobDetail | None], now: int, redaction: Redaction
-) -> Iterator[Observation]:
-    """What Batch says of jobs `now` (epoch milliseconds), of those that can be read."""
-    for job_id, detail in answers.items():
+    def _observation(self, job: Any, shape: type[JobDetail]) -> Observation | None:
+        """Return what the response shows of a job now; log and return None if it can't be
+        parsed."""
         try:
-            if detail is not None:
-                yield job_detail.observe(
-                    detail, time=now, source=Source.REPAIR, redaction=redaction
-                )
-        except MalformedEvent as error:
-            telemetry.error(LogEvent.JOB_UNREADABLE, jobId=job_id, reason=str(error))
+            return job_detail.observe(
+                msgspec.convert(job, shape),
+                time=self._runtime.now_ms(),
+                source=Source.REPAIR,
+                redaction=self._redaction,
+            )
+        except (msgspec.ValidationError, MalformedEvent) as error:
+            telemetry.error(LogEvent.JOB_UNREADABLE, jobId=job["jobId"], reason=str(error))
+            return None
 
 
 def _code_of(error: ClientError) -> str:
-    """A server's error passes, whatever it is called; a proxy's has no name."""
+    """Return the error's code. A 5xx response with an unknown code, such as a proxy's, counts as
+    no response and is retried."""
     code: str = error.response.get("Error", {}).get("Code", "unknown")
-    is_servers = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
-    return _NO_ANSWER if is_servers and code not in _PASSING else code
-
-
-def _detail(job: Any, shape: type[JobDetail]) -> JobDetail | None:
-    try:
-        return msgspec.convert(job, shape)
-    except msgspec.ValidationError as error:
-        telemetry.error(LogEvent.JOB_UNREADABLE, jobId=job["jobId"], reason=str(error))
-        return None
+    is_server_error = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
+    return _NO_RESPONSE if is_server_error and code not in _TRANSIENT else code

@@ -192,7 +192,7 @@ def test_the_policies_suffice_to_sweep(guarded: DeployedStack, batch: BatchServe
         BACKFILL
     )
 
-    assert told["repair"]["discovered"] == told["repair"]["repaired"] == 1
+    assert told["reconcile"]["discovered"] == told["reconcile"]["repaired"] == 1
     for job_id in (heard_of, unheard_of):
         assert guarded.get(f"/jobs/{job_id}").json()["status"] == "FAILED"
 

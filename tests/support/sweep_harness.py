@@ -13,8 +13,9 @@ from chalicelib.queues.incidents import IncidentPolicy
 from chalicelib.recording.ingest import Ingest
 from chalicelib.redaction import Redaction
 from chalicelib.runtime import Runtime
-from chalicelib.sweep.checkpoints import CheckpointTable
-from chalicelib.sweep.reconcile import Parts, ReconcileLimits, Reconciler, ReconcileTally
+from chalicelib.sweep.reconcile.checkpoint_table import CheckpointTable
+from chalicelib.sweep.reconcile.reconciler import ReconcileTally
+from chalicelib.sweep.reconcile.step import ReconcileLimits, ReconcileStep
 from chalicelib.sweep.watch.confirmation import BatchConfirmation
 from chalicelib.sweep.watch.outbox import Outbox
 from chalicelib.sweep.watch.queue_watch import QueueWatch, WatchTally
@@ -73,18 +74,19 @@ class SweepHarness:
         after each answer; `endpoint` may be a proxy before the local AWS."""
         stand, batch, notices = self._function(on_request, endpoint)
         resources = self._resources
-        parts = Parts(
+        step = ReconcileStep(
             batch=batch,
-            table=stand.table,
+            jobs=stand.table,
             index=stand.index,
             registry=stand.registry,
-            ledger=CheckpointTable(stand.dynamodb, resources.jobs_table),
+            checkpoints=CheckpointTable(stand.dynamodb, resources.jobs_table),
             ingest=Ingest(stand.table, stand.arrays, self._rules, notices, NO_SLEEP),
             redaction=Redaction(),
-            rules=ReconcileLimits(AGES, queues, calls),
+            limits=ReconcileLimits(AGES, queues, calls),
+            report=self.tallies.append,
             runtime=Runtime(now=lambda: self.now / 1000, sleep=self.slept.append),
         )
-        return Reconciler(parts, self.tallies.append).run(lambda: 100, since)
+        return step.run(lambda: 100, since)
 
     def sweep_dying_at(self, nth: int) -> int:
         """A sweep that dies at the nth of its requests and answers (-1: never); see `killed_at`."""

@@ -13,7 +13,13 @@ from chalicelib.jobs.job_table import StoredJob
 from chalicelib.recording.ingest import Decision, Ingest, merge
 from chalicelib.redaction import Redaction
 from chalicelib.runtime import Runtime
-from chalicelib.sweep.batch_api import DESCRIBED, BatchApi, BatchRefused, BatchStopped, observations
+from chalicelib.sweep.batch_api import (
+    MAX_DESCRIBED_JOBS,
+    BatchApi,
+    BatchRefused,
+    BatchStopped,
+    CallBudget,
+)
 
 
 class Described(NamedTuple):
@@ -42,26 +48,25 @@ class BatchConfirmation:
         self._max_calls = max_calls
         self._runtime = runtime
 
-    def describe(
-        self, job_ids: Sequence[str], now: int, time_left: Callable[[], float]
-    ) -> Described:
-        """Return Batch's description at `now` (epoch milliseconds) of as many of the jobs as
-        possible, after updating the records of those that are still in the same status."""
-        described = self._ask(job_ids, now, time_left)
+    def describe(self, job_ids: Sequence[str], time_left: Callable[[], float]) -> Described:
+        """Return Batch's description of as many of the jobs as possible, after updating the records
+        of those that are still in the same status."""
+        described = self._ask(job_ids, time_left)
         observed = {job_id: [seen] for job_id, seen in described.jobs.items()}
         self._ingest.apply(observed, time_left, decide=_merge_same_status)
         return described
 
-    def _ask(self, job_ids: Sequence[str], now: int, time_left: Callable[[], float]) -> Described:
-        api = BatchApi(self._batch, self._max_calls, time_left, self._runtime)
+    def _ask(self, job_ids: Sequence[str], time_left: Callable[[], float]) -> Described:
+        budget = CallBudget(self._max_calls, time_left)
+        api = BatchApi(self._batch, budget, self._redaction, self._runtime)
         jobs: dict[str, Observation] = {}
         try:
-            for chunk in chunks(job_ids, DESCRIBED):
-                answer = observations(api.describe(chunk), now, self._redaction)
-                jobs |= {seen.job_id: seen for seen in answer}
+            for chunk in chunks(job_ids, MAX_DESCRIBED_JOBS):
+                response = api.describe(chunk)
+                jobs |= {job_id: job for job_id, job in response.items() if job}
         except (BatchStopped, BatchRefused):
-            return Described(jobs, api.calls, is_complete=False)
-        return Described(jobs, api.calls, is_complete=True)
+            return Described(jobs, budget.calls, is_complete=False)
+        return Described(jobs, budget.calls, is_complete=True)
 
 
 def _merge_same_status(stored: StoredJob | None, seen: Sequence[Observation]) -> Decision:

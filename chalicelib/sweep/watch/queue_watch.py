@@ -80,7 +80,7 @@ class QueueWatch:
         snapshots = self._snapshots.read_all(stored, now, time_left)
         states = {queue: stored[queue].state_or_initial(now) for queue in snapshots}
         job_ids = _to_confirm(states, snapshots)
-        described = self._confirmation.describe(job_ids, now, time_left)
+        described = self._confirmation.describe(job_ids, time_left)
         tally.calls = described.calls
         tally.left = len(snapshots) < len(queues) or not described.is_complete
         for queue, snapshot in snapshots.items():

@@ -15,13 +15,13 @@ def test_it_restarts_the_step_once_and_invokes_it_until_nothing_is_left() -> Non
 
     def sweep(event: Any) -> Any:
         details.append(event["detail"])
-        return {"repair": {"left": len(details) < 3}}
+        return {"reconcile": {"left": len(details) < 3}}
 
     with FunctionServer({"sweep": sweep}) as functions:
-        tallies = list(sweeps(functions.client, "jobs", 17, "repair"))
+        tallies = list(sweeps(functions.client, "jobs", 17, "reconcile"))
 
     assert len(tallies) == 3
-    assert details == [{"step": "repair", "since": 17}] + 2 * [{"step": "repair"}]
+    assert details == [{"step": "reconcile", "since": 17}] + 2 * [{"step": "reconcile"}]
 
 
 def test_a_failing_sweep_is_reported_in_one_line() -> None:
@@ -32,12 +32,12 @@ def test_a_failing_sweep_is_reported_in_one_line() -> None:
         FunctionServer({"sweep": sweep}) as functions,
         pytest.raises(Refused, match="sweep failed: AWS Batch rejected ListJobs"),
     ):
-        list(sweeps(functions.client, "jobs", 17, "repair"))
+        list(sweeps(functions.client, "jobs", 17, "reconcile"))
 
 
 def test_a_stage_that_is_not_deployed_is_reported_in_one_line(aws: LocalAws) -> None:
     with pytest.raises(Refused, match="no sweep for nowhere here"):
-        list(sweeps(aws.client("lambda"), "nowhere", 17, "repair"))
+        list(sweeps(aws.client("lambda"), "nowhere", 17, "reconcile"))
 
 
 def test_a_date_is_midnight_utc_unless_it_has_an_offset() -> None:

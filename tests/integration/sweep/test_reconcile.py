@@ -138,9 +138,9 @@ def test_an_unchanged_job_is_not_written_and_not_asked_about_again_in_the_same_r
     watch.batch.put([detail])
     before = watch.stand.records()
 
-    asked = [watch.sweep().asked for _ in range(3)]
+    asked = [watch.sweep().described for _ in range(3)]
     watch.now += HOUR
-    asked.append(watch.sweep().asked)
+    asked.append(watch.sweep().described)
 
     assert asked == [1, 0, 0, 1]
     assert watch.stand.records() == before
@@ -149,7 +149,7 @@ def test_an_unchanged_job_is_not_written_and_not_asked_about_again_in_the_same_r
 def test_a_job_heard_of_a_moment_ago_is_left_in_peace(watch: SweepHarness) -> None:
     watch.stand.record([a_body(status="RUNNING", at=NOON - HOUR // 2)])
 
-    assert watch.sweep().asked == 0
+    assert watch.sweep().described == 0
 
 
 def test_a_run_that_begins_anew_waits_for_no_event(watch: SweepHarness) -> None:
@@ -410,7 +410,7 @@ def test_an_unchanged_service_job_is_not_written(watch: SweepHarness) -> None:
 
     tally = watch.sweep()
 
-    assert (tally.asked, tally.known, tally.repaired) == (1, 1, 0)
+    assert (tally.described, tally.known_to_batch, tally.repaired) == (1, 1, 0)
     assert watch.stand.records() == before
 
 

@@ -1,0 +1,99 @@
+"""The step of the sweep that reconciles: puts the parts of each run together and reports it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from chalicelib.aws.lambda_event import without_reserve
+from chalicelib.jobs.job_index import JobIndex
+from chalicelib.jobs.job_table import JobTable
+from chalicelib.queues.queue_registry import QueueRegistry
+from chalicelib.recording.ingest import Ingest
+from chalicelib.redaction import Redaction
+from chalicelib.runtime import Runtime
+from chalicelib.sweep.batch_api import BatchApi, CallBudget
+from chalicelib.sweep.reconcile.checkpoint_table import CheckpointTable
+from chalicelib.sweep.reconcile.checkpoints import Checkpoints
+from chalicelib.sweep.reconcile.discovery import Discovery
+from chalicelib.sweep.reconcile.in_flight import InFlightJobs
+from chalicelib.sweep.reconcile.lost_jobs import LostJobs
+from chalicelib.sweep.reconcile.missing_children import MissingChildren
+from chalicelib.sweep.reconcile.reconciler import Reconciler, ReconcileTally
+from chalicelib.sweep.reconcile.run import RunStart
+from chalicelib.sweep.reconcile.silent_jobs import SilentJobs
+
+if TYPE_CHECKING:
+    from mypy_boto3_batch import BatchClient
+
+_RESERVE_SECONDS = 10.0
+
+
+class ReconcileLimits(NamedTuple):
+    """`silent_after` is REPAIR_AFTER in milliseconds by status of the index. `watched_queues` are
+    listed even if the table contains none of their jobs. `calls` of Batch's API are per run."""
+
+    silent_after: Mapping[str, int]
+    watched_queues: Sequence[str]
+    calls: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconcileStep:
+    """`report` receives the tally of each run, also if the run raises."""
+
+    batch: "BatchClient"
+    jobs: JobTable
+    index: JobIndex
+    registry: QueueRegistry
+    checkpoints: CheckpointTable
+    ingest: Ingest
+    redaction: Redaction
+    limits: ReconcileLimits
+    report: Callable[[ReconcileTally], None]
+    runtime: Runtime = Runtime()
+
+    def run(self, time_left: Callable[[], float], since: int | None = None) -> ReconcileTally:
+        """Reconcile as many jobs as the budget of calls and the time allow.
+
+        With `since` (epoch milliseconds), restart: describe every job that has not ended, and list
+        all jobs that were created since then, without waiting for their events.
+
+        Raises BatchRefused if a job could not be described, or, after all else is done, if a queue
+        could not be listed.
+        """
+        tally = ReconcileTally()
+        budget = CallBudget(self.limits.calls, without_reserve(time_left, _RESERVE_SECONDS))
+        try:
+            self._reconcile(since, budget, tally)
+        finally:
+            self.report(tally)
+        return tally
+
+    def _reconcile(self, since: int | None, budget: CallBudget, tally: ReconcileTally) -> None:
+        start = RunStart(self.runtime.now_ms(), is_restart=since is not None)
+        registered = self._registered_queues()
+        queues = list(dict.fromkeys([*sorted(registered), *self.limits.watched_queues]))
+        checkpoints = Checkpoints(self.checkpoints, queues)
+        if since is not None:
+            checkpoints.restart(since, start.now)
+        jobs, index = self.jobs, self.index
+        api = BatchApi(self.batch, budget, self.redaction, self.runtime)
+        missing_children = MissingChildren(self.checkpoints, jobs, index, queues, start)
+        discovery = Discovery(api, jobs, checkpoints, missing_children, registered, start)
+        silent_jobs = SilentJobs(index, checkpoints, self.limits.silent_after, start)
+        Reconciler(
+            api=api,
+            ingest=self.ingest,
+            checkpoints=checkpoints,
+            in_flight=InFlightJobs(self.checkpoints, jobs, start.now),
+            sources=(silent_jobs, discovery, missing_children),
+            lost_jobs=LostJobs(jobs, index, self.ingest, api, queues, start.now),
+            tally=tally,
+        ).run()
+        if discovery.refusal:
+            raise discovery.refusal
+
+    def _registered_queues(self) -> dict[str, bool]:
+        """Return the queues of recorded jobs, with whether they contain service jobs."""
+        service_queues = self.registry.service_queues()
+        return {queue: queue in service_queues for queue in self.registry.names()}

@@ -31,7 +31,7 @@ _BODY_BYTES = _CALL_BYTES - _ATTRIBUTE_BYTES
 _REASON_CHARACTERS = 500
 _MAX_VISIBILITY_TIMEOUT = 43_200
 """SQS's limit for a visibility timeout: 12 hours, in seconds."""
-_UNSENT_RETRY_SECONDS = 30
+UNSENT_RETRY_SECONDS = 30
 """Delay before a message that could not be dead-lettered is received again."""
 _UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """The characters that SQS rejects: it accepts those of XML 1.0 only."""
@@ -129,7 +129,7 @@ class MessageQueue:
         reasons = {m: d.reason for m, d in dispositions.items() if d.reason is not None}
         unsent = self._dead_letter(reasons)
         delays = {m: d.retry_after for m, d in dispositions.items() if d.retry_after is not None}
-        delays |= dict.fromkeys(unsent, _UNSENT_RETRY_SECONDS)
+        delays |= dict.fromkeys(unsent, UNSENT_RETRY_SECONDS)
         if delays or not lambda_deletes:
             self._delete([message for message in dispositions if message not in delays])
             self._change_visibility(delays)

@@ -1,4 +1,4 @@
-"""A function that dies at one of its requests: nothing of it runs any more."""
+"""Crashes of a function at one of its requests, after which none of its code runs."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -6,12 +6,15 @@ from typing import Any
 
 
 class FunctionCrashed(BaseException):
-    """The function died here."""
+    """Ends the function; not an Exception, so that no code of the function handles it."""
 
 
-def killed_at(nth: int, run: Callable[[Callable[[], None]], object]) -> int:
-    """Runs a function that calls what it is given around each of its requests, and dies at the
-    nth of these calls (-1: never). How many there were."""
+def crash_at(nth: int, run: Callable[[Callable[[], None]], object]) -> int:
+    """Run a function and crash it at its nth request or response; -1 is never.
+
+    `run` receives a function that must be called around each request (`call_around_requests`).
+    Return the number of these calls.
+    """
     calls = 0
 
     def count() -> None:
@@ -26,7 +29,7 @@ def killed_at(nth: int, run: Callable[[Callable[[], None]], object]) -> int:
 
 
 def call_around_requests(call: Callable[[], None], *clients: Any) -> None:
-    """Before each request of these boto3 clients, and after each answer."""
+    """Make boto3 clients call a function before each request and after each response."""
     for client in clients:
         client.meta.events.register("before-send", lambda **_: call())
         client.meta.events.register("after-call", lambda **_: call())

@@ -1,19 +1,20 @@
-"""A faulty network: a real HTTP proxy on the loopback interface, in front of the local AWS.
+"""A faulty network: an HTTP proxy on the loopback interface, in front of the local AWS.
 
     with FaultyAws(aws.endpoint) as faulty:
-        stand = RecorderHarness(aws, resources, endpoint=faulty.endpoint)
-        faulty.follow(at({3: cut, 5: lost}))
+        harness = RecorderHarness(aws, resources, endpoint=faulty.endpoint)
+        faulty.follow(at({3: connection_cut, 5: response_lost}))
 
-The plan is asked about every call to DynamoDB and SQS. It names the fault that the call meets, or
-None: it goes through. A fault makes the answer, and may have the call carried out before.
+The plan is called with every call to DynamoDB and SQS. It returns the fault that the call meets, or
+None to forward the call. A fault makes the response, and can forward all or part of the call.
 
-    throttled, broken, refused   AWS says no: too much at once, an error of its own, no permission
-    cut                          the connection ends before the call arrives
-    lost                         the call is carried out, but the connection ends before the answer:
-                                 a timeout, without the waiting
-    partly()                     of a batch some is carried out, and AWS gives back the rest
+    throttled, internal_error, access_denied    AWS rejects the call
+    connection_cut                              the connection ends before the call arrives
+    response_lost                               the call is executed, but the connection ends before
+                                                the response: a timeout without the wait
+    partial_failure()                           part of a batch is executed, and AWS returns the
+                                                rest as unprocessed
 
-Knows AWS's JSON protocol as far as batchwatch uses it; nothing of what the calls are about.
+Contains AWS's JSON protocol as far as batchwatch uses it; must not depend on what is stored.
 """
 
 import copy
@@ -35,8 +36,8 @@ from local.ports import LOOPBACK
 
 
 class Call(NamedTuple):
-    """`service` is DynamoDB or AmazonSQS. `position` counts the calls since the plan was made,
-    `nth` those of the same operation; from 1."""
+    """A call to AWS. `service` is DynamoDB or AmazonSQS. `position` counts the calls since the plan
+    was set, and `nth` the calls of the same operation; both from 1."""
 
     service: str
     operation: str
@@ -45,102 +46,105 @@ class Call(NamedTuple):
     body: bytes
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     body: bytes
 
 
-Forward = Callable[[bytes], Answer]
-"""Has the call carried out, with this body."""
+Forward = Callable[[bytes], Response]
+"""Executes the call with this body."""
 
-Fault = Callable[[Call, Forward], Answer | None]
-"""Returns what the caller gets to see; None: the connection ends."""
+Fault = Callable[[Call, Forward], Response | None]
+"""Returns the response for the caller, or None to end the connection."""
 
 Plan = Callable[[Call], Fault | None]
 
 
-# What a call may meet
+# Faults
 
 
-def throttled(call: Call, forward: Forward) -> Answer:
+def throttled(call: Call, forward: Forward) -> Response:
     return _error(400, "ProvisionedThroughputExceededException")
 
 
-def broken(call: Call, forward: Forward) -> Answer:
+def internal_error(call: Call, forward: Forward) -> Response:
     return _error(500, "InternalServerError")
 
 
-def refused(call: Call, forward: Forward) -> Answer:
+def access_denied(call: Call, forward: Forward) -> Response:
     return _error(400, "AccessDeniedException")
 
 
-def cut(call: Call, forward: Forward) -> None:
+def connection_cut(call: Call, forward: Forward) -> None:
     return None
 
 
-def lost(call: Call, forward: Forward) -> None:
+def response_lost(call: Call, forward: Forward) -> None:
     forward(call.body)
 
 
-def partly(left: Callable[[int, bytes], bool] = lambda position, _: position % 2 == 0) -> Fault:
-    """Leaves undone what `left` picks of a batch, by position (from 0) and JSON; every second
-    entry, unless told otherwise. A call that is no batch is throttled."""
+def partial_failure(
+    fails: Callable[[int, bytes], bool] = lambda position, _: position % 2 == 0,
+) -> Fault:
+    """Return a fault that executes a batch without the entries for which `fails`, given position
+    (from 0) and JSON, returns True: by default every second entry. Other calls are throttled."""
 
-    def fault(call: Call, forward: Forward) -> Answer:
+    def fault(call: Call, forward: Forward) -> Response:
         request = json.loads(call.body)
         entries = _entries(request)
-        undone = [left(position, json.dumps(e).encode()) for position, e in enumerate(entries)]
+        failed = [fails(position, json.dumps(e).encode()) for position, e in enumerate(entries)]
         if not entries:
             return throttled(call, forward)
-        if not any(undone):
+        if not any(failed):
             return forward(call.body)
         rest = copy.deepcopy(request)
-        _entries(rest)[:] = compress(entries, undone)
-        entries[:] = compress(entries, map(not_, undone))
+        _entries(rest)[:] = compress(entries, failed)
+        entries[:] = compress(entries, map(not_, failed))
 
-        done = forward(json.dumps(request).encode()) if entries else Answer(200, b"{}")
+        done = forward(json.dumps(request).encode()) if entries else Response(200, b"{}")
 
         if done.status != 200:
             return done
-        told = _give_back(call.operation, json.loads(done.body), rest, undone)
-        return Answer(200, json.dumps(told).encode())
+        response = _with_failures(call.operation, json.loads(done.body), rest, failed)
+        return Response(200, json.dumps(response).encode())
 
     return fault
 
 
-def _error(status: int, code: str) -> Answer:
-    """Without the checksum that DynamoDB sends in x-amz-crc32; SDKs check only what is there."""
-    told = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "by plan"}
-    return Answer(status, json.dumps(told).encode())
+def _error(status: int, code: str) -> Response:
+    """Return an error response. DynamoDB's checksum header x-amz-crc32 is left out, and SDKs then
+    don't check it."""
+    error = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "by plan"}
+    return Response(status, json.dumps(error).encode())
 
 
 def _entries(request: dict[str, Any]) -> list[Any]:
-    """The parts of a batch, in the list that holds them; an empty one if the call is no batch."""
+    """Return the list of a batch's entries, or an empty list if the call is not a batch."""
     entries: list[Any] = request.get("Statements") or request.get("Entries") or []
     for of_the_table in request.get("RequestItems", {}).values():
         entries = of_the_table["Keys"] if isinstance(of_the_table, dict) else of_the_table
     return entries
 
 
-def _give_back(
-    operation: str, told: dict[str, Any], rest: dict[str, Any], undone: Sequence[bool]
+def _with_failures(
+    operation: str, response: dict[str, Any], rest: dict[str, Any], failed: Sequence[bool]
 ) -> dict[str, Any]:
-    """The answer to the part that is done, as AWS would give it for the whole."""
+    """Return AWS's response for the whole batch, given the response for the executed part."""
     match operation:
         case "BatchGetItem":
-            return {"Responses": {}, **told, "UnprocessedKeys": rest["RequestItems"]}
+            return {"Responses": {}, **response, "UnprocessedKeys": rest["RequestItems"]}
         case "BatchWriteItem":
-            return {**told, "UnprocessedItems": rest["RequestItems"]}
+            return {**response, "UnprocessedItems": rest["RequestItems"]}
         case "BatchExecuteStatement":
-            answers = iter(told.get("Responses", ()))
+            executed = iter(response.get("Responses", ()))
             busy = {"Error": {"Code": "ThrottlingError", "Message": "by plan"}}
-            return {"Responses": [busy if is_left else next(answers) for is_left in undone]}
+            return {"Responses": [busy if has_failed else next(executed) for has_failed in failed]}
         case _:
-            failed = [{"Id": entry["Id"], "Code": "by plan"} for entry in rest["Entries"]]
-            return {**told, "Failed": [*told.get("Failed", ()), *failed]}
+            errors = [{"Id": entry["Id"], "Code": "by plan"} for entry in rest["Entries"]]
+            return {**response, "Failed": [*response.get("Failed", ()), *errors]}
 
 
-# When a call meets it
+# Plans
 
 
 def healthy(call: Call) -> None:
@@ -148,38 +152,39 @@ def healthy(call: Call) -> None:
 
 
 def at(faults: Mapping[int, Fault]) -> Plan:
-    """By position."""
+    """Return the plan with faults by position."""
     return lambda call: faults.get(call.position)
 
 
 def on(operation: str, fault: Fault, *, nth: int | None = None) -> Plan:
-    """Every call of this operation, or only its nth."""
+    """Return the plan with a fault for every call of an operation, or only for the nth."""
     return lambda call: fault if call.operation == operation and nth in (None, call.nth) else None
 
 
 def outage(fault: Fault, *, since: int = 1) -> Plan:
-    """DynamoDB's, from one position on; the queues still work."""
+    """Return the plan with a fault for every call to DynamoDB from a position; SQS works."""
     return lambda call: fault if call.service == "DynamoDB" and call.position >= since else None
 
 
-def killing(pid: int, operation: str, poison: bytes) -> Plan:
-    """The process dies at once when it calls this operation with these bytes."""
+def kill_process(pid: int, operation: str, poison: bytes) -> Plan:
+    """Return the plan that kills a process when it calls the operation with a body that contains
+    `poison`."""
 
     def plan(call: Call) -> Fault | None:
         if call.operation != operation or poison not in call.body:
             return None
         os.kill(pid, signal.SIGKILL)
-        return cut
+        return connection_cut
 
     return plan
 
 
 class FaultyAws(ThreadingHTTPServer):
-    """The proxy; it listens on a free port for as long as its `with` block lasts."""
+    """The proxy. It listens on a free port for the duration of its `with` block."""
 
-    def __init__(self, behind: str) -> None:
+    def __init__(self, endpoint: str) -> None:
         super().__init__((LOOPBACK, 0), _Connection)
-        self.behind = urlsplit(behind).netloc
+        self.upstream = urlsplit(endpoint).netloc
         self.endpoint = f"http://{LOOPBACK}:{self.server_port}"
         self._lock = threading.Lock()
         self.follow(healthy)
@@ -198,13 +203,14 @@ class FaultyAws(ThreadingHTTPServer):
         super().__exit__(kind, error, trace)
 
     def follow(self, plan: Plan) -> None:
-        """From now on, and begins to count anew."""
+        """Set the plan and restart the counts of calls."""
         with self._lock:
             self.plan = plan
             self.calls: list[str] = []
 
     def meet(self, target: str, body: bytes) -> tuple[Call, Fault | None]:
-        """`target` as in the header X-Amz-Target: DynamoDB_20120810.PutItem."""
+        """Return the call and its fault. `target` is the header X-Amz-Target, such as
+        DynamoDB_20120810.PutItem."""
         api, _, operation = target.partition(".")
         with self._lock:
             self.calls.append(operation)
@@ -213,7 +219,7 @@ class FaultyAws(ThreadingHTTPServer):
             return call, self.plan(call)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError):  # a killed process hangs up on us
+        if not isinstance(sys.exception(), ConnectionError):  # of a killed process
             super().handle_error(request, client_address)
 
 
@@ -224,30 +230,30 @@ class _Connection(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self._behind = http.client.HTTPConnection(self.server.behind, timeout=30)
+        self._upstream = http.client.HTTPConnection(self.server.upstream, timeout=30)
 
     def finish(self) -> None:
-        self._behind.close()
+        self._upstream.close()
         super().finish()
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         call, fault = self.server.meet(self.headers["X-Amz-Target"], body)
-        answer = fault(call, self._forward) if fault else self._forward(body)
-        if answer is None:
+        response = fault(call, self._forward) if fault else self._forward(body)
+        if response is None:
             self.close_connection = True
             return
-        self.send_response(answer.status)
+        self.send_response(response.status)
         self.send_header("Content-Type", "application/x-amz-json-1.0")
-        self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
-        self.wfile.write(answer.body)
+        self.wfile.write(response.body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing: a call that failed is part of the plan."""
+        """Write no access log."""
 
-    def _forward(self, body: bytes) -> Answer:
+    def _forward(self, body: bytes) -> Response:
         headers = {name: value for name, value in self.headers.items() if name != "Content-Length"}
-        self._behind.request("POST", self.path, body, headers)
-        answer = self._behind.getresponse()
-        return Answer(answer.status, answer.read())
+        self._upstream.request("POST", self.path, body, headers)
+        response = self._upstream.getresponse()
+        return Response(response.status, response.read())

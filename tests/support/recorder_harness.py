@@ -1,7 +1,7 @@
-"""The recorder's real parts, wired to a local AWS: what the recorder's tests act on.
+"""The recorder on a local AWS, with access to what it stored.
 
-Messages go through a real queue where a test is about the queue, and straight to the recorder,
-as Lambda hands them over, where it is not.
+A test about the queue sends messages through the real queue; other tests pass them directly to the
+recorder, as Lambda does.
 """
 
 import json
@@ -34,12 +34,13 @@ from chalicelib.runtime import Runtime
 from local.aws import ROOT_KEY, LocalAws, Resources
 from tests.support.builders import ACCOUNT, SOURCE, a_message
 
-EVENTS_MISSING = Rules(())
+NO_RULES = Rules(())
 NO_SLEEP = Runtime(sleep=lambda seconds: None)
 
 
 class RecorderHarness:
-    """`endpoint` may be a proxy before the local AWS; the reading side never goes through it."""
+    """A recorder and its tables. `endpoint` can be a proxy in front of the local AWS; the methods
+    that read what was stored don't use it. `tries` is the number of botocore's attempts."""
 
     def __init__(
         self,
@@ -50,7 +51,7 @@ class RecorderHarness:
         retention_days: int = 0,
         runtime: Runtime = NO_SLEEP,
         tries: int = 1,
-        rules: Rules = EVENTS_MISSING,
+        rules: Rules = NO_RULES,
     ) -> None:
         self.aws = aws
         self.resources = resources
@@ -84,31 +85,31 @@ class RecorderHarness:
         )
 
     def record(self, messages: Sequence[Message | str], seconds: float = 100) -> RecordingTally:
-        """One delivery. Raises MessagesLeft, as the function does."""
-        given = [a_message(m) if isinstance(m, str) else m for m in messages]
-        self.recorder.record(given, lambda: seconds)
+        """Record one delivery and return its tally. Raises MessagesLeft, as the function does."""
+        delivered = [a_message(m) if isinstance(m, str) else m for m in messages]
+        self.recorder.record(delivered, lambda: seconds)
         return self.tallies[-1]
 
     def send(self, bodies: Iterable[str]) -> None:
-        """Puts messages on the real events queue."""
+        """Send messages to the events queue."""
         url = self.aws.queue_url(self.resources.events_queue)
         for body in bodies:
             self.aws.sqs.send_message(QueueUrl=url, MessageBody=body)
 
     def receive(self, most: int) -> list[Message]:
-        """Takes messages from the real events queue, as Lambda's poller does."""
+        """Receive messages from the events queue, as Lambda's poller does."""
         url = self.aws.queue_url(self.resources.events_queue)
-        found: list[Message] = []
-        while len(found) < most:
-            answer = self.aws.sqs.receive_message(
+        received: list[Message] = []
+        while len(received) < most:
+            response = self.aws.sqs.receive_message(
                 QueueUrl=url,
-                MaxNumberOfMessages=min(10, most - len(found)),
+                MaxNumberOfMessages=min(10, most - len(received)),
                 MessageSystemAttributeNames=["ApproximateReceiveCount"],
             )
-            records = answer.get("Messages", [])
+            records = response.get("Messages", [])
             if not records:
                 break
-            found += [
+            received += [
                 Message(
                     record["MessageId"],
                     record["ReceiptHandle"],
@@ -117,10 +118,10 @@ class RecorderHarness:
                 )
                 for record in records
             ]
-        return found
+        return received
 
     def consume(self, most: int = 500) -> int:
-        """What Lambda's poller does with one batch: deletes it all, unless the function raises."""
+        """Record one batch as Lambda does: receive it, and delete it unless the function raises."""
         messages = self.receive(most)
         if not messages:
             return 0
@@ -139,14 +140,14 @@ class RecorderHarness:
         return job
 
     def items(self) -> list[dict[str, Any]]:
-        """The whole table."""
+        """Return all items of the table."""
         pages = self.aws.dynamodb.get_paginator("scan").paginate(
             TableName=self.resources.jobs_table
         )
         return [item for page in pages for item in page["Items"]]
 
     def records(self) -> dict[str, Any]:
-        """Every job's record, by id."""
+        """Return the records of all jobs by id."""
         return {
             item["jobId"]["S"]: json.loads(item["record"]["S"])
             for item in self.items()
@@ -154,7 +155,7 @@ class RecorderHarness:
         }
 
     def blocks(self) -> dict[BlockKey, bytes]:
-        """The bytes of all arrays' children."""
+        """Return the array summaries: a byte for each child, by block."""
         return {
             BlockKey(pk.removeprefix("JOB#"), int(sk.removeprefix("SUMMARY#"))): children
             for item in self.items()
@@ -163,7 +164,7 @@ class RecorderHarness:
         }
 
     def dead_letters(self) -> list[dict[str, Any]]:
-        """Takes all that lies in the dead-letter queue."""
+        """Receive all dead letters."""
         url = self.aws.queue_url(self.resources.dead_letter_queue)
         letters: list[dict[str, Any]] = []
         while found := self.aws.sqs.receive_message(
@@ -189,7 +190,8 @@ class RecorderHarness:
 
 @cache
 def aws_session() -> Any:
-    """One for all: most of the time that a client takes to make goes into its session's models."""
+    """Return the session that all clients share, because loading its models takes most of the time
+    to create a client."""
     return boto3.Session(
         aws_access_key_id=ROOT_KEY, aws_secret_access_key=ROOT_KEY, region_name="us-east-1"
     )

@@ -1,7 +1,9 @@
-"""The recorder in a process of its own, which can be killed: `python -m tests.recorder_process`.
+"""The recorder in a process of its own, which a test can kill.
 
-Reads one delivery as JSON from standard input, and ends as the function would: with 0 if all its
-messages are done, else with 1.
+    python -m tests.support.recorder_process
+
+Reads one delivery as JSON from standard input. The exit code is 0 if the function would succeed,
+and 1 if it would raise because messages have to be retried.
 """
 
 import json
@@ -16,15 +18,15 @@ from tests.support.recorder_harness import RecorderHarness
 
 
 def main() -> None:
-    given = json.load(sys.stdin)
-    stand = RecorderHarness(
-        LocalAws(given["port"], Path()),
-        Resources(**given["resources"]),
-        endpoint=given["endpoint"],
-        runtime=Runtime(now=lambda: float(given["now"]), sleep=lambda seconds: None),
+    delivery = json.load(sys.stdin)
+    harness = RecorderHarness(
+        LocalAws(delivery["port"], Path()),
+        Resources(**delivery["resources"]),
+        endpoint=delivery["endpoint"],
+        runtime=Runtime(now=lambda: float(delivery["now"]), sleep=lambda seconds: None),
     )
     try:
-        stand.record(messages_in(given["event"]))
+        harness.record(messages_in(delivery["event"]))
     except MessagesLeft:
         sys.exit(1)
 

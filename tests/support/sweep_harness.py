@@ -24,8 +24,8 @@ from chalicelib.sweep.watch.snapshots import SnapshotReader
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.support.builders import NOON
-from tests.support.crash_injection import call_around_requests, killed_at
-from tests.support.recorder_harness import EVENTS_MISSING, NO_SLEEP, RecorderHarness, aws_session
+from tests.support.crash_injection import call_around_requests, crash_at
+from tests.support.recorder_harness import NO_RULES, NO_SLEEP, RecorderHarness, aws_session
 
 HOUR = 3_600_000
 AGES = dict.fromkeys(
@@ -48,7 +48,7 @@ class SweepHarness:
     """`now` is epoch milliseconds, and Batch goes by it too."""
 
     def __init__(
-        self, aws: LocalAws, resources: Resources, batch: BatchServer, rules: Rules = EVENTS_MISSING
+        self, aws: LocalAws, resources: Resources, batch: BatchServer, rules: Rules = NO_RULES
     ) -> None:
         self.batch = batch
         self.now = NOON
@@ -89,8 +89,8 @@ class SweepHarness:
         return step.run(lambda: 100, since)
 
     def sweep_dying_at(self, nth: int) -> int:
-        """A sweep that dies at the nth of its requests and answers (-1: never); see `killed_at`."""
-        return killed_at(nth, lambda on_request: self.sweep(on_request=on_request))
+        """A sweep that dies at the nth of its requests and answers (-1: never); see `crash_at`."""
+        return crash_at(nth, lambda on_request: self.sweep(on_request=on_request))
 
     def look(
         self,

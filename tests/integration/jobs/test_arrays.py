@@ -20,7 +20,7 @@ from chalicelib.runtime import Runtime
 from local.aws import LocalAws, Resources
 from tests.support.api_harness import Api
 from tests.support.builders import NOON, a_body, a_job_id, a_message, an_attempt
-from tests.support.faulty_aws import FaultyAws, on, partly
+from tests.support.faulty_aws import FaultyAws, on, partial_failure
 from tests.support.recorder_harness import RecorderHarness
 
 SIZE = int(os.environ.get("ARRAY_SIZE", "1200"))
@@ -209,7 +209,7 @@ def test_an_event_is_done_only_when_its_block_is_saved(
 
     with FaultyAws(aws.endpoint) as faulty:
         stand = RecorderHarness(aws, resources, endpoint=faulty.endpoint)
-        faulty.follow(on(operation, partly(lambda position, entry: b"SUMMARY#" in entry)))
+        faulty.follow(on(operation, partial_failure(lambda position, entry: b"SUMMARY#" in entry)))
         with pytest.raises(MessagesLeft, match="1 of 2 messages returned to the queue for retry"):
             stand.record(bodies)
         assert stand.job(plain).status == "RUNNABLE"

@@ -27,7 +27,7 @@ from tests.support.builders import (
     a_training,
     a_training_job,
 )
-from tests.support.faulty_aws import FaultyAws, on, partly
+from tests.support.faulty_aws import FaultyAws, on, partial_failure
 from tests.support.recorder_harness import RecorderHarness
 
 IN_PROGRESS = (
@@ -244,7 +244,7 @@ def test_a_preemption_that_the_table_does_not_take_comes_again(
     aws: LocalAws, stand: RecorderHarness
 ) -> None:
     with FaultyAws(aws.endpoint) as faulty:
-        faulty.follow(on("BatchWriteItem", partly(lambda position, _: True), nth=1))
+        faulty.follow(on("BatchWriteItem", partial_failure(lambda position, _: True), nth=1))
         behind = RecorderHarness(aws, stand.resources, endpoint=faulty.endpoint)
         with pytest.raises(MessagesLeft):
             behind.record([started("4c75")])

@@ -1,9 +1,10 @@
-"""What goes wrong between the recorder and AWS: one call, two calls, an hour of calls, the process
-itself. Nothing is lost by it, nothing is written twice, and only what nobody can read or handle
-ends in the dead-letter queue.
+"""Failures between the recorder and AWS: of one call, two calls, all calls of an hour, the process.
 
-The network is a real one with a faulty proxy in it; the queues and the table are the local AWS's.
-Only time does not pass: what would wait hidden in the queue comes again at once.
+No failure loses an event or writes it twice, and only messages that can't be read or that crash the
+function reach the dead-letter queue.
+
+The network is real and contains a faulty proxy; the queues and the table are those of the local
+AWS. Only time is simulated: an invisible message is received again at once.
 """
 
 import itertools
@@ -24,7 +25,7 @@ from hypothesis import strategies as st
 from chalicelib.aws.dynamodb import Outcome
 from chalicelib.aws.lambda_event import Message
 from chalicelib.aws.retries import disposition_for
-from chalicelib.aws.sqs import Disposition, MessageQueue
+from chalicelib.aws.sqs import UNSENT_RETRY_SECONDS, Disposition, MessageQueue
 from chalicelib.errors import MessagesLeft
 from chalicelib.jobs.array_summary import Block, BlockKey, block_of
 from chalicelib.jobs.job import Job, Observation
@@ -45,58 +46,58 @@ from tests.support.faulty_aws import (
     Fault,
     FaultyAws,
     Plan,
+    access_denied,
     at,
-    broken,
-    cut,
+    connection_cut,
     healthy,
-    killing,
-    lost,
+    internal_error,
+    kill_process,
     on,
     outage,
-    partly,
-    refused,
+    partial_failure,
+    response_lost,
     throttled,
 )
 from tests.support.recorder_harness import RecorderHarness
 
 FAULTS: dict[str, Fault] = {
     "throttled": throttled,
-    "broken": broken,
-    "refused": refused,
-    "cut": cut,
-    "lost": lost,
-    "partly": partly(),
+    "internal error": internal_error,
+    "access denied": access_denied,
+    "connection cut": connection_cut,
+    "response lost": response_lost,
+    "partial failure": partial_failure(),
 }
-UNREADABLE = "not an event"
+MALFORMED = "not an event"
 RULES = Rules.parse('[[rule]]\non = ["FAILED"]', "a room")
-HAND_BACK_SECONDS = 210
-"""How long the recorder hides a message in an outage, on average."""
+OUTAGE_RETRY_SECONDS = 210
+"""The average delay before a message is retried in an outage."""
 VISIBILITY_TIMEOUT = 720
-"""How long the queue hides the messages of a function that died, in seconds."""
+"""How long the messages of a crashed function stay invisible, in seconds."""
 
 Function = Callable[[Sequence[Message]], bool]
-"""Handles a batch; False: it failed."""
+"""Processes a batch, and returns whether it succeeded."""
 
 
 class Poller:
-    """Lambda's poller: gives batches to a function and deletes what that leaves, unless it fails.
-    What is left comes again without its wait."""
+    """Lambda's poller: invokes a function with a batch, and deletes the batch if it succeeds.
+    Messages that remain become visible at once."""
 
-    def __init__(self, stand: RecorderHarness, *, most: int) -> None:
+    def __init__(self, harness: RecorderHarness, *, most: int) -> None:
         self.receives = 0
         """The highest receive count so far."""
-        self._stand = stand
+        self._harness = harness
         self._most = most
-        self._sqs, queue = stand.aws.sqs, stand.resources.events_queue
-        self._queue = MessageQueue(self._sqs, queue, stand.resources.dead_letter_queue)
-        self._url = stand.aws.queue_url(queue)
+        self._sqs, queue = harness.aws.sqs, harness.resources.events_queue
+        self._queue = MessageQueue(self._sqs, queue, harness.resources.dead_letter_queue)
+        self._url = harness.aws.queue_url(queue)
 
     def send(self, bodies: Sequence[str]) -> None:
         assert self._queue.send(bodies) == set()
 
     def deliver(self, function: Function) -> int:
-        """One batch; the number of its messages."""
-        messages = self._stand.receive(self._most)
+        """Invoke the function with one batch, and return the number of its messages."""
+        messages = self._harness.receive(self._most)
         self.receives = max([self.receives, *(message.receive_count for message in messages)])
         done = bool(messages) and function(messages)
         disposition = Disposition.ack() if done else Disposition.retry(0)
@@ -104,23 +105,24 @@ class Poller:
         return len(messages)
 
     def drain(self, function: Function) -> int:
-        """Until nothing comes; how many deliveries it took."""
+        """Deliver until the queue is empty, and return the number of deliveries."""
         for deliveries in range(100):
             if not self.deliver(function):
                 return deliveries
-        raise AssertionError("messages come again and again")
+        raise AssertionError("the queue does not become empty")
 
     def waiting(self) -> int:
-        """Messages in the queue, hidden or not."""
-        answer = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["All"])
-        visible = answer["Attributes"]["ApproximateNumberOfMessages"]
-        return int(visible) + int(answer["Attributes"]["ApproximateNumberOfMessagesNotVisible"])
+        """Return the number of messages in the queue, visible or not."""
+        response = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["All"])
+        attributes = response["Attributes"]
+        visible = int(attributes["ApproximateNumberOfMessages"])
+        return visible + int(attributes["ApproximateNumberOfMessagesNotVisible"])
 
 
-def recording(stand: RecorderHarness) -> Function:
+def recording(harness: RecorderHarness) -> Function:
     def function(messages: Sequence[Message]) -> bool:
         try:
-            stand.record(messages)
+            harness.record(messages)
         except MessagesLeft:
             return False
         return True
@@ -129,50 +131,53 @@ def recording(stand: RecorderHarness) -> Function:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scene:
-    """`known` is recorded beforehand; `suspects` came so often that they are handled alone."""
+class Scenario:
+    """Message bodies: `recorded` before the test, `suspected` so often received that they are
+    processed alone, and `batch`."""
 
-    known: Sequence[str] = ()
-    suspects: Sequence[str] = ()
+    recorded: Sequence[str] = ()
+    suspected: Sequence[str] = ()
     batch: Sequence[str] = ()
 
     @classmethod
-    def of(cls, *, jobs: int, messages: int, suspects: int) -> Self:
-        """News of known jobs and of others, in no order and with duplicates; and at the end an
-        event that is not for us, and a message that can't be read."""
+    def of(cls, *, jobs: int, messages: int, suspected: int) -> Self:
+        """Return a scenario with shuffled and duplicate events of recorded and of new jobs, a
+        blocked event and a malformed message."""
         bodies = bodies_of(workload(4, jobs, NOON))
         random.Random(0).shuffle(bodies)
-        known, news = bodies[: messages // 3], bodies[messages // 4 :]
-        again = [under_another_id(body) for body in news[: messages // 10]]
-        other = json.dumps(an_event() | {"detail-type": "Batch Job Queue Blocked"})
-        batch = [*again, *news[: messages - suspects - len(again) - 2], other, UNREADABLE]
+        recorded, new = bodies[: messages // 3], bodies[messages // 4 :]
+        duplicates = [with_another_id(body) for body in new[: messages // 10]]
+        blocked = json.dumps(an_event() | {"detail-type": "Batch Job Queue Blocked"})
+        new = new[: messages - suspected - len(duplicates) - 2]
         return cls(
-            known=known, suspects=[a_body(status="FAILED") for _ in range(suspects)], batch=batch
+            recorded=recorded,
+            suspected=[a_body(status="FAILED") for _ in range(suspected)],
+            batch=[*duplicates, *new, blocked, MALFORMED],
         )
 
 
-def under_another_id(body: str) -> str:
-    return body.replace('"id": "', '"id": "again-', 1)
+def with_another_id(body: str) -> str:
+    return body.replace('"id": "', '"id": "duplicate-', 1)
 
 
-LARGE = Scene.of(jobs=60, messages=50, suspects=1)
-"""So many records change that they take two calls."""
-SMALL = Scene.of(jobs=6, messages=9, suspects=2)
-ARRAY = Scene(
-    known=[a_body(jobId="array:499"), a_body(jobId="array:3", status="RUNNING")],
+LARGE = Scenario.of(jobs=60, messages=50, suspected=1)
+"""So many changed records that saving them takes two calls."""
+SMALL = Scenario.of(jobs=6, messages=9, suspected=2)
+ARRAY = Scenario(
+    recorded=[a_body(jobId="array:499"), a_body(jobId="array:3", status="RUNNING")],
     batch=[
         *(a_body(jobId=f"array:{child}", status="SUCCEEDED") for child in range(495, 505)),
         *(a_body(jobId="array:3", status=status) for status in ("RUNNING", "FAILED")),
     ],
 )
-"""Children of two blocks, one of which is known already."""
+"""Children in two blocks of an array summary, one of which is stored."""
 
 
 @dataclass(frozen=True)
-class Aftermath:
-    """What there is in the end: the table's items, without the marks of suspects and of when a
-    queue was heard of; the notices in their queue, where repetitions do no harm; what lies in the
-    dead-letter queue; how many messages still wait."""
+class FinalState:
+    """The state after all messages are processed: items without crash marks and times of last
+    events, distinct notices in the notices queue, bodies of dead letters, and the number of
+    messages left in the events queue."""
 
     items: list[dict[str, Any]]
     notices: set[str]
@@ -180,9 +185,9 @@ class Aftermath:
     waiting: int
 
     @property
-    def told(self) -> Self:
-        """Without the versions, which count the writes. Handled one by one, messages may change
-        a record several times where a batch changes it once."""
+    def without_versions(self) -> Self:
+        """This state without the versions, which count writes: messages that are processed one by
+        one change a record more often than a batch does."""
         items = [{k: v for k, v in item.items() if k != "version"} for item in self.items]
         return replace(self, items=items)
 
@@ -195,51 +200,52 @@ class Clock:
         return self.now
 
 
-class Play:
-    """A scene on an empty AWS, from the moment when its batch waits in the queue. By the clock,
-    what is handed back comes again after a while."""
+class Trial:
+    """A scenario on an empty AWS, with its messages in the events queue. After each batch the
+    clock advances by the delay of a retry."""
 
-    def __init__(self, scene: Scene, stand: RecorderHarness, clock: Clock) -> None:
+    def __init__(self, scenario: Scenario, harness: RecorderHarness, clock: Clock) -> None:
         self.clock = clock
-        self.stand = stand
-        self.stand.record(scene.known)
+        self.harness = harness
+        self.harness.record(scenario.recorded)
         self._notices = MessageQueue(
-            stand.aws.sqs, stand.resources.notices_queue, stand.resources.notices_dead_letter_queue
+            harness.aws.sqs,
+            harness.resources.notices_queue,
+            harness.resources.notices_dead_letter_queue,
         )
-        self.poller = Poller(stand, most=len(scene.suspects) + len(scene.batch))
-        self.poller.send(scene.suspects)
-        for _ in range(TRUSTED_RECEIVES if scene.suspects else 0):
+        self.poller = Poller(harness, most=len(scenario.suspected) + len(scenario.batch))
+        self.poller.send(scenario.suspected)
+        for _ in range(TRUSTED_RECEIVES if scenario.suspected else 0):
             self.poller.deliver(lambda messages: False)
-        self.poller.send(scene.batch)
+        self.poller.send(scenario.batch)
 
     def record(self, messages: Sequence[Message]) -> bool:
-        done = recording(self.stand)(messages)
-        self.clock.now += HAND_BACK_SECONDS
+        done = recording(self.harness)(messages)
+        self.clock.now += OUTAGE_RETRY_SECONDS
         return done
 
     def deliver(self) -> None:
         self.poller.deliver(self.record)
 
-    def aftermath(self) -> Aftermath:
-        """Once no message is left."""
+    def final_state(self) -> FinalState:
+        """Process all messages, and return the state after that."""
         self.poller.drain(self.record)
-        items = self.stand.items()
-        marks = [
-            item
-            for item in items
-            if item["pk"]["S"].startswith("MESSAGE#") or item["sk"]["S"] == "LAST_EVENT"
-        ]
-        kept = [item for item in items if item not in marks]
-        return Aftermath(
-            items=sorted(kept, key=lambda item: (item["pk"]["S"], item["sk"]["S"])),
+        items = [item for item in self.harness.items() if not is_transient(item)]
+        return FinalState(
+            items=sorted(items, key=lambda item: (item["pk"]["S"], item["sk"]["S"])),
             notices={message.body for message in self._notices.take(1_000)},
-            dead_letters={letter["Body"] for letter in self.stand.dead_letters()},
+            dead_letters={letter["Body"] for letter in self.harness.dead_letters()},
             waiting=self.poller.waiting(),
         )
 
 
-class Begin(Protocol):
-    def __call__(self, scene: Scene, plan: Plan = healthy) -> Play: ...
+def is_transient(item: dict[str, Any]) -> bool:
+    """Return whether an item is a crash mark or the time of a queue's last event."""
+    return "crashes" in item or item.keys() == {"pk", "sk", "at"}
+
+
+class Start(Protocol):
+    def __call__(self, scenario: Scenario, plan: Plan = healthy) -> Trial: ...
 
 
 @pytest.fixture
@@ -249,40 +255,41 @@ def faulty(running_aws: LocalAws) -> Iterator[FaultyAws]:
 
 
 @pytest.fixture
-def begin(running_aws: LocalAws, faulty: FaultyAws) -> Begin:
-    """Begins a play behind the faulty network, which follows the plan from then on."""
+def start(running_aws: LocalAws, faulty: FaultyAws) -> Start:
+    """Return a function that starts a trial behind the faulty network, which follows the plan once
+    the messages are in the queue."""
 
-    def begin(scene: Scene, plan: Plan = healthy) -> Play:
+    def start(scenario: Scenario, plan: Plan = healthy) -> Trial:
         running_aws.reset()
         faulty.follow(healthy)
         resources, clock = running_aws.create_resources(), Clock()
-        stand = RecorderHarness(
+        harness = RecorderHarness(
             running_aws,
             resources,
             endpoint=faulty.endpoint,
             rules=RULES,
             runtime=Runtime(now=clock, sleep=lambda seconds: None),
         )
-        play = Play(scene, stand, clock)
+        trial = Trial(scenario, harness, clock)
         faulty.follow(plan)
-        return play
+        return trial
 
-    return begin
-
-
-# A call fails, or two
+    return start
 
 
-def test_an_undisturbed_batch_needs_few_calls_and_leaves_nothing(
-    begin: Begin, faulty: FaultyAws
+# One call or two calls fail
+
+
+def test_a_batch_without_failures_needs_few_calls_and_leaves_no_messages(
+    start: Start, faulty: FaultyAws
 ) -> None:
-    news = [a_body(status="FAILED") for _ in range(30)]
+    new = [a_body(status="FAILED") for _ in range(30)]
 
-    aftermath = begin(Scene(suspects=[a_body()], batch=[*news, UNREADABLE])).aftermath()
+    final_state = start(Scenario(suspected=[a_body()], batch=[*new, MALFORMED])).final_state()
 
-    found = Counter(item["sk"]["S"].partition("#")[0] for item in aftermath.items)
-    assert (found["JOB"], found["SPEC"], len(aftermath.notices)) == (31, 31, 30)
-    assert (aftermath.dead_letters, aftermath.waiting) == ({UNREADABLE}, 0)
+    found = Counter(item["sk"]["S"].partition("#")[0] for item in final_state.items)
+    assert (found["JOB"], found["SPEC"], len(final_state.notices)) == (31, 31, 30)
+    assert (final_state.dead_letters, final_state.waiting) == ({MALFORMED}, 0)
     assert Counter(faulty.calls) == {
         "BatchGetItem": 1 + 2,
         "BatchWriteItem": 2 + 1 + 1,
@@ -292,14 +299,14 @@ def test_an_undisturbed_batch_needs_few_calls_and_leaves_nothing(
         "GetQueueUrl": 3,
         "SendMessageBatch": 1 + 3,
         "DeleteMessageBatch": 4 + 1,
-    }, "for the batch, and for its suspect; and once that the queue was heard of"
+    }, "for the batch, for the suspected message, and once for the time of the last event"
 
 
 @pytest.mark.parametrize(("scene", "writes"), [(LARGE, 4), (ARRAY, 2)])
-def test_whichever_call_fails_nothing_is_lost_and_nothing_is_written_twice(
-    begin: Begin, faulty: FaultyAws, scene: Scene, writes: int
+def test_no_failure_of_one_call_loses_an_event_or_writes_it_twice(
+    start: Start, faulty: FaultyAws, scenario: Scenario, writes: int
 ) -> None:
-    undisturbed = begin(scene).aftermath()
+    expected = start(scenario).final_state()
     calls = faulty.calls
     assert calls.count("BatchExecuteStatement") == writes
 
@@ -307,207 +314,210 @@ def test_whichever_call_fails_nothing_is_lost_and_nothing_is_written_twice(
         f"call {position}, {operation}, {name}"
         for position, operation in enumerate(calls, 1)
         for name, fault in FAULTS.items()
-        if begin(scene, at({position: fault})).aftermath() != undisturbed
+        if start(scenario, at({position: fault})).final_state() != expected
     ]
 
     assert harmful == []
 
 
-def test_whichever_two_calls_fail_nothing_is_lost_and_nothing_is_written_twice(
-    begin: Begin, faulty: FaultyAws
+def test_no_failure_of_two_calls_loses_an_event_or_writes_it_twice(
+    start: Start, faulty: FaultyAws
 ) -> None:
-    scene = Scene.of(jobs=6, messages=8, suspects=1)
-    undisturbed = begin(scene).aftermath()
+    scenario = Scenario.of(jobs=6, messages=8, suspected=1)
+    expected = start(scenario).final_state()
     pairs = itertools.combinations(range(1, len(faulty.calls) + 1), 2)
     kinds = itertools.cycle(itertools.product(FAULTS, FAULTS))
 
     harmful = [
-        f"call {first} {one}, call {second} {other}"
-        for (first, second), (one, other) in zip(pairs, kinds, strict=False)
-        if begin(scene, at({first: FAULTS[one], second: FAULTS[other]})).aftermath() != undisturbed
+        f"call {first} {fault}, call {second} {next_fault}"
+        for (first, second), (fault, next_fault) in zip(pairs, kinds, strict=False)
+        if start(scenario, at({first: FAULTS[fault], second: FAULTS[next_fault]})).final_state()
+        != expected
     ]
 
     assert harmful == []
 
 
 @pytest.mark.parametrize("operation", ["BatchWriteItem", "BatchExecuteStatement"])
-def test_a_call_that_botocore_tries_again_after_it_was_carried_out_does_no_harm(
-    running_aws: LocalAws, begin: Begin, faulty: FaultyAws, operation: str
+def test_a_call_that_botocore_retries_after_it_was_executed_is_harmless(
+    running_aws: LocalAws, start: Start, faulty: FaultyAws, operation: str
 ) -> None:
-    undisturbed = begin(SMALL).aftermath()
-    play = begin(SMALL, on(operation, lost, nth=1))
-    patient = RecorderHarness(
-        running_aws, play.stand.resources, endpoint=faulty.endpoint, tries=3, rules=RULES
+    expected = start(SMALL).final_state()
+    trial = start(SMALL, on(operation, response_lost, nth=1))
+    retrying = RecorderHarness(
+        running_aws, trial.harness.resources, endpoint=faulty.endpoint, tries=3, rules=RULES
     )
 
-    deliveries = play.poller.drain(recording(patient))
+    deliveries = trial.poller.drain(recording(retrying))
 
     assert deliveries == 1
-    assert play.aftermath() == undisturbed
+    assert trial.final_state() == expected
 
 
-# An hour of calls fails
+# All calls of an hour fail
 
 
-@pytest.mark.parametrize("kind", ["throttled", "broken", "refused", "cut", "lost"])
-def test_after_an_hour_of_outage_everything_is_recorded(
-    begin: Begin, faulty: FaultyAws, kind: str
+@pytest.mark.parametrize("name", sorted(FAULTS.keys() - {"partial failure"}))
+def test_after_an_outage_of_an_hour_everything_is_recorded(
+    start: Start, faulty: FaultyAws, name: str
 ) -> None:
-    undisturbed = begin(LARGE).aftermath()
-    play = begin(LARGE, outage(FAULTS[kind]))
+    expected = start(LARGE).final_state()
+    trial = start(LARGE, outage(FAULTS[name]))
 
-    for _ in range(0, 3_600, HAND_BACK_SECONDS):
-        play.deliver()
+    for _ in range(0, 3_600, OUTAGE_RETRY_SECONDS):
+        trial.deliver()
     faulty.follow(healthy)
 
-    assert play.poller.receives > 5 * TRUSTED_RECEIVES
-    assert play.aftermath().told == undisturbed.told
+    assert trial.poller.receives > 5 * TRUSTED_RECEIVES
+    assert trial.final_state().without_versions == expected.without_versions
 
 
 def test_after_an_hour_without_a_network_everything_is_recorded(
-    running_aws: LocalAws, begin: Begin
+    running_aws: LocalAws, start: Start
 ) -> None:
-    undisturbed = begin(SMALL).aftermath()
-    play = begin(SMALL)
+    expected = start(SMALL).final_state()
+    trial = start(SMALL)
     nowhere = f"http://{LOOPBACK}:{free_port()}"
-    cut_off = RecorderHarness(running_aws, play.stand.resources, endpoint=nowhere, rules=RULES)
+    disconnected = RecorderHarness(
+        running_aws, trial.harness.resources, endpoint=nowhere, rules=RULES
+    )
 
-    for _ in range(0, 3_600, HAND_BACK_SECONDS):
-        play.poller.deliver(recording(cut_off))
+    for _ in range(0, 3_600, OUTAGE_RETRY_SECONDS):
+        trial.poller.deliver(recording(disconnected))
 
-    assert play.aftermath().told == undisturbed.told
+    assert trial.final_state().without_versions == expected.without_versions
 
 
-def test_an_outage_may_begin_with_any_call_of_a_batch(begin: Begin, faulty: FaultyAws) -> None:
-    undisturbed = begin(SMALL).aftermath()
+def test_an_outage_that_begins_with_any_call_of_a_batch_is_harmless(
+    start: Start, faulty: FaultyAws
+) -> None:
+    expected = start(SMALL).final_state()
     positions = range(1, len(faulty.calls) + 1)
 
-    def after_an_outage(since: int, fault: Fault) -> Aftermath:
-        play = begin(SMALL, outage(fault, since=since))
+    def after_an_outage(since: int, fault: Fault) -> FinalState:
+        trial = start(SMALL, outage(fault, since=since))
         for _ in range(4):
-            play.deliver()
-            play.clock.now += (
-                VISIBILITY_TIMEOUT  # so long that a mark left behind counts as a death
-            )
+            trial.deliver()
+            trial.clock.now += VISIBILITY_TIMEOUT  # after which a mark counts as a crash
         faulty.follow(healthy)
-        return play.aftermath()
+        return trial.final_state()
 
     harmful = [
         f"call {since}, {name}"
         for since, (name, fault) in zip(positions, itertools.cycle(FAULTS.items()), strict=False)
-        if after_an_outage(since, fault).told != undisturbed.told
+        if after_an_outage(since, fault).without_versions != expected.without_versions
     ]
 
     assert harmful == []
 
 
-def test_an_outage_that_begins_again_and_again_at_a_suspect_is_not_held_against_it(
-    begin: Begin, faulty: FaultyAws
+def test_outages_during_the_processing_of_a_suspected_message_are_not_counted_as_crashes(
+    start: Start, faulty: FaultyAws
 ) -> None:
-    scene = Scene(suspects=[a_body(), a_body()])
-    undisturbed = begin(scene).aftermath()
-    play = begin(scene)
+    scenario = Scenario(suspected=[a_body(), a_body()])
+    expected = start(scenario).final_state()
+    trial = start(scenario)
 
-    for _ in range(0, 3_600, HAND_BACK_SECONDS):
-        faulty.follow(outage(cut, since=3))
-        play.deliver()
-        assert faulty.calls[:2] == ["BatchGetItem", "PutItem"], "marks are read, one is made"
+    for _ in range(0, 3_600, OUTAGE_RETRY_SECONDS):
+        faulty.follow(outage(connection_cut, since=3))
+        trial.deliver()
+        assert faulty.calls[:2] == ["BatchGetItem", "PutItem"], "counts are read, a mark is put"
     faulty.follow(healthy)
 
-    assert play.aftermath().told == undisturbed.told
+    assert trial.final_state().without_versions == expected.without_versions
 
 
-def test_a_mark_that_was_made_without_an_answer_is_not_held_against_a_suspect(
-    begin: Begin, faulty: FaultyAws
+def test_a_mark_whose_response_was_lost_is_not_counted_as_a_crash(
+    start: Start, faulty: FaultyAws
 ) -> None:
-    scene = Scene(suspects=[a_body(), a_body()])
-    undisturbed = begin(scene).aftermath()
-    play = begin(scene, on("PutItem", lost))
+    scenario = Scenario(suspected=[a_body(), a_body()])
+    expected = start(scenario).final_state()
+    trial = start(scenario, on("PutItem", response_lost))
 
-    for _ in range(0, 3_600, HAND_BACK_SECONDS):
-        play.deliver()
+    for _ in range(0, 3_600, OUTAGE_RETRY_SECONDS):
+        trial.deliver()
     faulty.follow(healthy)
 
-    assert play.aftermath().told == undisturbed.told
+    assert trial.final_state().without_versions == expected.without_versions
 
 
-# Some of it fails for ever
+# Part of a batch fails permanently
 
 
-def test_a_job_that_is_always_throttled_holds_up_no_other(begin: Begin, faulty: FaultyAws) -> None:
+def test_a_job_that_is_always_throttled_delays_no_other_job(
+    start: Start, faulty: FaultyAws
+) -> None:
     hot, *others = [a_job_id() for _ in range(30)]
     of_hot = [a_body(jobId=hot, status=status) for status in ("RUNNABLE", "STARTING", "RUNNING")]
-    scene = Scene(batch=[*of_hot, *(a_body(jobId=job_id) for job_id in others)])
-    undisturbed = begin(scene).aftermath()
-    throttle = partly(lambda position, entry: hot.encode() in entry)
-    play = begin(scene, on("BatchExecuteStatement", throttle))
+    scenario = Scenario(batch=[*of_hot, *(a_body(jobId=job_id) for job_id in others)])
+    expected = start(scenario).final_state()
+    throttle = partial_failure(lambda position, entry: hot.encode() in entry)
+    trial = start(scenario, on("BatchExecuteStatement", throttle))
 
     for _ in range(2 * TRUSTED_RECEIVES):
-        play.deliver()
-        assert set(play.stand.records()) == set(others)
-        assert play.poller.waiting() == len(of_hot)
+        trial.deliver()
+        assert set(trial.harness.records()) == set(others)
+        assert trial.poller.waiting() == len(of_hot)
     faulty.follow(healthy)
 
-    assert play.aftermath().told == undisturbed.told
+    assert trial.final_state().without_versions == expected.without_versions
 
 
-def test_a_mark_that_can_not_be_read_holds_up_its_own_message_only(
-    begin: Begin, faulty: FaultyAws
-) -> None:
-    scene = Scene(suspects=[a_body() for _ in range(4)])
-    undisturbed = begin(scene).aftermath()
-    play = begin(scene, on("BatchGetItem", partly(), nth=1))
+def test_an_unreadable_mark_delays_only_its_message(start: Start, faulty: FaultyAws) -> None:
+    scenario = Scenario(suspected=[a_body() for _ in range(4)])
+    expected = start(scenario).final_state()
+    trial = start(scenario, on("BatchGetItem", partial_failure(), nth=1))
 
-    play.deliver()
+    trial.deliver()
 
-    assert play.poller.waiting() == 2
-    assert play.aftermath() == undisturbed
+    assert trial.poller.waiting() == 2
+    assert trial.final_state() == expected
 
 
-# The process fails
+# The process crashes
 
 
 @pytest.mark.parametrize(
-    ("operation", "hidden_seconds"),
+    ("operation", "seconds_between"),
     [
         ("BatchGetItem", VISIBILITY_TIMEOUT),
         ("BatchExecuteStatement", VISIBILITY_TIMEOUT),
         ("BatchGetItem", 0),
     ],
 )
-def test_a_message_that_kills_the_function_ends_alone_in_the_dead_letter_queue(
-    begin: Begin, faulty: FaultyAws, operation: str, hidden_seconds: int
+def test_only_the_message_that_crashes_the_function_is_dead_lettered(
+    start: Start, faulty: FaultyAws, operation: str, seconds_between: int
 ) -> None:
     poison, *others = [a_job_id() for _ in range(100)]
     bodies = [a_body(jobId=job_id) for job_id in [*others[:50], poison, *others[50:]]]
-    play = begin(Scene(batch=bodies))
+    trial = start(Scenario(batch=bodies))
     clock = Clock()
 
     def function(messages: Sequence[Message]) -> bool:
-        """A process that dies at once when it calls this operation about the poison."""
-        clock.now += hidden_seconds
+        """Run the recorder in a process that is killed when it requests the poisonous job."""
+        clock.now += seconds_between
         command = [sys.executable, "-m", "tests.support.recorder_process"]
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, text=True)
-        faulty.follow(killing(process.pid, operation, f"JOB#{poison}".encode()))
-        process.communicate(delivery(play.stand, faulty, messages, now=clock.now))
+        faulty.follow(kill_process(process.pid, operation, f"JOB#{poison}".encode()))
+        process.communicate(delivery(trial.harness, faulty, messages, now=clock.now))
         return process.returncode == 0
 
     for _ in range(TRUSTED_RECEIVES + FATAL_CRASHES):
-        play.poller.deliver(function)
-    assert (play.poller.waiting(), len(play.stand.records())) == (1, 99)
-    play.poller.deliver(function)
+        trial.poller.deliver(function)
+    assert (trial.poller.waiting(), len(trial.harness.records())) == (1, 99)
+    trial.poller.deliver(function)
 
-    (letter,) = play.stand.dead_letters()
+    (letter,) = trial.harness.dead_letters()
     reason = letter["MessageAttributes"]["Reason"]["StringValue"]
     assert poison in letter["Body"]
     assert reason == "the function crashed 2 times while processing this message alone"
-    assert (play.poller.waiting(), set(play.stand.records())) == (0, set(others))
+    assert (trial.poller.waiting(), set(trial.harness.records())) == (0, set(others))
 
 
 def delivery(
-    stand: RecorderHarness, faulty: FaultyAws, messages: Sequence[Message], now: float
+    harness: RecorderHarness, faulty: FaultyAws, messages: Sequence[Message], now: float
 ) -> str:
-    """What tests/recorder_process.py reads."""
+    """Return the input of `recorder_process`."""
     records = [
         {
             "messageId": message.message_id,
@@ -517,50 +527,52 @@ def delivery(
         }
         for message in messages
     ]
-    given = {"port": stand.aws.port, "endpoint": faulty.endpoint, "now": now}
-    return json.dumps(given | {"resources": asdict(stand.resources), "event": {"Records": records}})
+    given = {"port": harness.aws.port, "endpoint": faulty.endpoint, "now": now}
+    return json.dumps(
+        given | {"resources": asdict(harness.resources), "event": {"Records": records}}
+    )
 
 
-def test_at_the_deadline_the_suspects_that_are_left_come_again(
-    begin: Begin, faulty: FaultyAws
+def test_suspected_messages_that_are_left_at_the_deadline_are_retried(
+    start: Start, faulty: FaultyAws
 ) -> None:
-    scene = Scene(suspects=[a_body() for _ in range(30)])
-    undisturbed = begin(scene).aftermath()
-    play = begin(scene)
+    scenario = Scenario(suspected=[a_body() for _ in range(30)])
+    expected = start(scenario).final_state()
+    trial = start(scenario)
 
     def slow(messages: Sequence[Message]) -> bool:
-        """Each suspect takes 10 s of 100, of which 15 are kept for settling."""
+        """Take 10 s for each suspected message of 100 s, of which 15 s are kept for settling."""
         faulty.follow(healthy)
         try:
-            play.stand.recorder.record(messages, lambda: 100 - 10 * faulty.calls.count("PutItem"))
+            trial.harness.recorder.record(
+                messages, lambda: 100 - 10 * faulty.calls.count("PutItem")
+            )
         except MessagesLeft:
             return False
         return True
 
-    left = []
-    while play.poller.deliver(slow):
-        left.append(play.poller.waiting())
+    remaining = []
+    while trial.poller.deliver(slow):
+        remaining.append(trial.poller.waiting())
 
-    assert left == [21, 12, 3, 0]
-    assert play.aftermath() == undisturbed
+    assert remaining == [21, 12, 3, 0]
+    assert trial.final_state() == expected
 
 
-def test_the_queue_hides_the_messages_of_the_dead_longer_than_those_that_are_given_back() -> None:
+def test_messages_of_a_crashed_function_stay_invisible_longer_than_retried_messages() -> None:
     config = json.loads((ROOT / ".chalice" / "config.json").read_text())
-    longest_life = config["lambda_functions"]["on_batch_events"]["lambda_timeout"]
+    function_timeout = config["lambda_functions"]["on_batch_events"]["lambda_timeout"]
     template = json.loads((ROOT / "infra" / "resources.json").read_text())
     queue = template["Resources"]["EventsQueue"]["Properties"]
 
     assert queue["VisibilityTimeout"] == VISIBILITY_TIMEOUT
-    shortest, longest = (
-        disposition_for(Outcome.BUSY, jitter=0).retry_after,
-        disposition_for(Outcome.OUTAGE, jitter=1).retry_after,
-    )
-    assert {shortest, longest} <= set(RETURNED_SECONDS)
-    assert VISIBILITY_TIMEOUT - longest_life not in RETURNED_SECONDS
+    shortest = disposition_for(Outcome.BUSY, jitter=0).retry_after
+    longest = disposition_for(Outcome.OUTAGE, jitter=1).retry_after
+    assert {shortest, longest, UNSENT_RETRY_SECONDS} <= set(RETURNED_SECONDS)
+    assert VISIBILITY_TIMEOUT - function_timeout not in RETURNED_SECONDS
 
 
-# Nothing fails, but everything happens at once
+# Consumers run concurrently
 
 
 @settings(max_examples=50, derandomize=True)
@@ -569,32 +581,32 @@ def test_the_queue_hides_the_messages_of_the_dead_longer_than_those_that_are_giv
     jobs=st.integers(1, 10),
     batches=st.lists(st.integers(1, 30), min_size=4, max_size=4),
 )
-def test_four_consumers_make_of_any_disorder_what_the_order_makes(
+def test_four_concurrent_consumers_store_shuffled_duplicates_like_ordered_events(
     running_aws: LocalAws, seed: int, jobs: int, batches: list[int]
 ) -> None:
     work = workload(seed, jobs, NOON)
     in_order = bodies_of(work)
-    shuffled = [*in_order, *map(under_another_id, in_order)]
+    shuffled = [*in_order, *map(with_another_id, in_order)]
     random.Random(seed).shuffle(shuffled)
     running_aws.reset()
     resources = running_aws.create_resources()
-    stands = [RecorderHarness(running_aws, resources, runtime=Runtime()) for _ in batches]
-    pollers = [Poller(stand, most=most) for stand, most in zip(stands, batches, strict=True)]
+    harnesses = [RecorderHarness(running_aws, resources, runtime=Runtime()) for _ in batches]
+    pollers = [Poller(harness, most=most) for harness, most in zip(harnesses, batches, strict=True)]
     pollers[0].send(shuffled)
 
-    with ThreadPoolExecutor(len(stands)) as threads:
-        list(threads.map(Poller.drain, pollers, map(recording, stands)))
-    pollers[0].drain(recording(stands[0]))  # what another gave back when all had looked
+    with ThreadPoolExecutor(len(harnesses)) as threads:
+        list(threads.map(Poller.drain, pollers, map(recording, harnesses)))
+    pollers[0].drain(recording(harnesses[0]))  # messages retried after a consumer had stopped
 
-    stored = stands[0].table.load(list(work.truth), consistent=True).jobs
-    told = Counter(event.job_id for event in work.events)
+    stored = harnesses[0].table.load(list(work.truth), consistent=True).jobs
+    events = Counter(event.job_id for event in work.events)
     truth = merged(in_order)
     assert {job_id: found.job for job_id, found in stored.items()} == truth
-    assert stands[0].blocks() == blocks_of(truth.values())
-    kept = [one for job_id in work.truth for one in stands[0].table.preemptions(job_id)]
-    assert len(kept) == len(work.preemptions)
-    assert all(found.version <= told[job_id] for job_id, found in stored.items())
-    assert (stands[0].dead_letters(), pollers[0].waiting()) == ([], 0)
+    assert harnesses[0].blocks() == blocks_of(truth.values())
+    preemptions = [p for job_id in work.truth for p in harnesses[0].table.preemptions(job_id)]
+    assert len(preemptions) == len(work.preemptions)
+    assert all(found.version <= events[job_id] for job_id, found in stored.items())
+    assert (harnesses[0].dead_letters(), pollers[0].waiting()) == ([], 0)
 
 
 def blocks_of(jobs: Iterable[Job]) -> dict[BlockKey, bytes]:
@@ -609,9 +621,9 @@ def merged(bodies: Iterable[str]) -> dict[str, Job]:
     reader = EventReader((SOURCE,), ACCOUNT, Redaction())
     jobs: dict[str, Job] = {}
     for body in bodies:
-        seen = reader.read(body)
-        if not isinstance(seen, Observation):
+        event = reader.read(body)
+        if not isinstance(event, Observation):
             continue
-        known = jobs.get(seen.job_id)
-        jobs[seen.job_id] = known.observe(seen) if known else Job.first_seen(seen)
+        job = jobs.get(event.job_id)
+        jobs[event.job_id] = job.observe(event) if job else Job.first_seen(event)
     return jobs

@@ -19,7 +19,7 @@ from chalicelib.sweep.count import CountTally, QueueCounter
 from local.aws import LocalAws, Resources
 from local.lifecycles import QUEUES, Workload, workload
 from tests.support.builders import NOON, a_body, a_job_id, bodies_of
-from tests.support.crash_injection import killed_at
+from tests.support.crash_injection import crash_at
 from tests.support.recorder_harness import RecorderHarness
 
 QUEUE = "high-priority"
@@ -212,7 +212,7 @@ def test_a_run_that_dies_at_any_of_its_writes_changes_nothing_but_who_does_the_w
         running_aws.reset()
         count = Count(running_aws, running_aws.create_resources())
         count.record(bodies)
-        return count, killed_at(nth, lambda on_write: count.run(on_write=on_write))
+        return count, crash_at(nth, lambda on_write: count.run(on_write=on_write))
 
     whole, length = dying_at(-1)
 

@@ -10,7 +10,7 @@ from chalicelib.sweep.batch_api import BatchRefused
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.support.builders import NOON, QUEUE_ARN, a_body, a_detail, a_job_id
-from tests.support.faulty_aws import FaultyAws, on, partly
+from tests.support.faulty_aws import FaultyAws, on, partial_failure
 from tests.support.sweep_harness import HOUR, SweepHarness
 
 DAY = 24 * HOUR
@@ -152,7 +152,7 @@ def test_a_job_that_the_table_does_not_tell_of_now_is_not_taken_for_known(
     watch.batch.put(jobs)
 
     with FaultyAws(watch.stand.aws.endpoint) as faulty:
-        faulty.follow(on("BatchGetItem", partly(), nth=1))
+        faulty.follow(on("BatchGetItem", partial_failure(), nth=1))
         tally = watch.sweep(queues=[QUEUE], endpoint=faulty.endpoint)
     watch.sweep(queues=[QUEUE])
 

@@ -11,7 +11,7 @@ from chalicelib.notices.rules import Rules
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.support.builders import NOON, a_body, a_detail, a_job_id, an_attempt, an_event
-from tests.support.crash_injection import killed_at
+from tests.support.crash_injection import crash_at
 from tests.support.sweep_harness import HOUR, MINUTE, SweepHarness
 
 QUEUE = "high-priority"
@@ -118,7 +118,7 @@ def test_cut_off_at_any_request_it_tells_nothing_twice_and_forgets_nothing(
     watch: SweepHarness,
 ) -> None:
     def look_dying_at(nth: int) -> int:
-        return killed_at(nth, lambda on_request: watch.look(on_request=on_request))
+        return crash_at(nth, lambda on_request: watch.look(on_request=on_request))
 
     job_id = waits(watch)
     length = look_dying_at(-1)

@@ -58,8 +58,8 @@ class BatchRefused(Exception):
 
     @property
     def concerns_one_resource(self) -> bool:
-        """Whether calls about other jobs and queues may succeed: the job or the queue of this one
-        does not exist."""
+        """Return whether only the job or the queue of this call is the cause, so that calls about
+        others may succeed: Batch reports an unknown id as a ClientException."""
         return self.code == "ClientException"
 
 
@@ -84,7 +84,7 @@ class _NodeProperties(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ListedJob(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """What a ListJobs or ListServiceJobs summary must contain to find jobs without a record.
+    """The part of a ListJobs or ListServiceJobs summary that discovery needs.
 
     `created_at` is in epoch milliseconds; 0 if it is missing, which AWS's model allows.
     """
@@ -100,7 +100,7 @@ class ListedJob(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel")
 
     @property
     def children(self) -> list[str]:
-        """The ids of its array children or its nodes.
+        """Return the ids of its array children or its nodes.
 
         They are derived from the size: ListJobs would need a call for each status, because its
         filters don't apply to children.

@@ -1,11 +1,11 @@
-"""The repository of checkpoints, from which each run resumes.
+"""The repository of checkpoints, at which each run resumes.
 
     pk             sk               content
     QUEUE#<name>   RECONCILE        passes through the jobs of each status, cursor of discovery
                    PARENT#<root>    array or multi-node job whose children are to be checked
-    RECONCILE      IN_FLIGHT#<run>  jobs of a run's current batch, whose notices may not be sent yet
+    RECONCILE      IN_FLIGHT#<run>  jobs of a run's current batch, whose notices may not be queued
 
-Independent of the sources that move the checkpoints.
+Must not depend on the sources of candidates, which decide when a checkpoint moves.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 class Pass(msgspec.Struct, frozen=True):
-    """One pass through the jobs of a status partition that entered it before `before`.
+    """A pass through the jobs of a status partition that entered it before `before`.
 
-    `position` is the index's sort key of the last job that was done; "" at the start; None when
-    the pass is complete. Times are epoch milliseconds.
+    `position` is the sort key, in the index, of the last job that is done: "" at the start, None
+    when the pass is complete. Times are epoch milliseconds.
     """
 
     started_at: int = 0
@@ -44,10 +44,10 @@ class Pass(msgspec.Struct, frozen=True):
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """Discovery's way through a queue's jobs, from the newest creation time down to `floor`.
+    """Discovery's position in a queue's jobs, which moves from the newest creation time to `floor`.
 
-    `position` is the time down to which it came; None when it is complete. The next cursor goes
-    down to `next_floor`, the time at which this one started. Times are epoch milliseconds.
+    `position` is None when the cursor is complete. `next_floor`, the time at which this cursor
+    started, becomes the floor of the next one. Times are epoch milliseconds.
     """
 
     floor: int
@@ -55,7 +55,7 @@ class Cursor(msgspec.Struct, frozen=True):
     position: int | None = None
 
     def started(self, position: int, next_floor: int) -> "Cursor":
-        """Return the cursor as it is if it is under way, else a new start."""
+        """Return the cursor unchanged if it is under way, else a new one with the same floor."""
         if self.position is not None:
             return self
         return Cursor(self.floor, next_floor, position)
@@ -67,27 +67,27 @@ class Cursor(msgspec.Struct, frozen=True):
         return Cursor(floor=self.next_floor, next_floor=self.next_floor)
 
     def postponed(self, now: int) -> "Cursor":
-        """Return a cursor that starts again, after those of all other queues."""
+        """Return a cursor that starts again after those of all other queues."""
         return Cursor(self.floor, next_floor=now)
 
 
 class QueueCheckpoint(msgspec.Struct):
-    """The passes and the cursor of one queue, and when they were last restarted (epoch
-    milliseconds; 0: never)."""
+    """The passes and the cursor of one queue. `restarted_at` is when `make backfill` restarted them
+    (epoch milliseconds), 0 if it never did."""
 
     passes: dict[str, Pass] = {}
     cursor: Cursor | None = None
     restarted_at: int = 0
 
     def restart(self, since: int, now: int) -> None:
-        """Make all passes due, and discovery go back to the jobs created at `since`."""
+        """Make all passes due, and the cursor go back to the jobs created at `since`."""
         self.passes.clear()
         self.cursor = Cursor(floor=since)
         self.restarted_at = now
 
 
 def pass_name(partition: StatusPartition) -> str:
-    """Return the key of a partition's pass in `QueueCheckpoint.passes`."""
+    """Return the key of a partition in `QueueCheckpoint.passes`."""
     return f"CHILDREN#{partition.status}" if partition.members else partition.status
 
 
@@ -99,7 +99,7 @@ class InFlight(msgspec.Struct, frozen=True):
 
 
 class ParentToCheck(NamedTuple):
-    """A parent, and how many of its children were checked, from the first on."""
+    """A parent, and the number of its children that are checked, counted from the first one."""
 
     job: ListedJob
     checked: int = 0
@@ -122,10 +122,10 @@ class CheckpointTable:
         return msgspec.json.decode(response["Item"]["checkpoint"]["S"], type=QueueCheckpoint)
 
     def save(self, queue: str, checkpoint: QueueCheckpoint) -> None:
-        """Store a queue's checkpoint unless the queue was restarted by another run.
+        """Store a queue's checkpoint. Raises RunStopped if another run restarted the queue.
 
-        Otherwise the last writer wins: two runs at the same time repeat some work and skip none,
-        because each moves the checkpoint only past what it has done itself. Raises RunStopped.
+        Otherwise the last writer wins: two concurrent runs repeat some work and skip none, because
+        each moves the checkpoint only past jobs that it has processed itself.
         """
         restarted_at = {"N": str(checkpoint.restarted_at)}
         try:
@@ -141,7 +141,7 @@ class CheckpointTable:
             raise RunStopped(f"the checkpoint of {queue} was not stored") from error
 
     def in_flight(self) -> dict[str, InFlight]:
-        """Return the jobs in flight of every run that has not finished, by run id."""
+        """Return the jobs in flight of every run that has not completed, by run id."""
         return {
             table_keys.run_of(item): msgspec.json.decode(item["inFlight"]["S"], type=InFlight)
             for item in self._table.items_under(*table_keys.in_flight_runs())
@@ -160,7 +160,7 @@ class CheckpointTable:
             yield ParentToCheck(job, int(item["checked"]["N"]))
 
     def put_parents(self, queue: str, parents: Iterable[ParentToCheck]) -> None:
-        """Raise RunStopped if not all of them were stored."""
+        """Store parents. Raises RunStopped."""
         self._put(
             [
                 table_keys.parent_to_check(queue, parent.job.job_id)

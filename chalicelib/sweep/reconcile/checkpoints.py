@@ -23,7 +23,7 @@ class Checkpoints:
         return list(self._by_queue)
 
     def restart(self, since: int, now: int) -> None:
-        """Restart all passes, and discovery from the jobs created at `since`; store it at once.
+        """Make all passes due and all cursors go back to the jobs created at `since`, and store it.
 
         Times are epoch milliseconds. Raises RunStopped.
         """
@@ -48,7 +48,7 @@ class Checkpoints:
         self._changed.add(queue)
 
     def save(self) -> None:
-        """Store what changed, with one write for each queue. Raises RunStopped."""
+        """Store the changed checkpoints with one write for each queue. Raises RunStopped."""
         for queue in sorted(self._changed):
             self._table.save(queue, self._by_queue[queue])
         self._changed.clear()

@@ -1,7 +1,7 @@
 """Source of candidates: jobs that Batch lists and that the table does not contain.
 
-Each queue is listed from the newest job down to where the previous cursor started; the first cursor
-goes back as far as Batch keeps jobs. The cursor is stored after each page.
+A queue's cursor moves from its newest job back to the creation time at which the previous cursor
+started; the first cursor goes back as far as Batch keeps jobs. It is stored after each page.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,8 +32,12 @@ class CursorPosition(NamedTuple):
 
 
 class Discovery:
-    """`registered` maps each queue with a recorded job to whether it contains service jobs: a queue
-    contains either only these or none."""
+    """`registered` contains the queues of recorded jobs, and whether each contains service jobs: a
+    queue contains either only service jobs or none.
+
+    `refusal` is the error of a queue that Batch refused to list, unless only that queue is
+    concerned. It does not keep the other queues from being listed.
+    """
 
     def __init__(
         self,
@@ -54,13 +58,10 @@ class Discovery:
         self._start = start
 
     def candidates(self, budget: CallBudget) -> Iterator[Candidate[CursorPosition]]:
-        """Yield the jobs of all queues, that queue first whose cursor started the longest ago.
+        """Yield the jobs of all queues, beginning with the queue whose cursor is the oldest.
 
-        A queue may use half of the remaining calls, so that a long listing does not starve the
-        others. One call is reserved to describe what was found.
-
-        A queue that Batch refuses to list does not stop the others. If other queues must be
-        expected to be refused too, `refusal` is the error.
+        Each queue but the last may use half of the remaining calls, so that a long list of one
+        queue does not starve the others. One call is reserved to describe what was found.
         """
         queues = sorted(self._checkpoints.queues, key=self._cursor_started_at)
         for behind, queue in zip(reversed(range(len(queues))), queues, strict=True):
@@ -83,8 +84,8 @@ class Discovery:
         return cursor.next_floor if cursor else 0
 
     def _cursor(self, queue: str) -> Cursor:
-        """Return the queue's cursor if it is under way, else a new one from the newest job of which
-        an event should have arrived."""
+        """Return the queue's cursor if it is under way, else a new one that starts at the newest
+        job whose events should have arrived."""
         cursor = self._checkpoints.cursor(queue) or Cursor(floor=self._start.now - RETENTION_MS)
         return cursor.started(
             position=self._start.events_due_before, next_floor=self._start.now - MAX_DELIVERY_MS
@@ -109,12 +110,12 @@ class Discovery:
             is_complete = page.token is None or len(listed) < len(page.jobs)
             dates = [job.created_at for job in page.jobs if job.created_at]
             if dates and not is_complete:
-                # The next page may contain more jobs of the same millisecond.
+                # The next page may contain other jobs of the same millisecond.
                 yield Candidate(position=CursorPosition(queue, cursor.at(dates[-1] + 1)))
         yield Candidate(position=CursorPosition(queue, cursor.completed()))
 
     def _next_page(self, queue: str, created_before: int, page: ListedPage | None) -> ListedPage:
-        """Return the page after `page`; the first one for None."""
+        """Return the page after `page`, or the first one if it is None."""
         if page:
             service_jobs, token = page.is_of_service_jobs, page.token
         elif queue in self._registered:
@@ -124,8 +125,8 @@ class Discovery:
         return self._api.list_jobs(queue, created_before, token, service_jobs=service_jobs)
 
     def _first_page_of_either_kind(self, queue: str, created_before: int) -> ListedPage:
-        """Return the first page of a queue without recorded jobs: of service jobs unless the queue
-        contains other jobs."""
+        """Return the first page of a queue without recorded jobs: its jobs if there are any, else
+        its service jobs."""
         try:
             page = self._api.list_jobs(queue, created_before, None, service_jobs=False)
             if page.jobs or page.token:

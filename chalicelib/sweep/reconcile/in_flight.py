@@ -1,10 +1,12 @@
-"""Source of candidates: jobs that other runs were processing.
+"""Source of candidates: jobs that other runs are processing, or were processing when they crashed.
 
-A run stores the ids of a batch before it saves their records, and replaces them with those of the
-next batch after their notices were sent. If it crashed in between, a record is changed and its
-notice is missing. So every run processes the jobs in flight of all other runs again and sends their
-notices again; the notifier ignores duplicates. It also keeps them in its own list until that is
-done, so that it may crash as well, and then removes the lists of crashed runs.
+A run stores the ids of a batch as its jobs in flight before it saves any record of the batch, and
+replaces them after it has queued the notices. A crash in between leaves a changed record without
+its notice. Every run therefore processes the jobs in flight of all other runs first and queues
+their notices again; the notifier ignores duplicates.
+
+Until then the run adds them to its own jobs in flight, so that it may crash as well, and deletes
+the jobs in flight of runs that must have crashed.
 """
 
 import uuid
@@ -17,11 +19,11 @@ from chalicelib.sweep.reconcile.checkpoint_table import CheckpointTable, InFligh
 from chalicelib.sweep.reconcile.source import Candidate, load_records
 
 _MAX_RUN_MS = 15 * 60_000
-"""Lambda's longest timeout. A run that started earlier has ended, one way or another."""
+"""The longest timeout of a Lambda function: a run that started before that no longer exists."""
 
 
 class InFlightJobs:
-    """`now` is when this run started, in epoch milliseconds."""
+    """`now` is the start of this run in epoch milliseconds."""
 
     has_more = False
 
@@ -35,7 +37,7 @@ class InFlightJobs:
 
     @property
     def inherited(self) -> AbstractSet[str]:
-        """The jobs of other runs that this run has not processed yet."""
+        """Return the jobs in flight of other runs that this run has not processed yet."""
         return self._inherited
 
     def candidates(self, budget: CallBudget) -> Iterator[Candidate[None]]:
@@ -53,7 +55,7 @@ class InFlightJobs:
         self._inherited.discard(candidate.job_id or "")
 
     def put(self, job_ids: Collection[str]) -> None:
-        """Store the jobs of a batch, together with the inherited ones, before they are saved.
+        """Store the jobs of a batch, and the inherited ones, as this run's jobs in flight.
 
         Raises RunStopped.
         """
@@ -63,5 +65,5 @@ class InFlightJobs:
             self._table.delete_in_flight(self._crashed_runs.pop())
 
     def clear(self) -> None:
-        """Remove this run's list, when all of its jobs are done."""
+        """Delete this run's jobs in flight, when all of them are done."""
         self._table.delete_in_flight(self._run_id)

@@ -1,9 +1,10 @@
-"""Jobs that have not ended and that Batch does not know.
+"""Jobs that have not ended according to their records and that Batch does not return.
 
-Batch keeps a job at least seven days after its end. If the last event is older than that, the end
-of the job was missed: its record is marked as lost and shown as UNKNOWN. If it is younger, Batch
-should know the job. The region, the account or a permission is wrong, an alarm reports it, and the
-job keeps its status. Before any job is marked, Batch must have returned a job that it should know.
+Batch keeps a job for at least seven days after its end. If the last event of a job is older than
+that, the job has ended without an event: its record is marked as lost, and it is shown as UNKNOWN.
+If the last event is younger, the region, the account or a permission is wrong: the job keeps its
+status, and an alarm reports it. No job is marked before Batch has returned another job, which shows
+that it is the Batch of these jobs.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -19,11 +20,12 @@ from chalicelib.sweep.reconcile.source import load_records
 
 _DAY_MS = 86_400_000
 _WITNESSES = 10
-"""The most recently ended jobs that Batch is to describe to show that it is the right one."""
+"""The most jobs that Batch is to describe to show that it is the right one."""
 
 
 class LostJobs:
-    """`unknown_to_batch` are ids of jobs that Batch should know; `lost` counts jobs marked."""
+    """`lost` is the number of jobs that were marked; `unknown_to_batch` are the ids of those that
+    Batch should return and does not. `now` is the start of the run in epoch milliseconds."""
 
     def __init__(
         self,
@@ -41,12 +43,13 @@ class LostJobs:
         self._ingest = ingest
         self._api = api
         self._queues = queues
-        self._forgotten_before = now - RETENTION_MS
+        self._deleted_before = now - RETENTION_MS
         self._candidates: dict[str, Job] = {}
         self._is_right_batch = False
 
     def check(self, described: Sequence[str], known: Collection[str]) -> None:
-        """Sort out the jobs that Batch was to describe and that are not among those it returned.
+        """Separate the `described` jobs that Batch did not return, all but the `known` ones, into
+        those that it may have deleted and those that it should return. Mark the former.
 
         Raises RunStopped.
         """
@@ -55,7 +58,7 @@ class LostJobs:
         for job_id, stored in load_records(self._jobs, missing, consistent=True).jobs.items():
             if stored.job.is_over:
                 continue
-            if stored.job.last_heard < self._forgotten_before:
+            if stored.job.last_heard < self._deleted_before:
                 self._candidates[job_id] = stored.job
             else:
                 self.unknown_to_batch.append(job_id)
@@ -64,16 +67,16 @@ class LostJobs:
 
     def finish(self) -> None:
         """Mark the jobs that `check` could not mark because Batch had not returned any job yet."""
-        if self._candidates and (self._is_right_batch or self._knows_witnesses()):
+        if self._candidates and (self._is_right_batch or self._returns_witnesses()):
             self._mark()
 
-    def _knows_witnesses(self) -> bool:
-        """Return whether Batch knows jobs that ended lately, or there are none to describe."""
+    def _returns_witnesses(self) -> bool:
+        """Return whether Batch returns some jobs that ended recently, or there are no such jobs."""
         if self.unknown_to_batch:
             return False
         partitions = [StatusPartition(queue, end) for queue in self._queues for end in TERMINAL]
-        lately = TimeRange(since=self._forgotten_before + _DAY_MS)
-        ended = self._index.newest(partitions, limit=_WITNESSES, window=lately).jobs
+        recently = TimeRange(since=self._deleted_before + _DAY_MS)
+        ended = self._index.newest(partitions, limit=_WITNESSES, window=recently).jobs
         witnesses = [job.job_id for job in ended if not job.is_service]
         if not witnesses:
             return True
@@ -88,12 +91,14 @@ class LostJobs:
     def _mark(self) -> None:
         if not self._candidates:
             return
-        jobs = self._candidates.values()
-        descriptions = {job.job_id: self._jobs.describe(job) for job in jobs}
+        descriptions = {
+            (job.job_id, job.details.description): self._jobs.describe(job)
+            for job in self._candidates.values()
+        }
         applied = self._ingest.apply(
             dict.fromkeys(self._candidates, ()),
             self._api.budget.time_left,
-            decide=partial(_lose, self._forgotten_before, descriptions),
+            decide=partial(_lose, self._deleted_before, descriptions),
             consistent=True,
         )
         self.lost += sum(one.news for one in applied.values() if one.outcome is Outcome.SAVED)
@@ -101,15 +106,20 @@ class LostJobs:
 
 
 def _lose(
-    forgotten_before: int,
-    descriptions: Mapping[str, Description],
+    deleted_before: int,
+    descriptions: Mapping[tuple[str, str], Description],
     stored: StoredJob | None,
     _: Sequence[Observation],
 ) -> Decision:
-    """Return the decision to mark a job as lost unless it was recorded again in the meantime."""
-    if stored is None or stored.job.last_heard >= forgotten_before:
+    """Return the decision to mark a job as lost, or no change if an event arrived meanwhile.
+
+    `descriptions` are by job id and digest. The description is saved again with the record because
+    both expire together, and a lost job gets an expiry.
+    """
+    if stored is None or stored.job.last_heard >= deleted_before:
         return Decision()
     lost = stored.job.lost()
     if lost is stored.job:
         return Decision()
-    return Decision(Change(lost, stored, descriptions[lost.job_id]), news=1)
+    description = descriptions.get((lost.job_id, lost.details.description))
+    return Decision(Change(lost, stored, description), news=1)

@@ -1,8 +1,8 @@
 """Source of candidates: children and nodes of ended parents that the table does not contain.
 
-Batch does not list them with their queue, so discovery adds each parent that it lists, and the
-parent is stored until its children are checked: once, when it has ended and all their events should
-have arrived.
+Batch does not list children with their queue. Discovery therefore stores each parent that it lists.
+Its children are checked once, when the parent has ended and all events should have arrived, and the
+stored parent is then deleted.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +19,8 @@ from chalicelib.sweep.reconcile.source import Candidate, load_records
 
 
 class ParentPosition(NamedTuple):
-    """A parent and how many of its children were checked, from the first on; None: all."""
+    """A parent and the number of its children that are checked, counted from the first one; None if
+    all are."""
 
     queue: str
     parent: ListedJob
@@ -44,7 +45,7 @@ class MissingChildren:
         self._start = start
 
     def add_parents(self, queue: str, listed: Iterable[ListedJob]) -> None:
-        """Store those listed jobs that have children or nodes. Raises RunStopped."""
+        """Store the listed jobs that have children or nodes. Raises RunStopped."""
         self._table.put_parents(queue, [ParentToCheck(job) for job in listed if job.is_parent])
 
     def candidates(self, budget: CallBudget) -> Iterator[Candidate[ParentPosition]]:
@@ -73,11 +74,14 @@ class MissingChildren:
     def _children_of(
         self, queue: str, parent: ParentToCheck, record: Job | None
     ) -> Iterator[Candidate[ParentPosition]]:
-        """Yield the children to describe, with a position after every 100 of them: those that
-        Batch has forgotten stay without a record and would be described again."""
+        """Yield the children to describe.
+
+        Every 100th has a position, because children that Batch has deleted stay without a record
+        and would be described again by each run.
+        """
         children = parent.job.children
-        missing = self._missing(parent.job, record)
-        numbered = enumerate(children[parent.checked :], parent.checked + 1)
+        missing = self._missing(parent.job.job_id, children, record)
+        numbered = list(enumerate(children, 1))[parent.checked :]
         to_describe = [(number, child) for number, child in numbered if child in missing]
         for described, (number, child) in enumerate(to_describe, 1):
             is_checkpoint = described % MAX_DESCRIBED_JOBS == 0
@@ -85,16 +89,15 @@ class MissingChildren:
             yield Candidate(child, position=position)
         yield Candidate(position=ParentPosition(queue, parent.job, None))
 
-    def _missing(self, parent: ListedJob, record: Job | None) -> set[str]:
+    def _missing(self, root: str, children: Sequence[str], record: Job | None) -> set[str]:
         """Return the children without a record, and the nodes whose record shows fewer attempts
         than the parent's: a retry of the main node restarts the other nodes."""
-        recorded = self._index.members(parent.job_id)
-        children = set(parent.children)
-        nodes = [child for child in children & recorded if "#" in child]
+        recorded = self._index.members(root)
+        nodes = [child for child in children if "#" in child and child in recorded]
         attempts = record.details.generation if record else 0
         restarted = {
             job_id
             for job_id, node in load_records(self._jobs, nodes).jobs.items()
             if node.job.details.generation < attempts
         }
-        return (children - recorded) | restarted
+        return set(children) - recorded | restarted

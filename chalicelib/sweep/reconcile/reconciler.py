@@ -21,18 +21,19 @@ from chalicelib.sweep.reconcile.source import RETRYABLE, Candidate, CandidateSou
 from chalicelib.telemetry import LogEvent, Tally, count, ids
 
 _MAX_SERVICE_JOBS = 10
-"""The most service jobs of a batch. Each needs a call of its own, and if the calls run out in the
-middle of a batch, those already made for it are wasted."""
+"""The most service jobs of a batch. Each needs a call of its own, and all calls of a batch are
+wasted if its last one can't be made."""
 
 AnySource = CandidateSource[Any]
 
 
 @dataclass(kw_only=True)
 class ReconcileTally(Tally):
-    """The result of a run: numbers of jobs, notices queued, and calls of Batch's API.
+    """The result of a run: numbers of jobs, of notices queued, and of calls of Batch's API.
 
-    `unknown_to_batch` are ids of jobs that Batch should know. `left`: there is more work to do, and
-    the next run should start at once.
+    `described` jobs were requested from Batch, and it returned those `known_to_batch`.
+    `unknown_to_batch` are ids of jobs that it should have returned. `left`: there is work left for
+    another run.
     """
 
     EVENT = LogEvent.JOBS_RECONCILED
@@ -53,7 +54,7 @@ class _Entry(NamedTuple):
     source: AnySource
     candidate: Candidate[Any]
     describes: bool
-    """False for a mere position and for a job that is described already."""
+    """False for a mere position, and for a job that the run describes for another candidate."""
 
 
 class _Batch:
@@ -74,7 +75,7 @@ class _Batch:
 
     @property
     def leading_positions(self) -> Iterator[_Entry]:
-        """The entries before the first job that Batch is to describe."""
+        """Return the entries before the first job that Batch is to describe."""
         return takewhile(lambda entry: not entry.describes, self.entries)
 
     def add(self, entry: _Entry) -> None:
@@ -86,7 +87,8 @@ class _Batch:
 
 @dataclass(kw_only=True)
 class Reconciler:
-    """One run. `sources` are in the order in which their candidates are processed."""
+    """One run. `sources` are in the order in which their candidates are processed, after those of
+    `in_flight`."""
 
     api: BatchApi
     ingest: Ingest
@@ -97,9 +99,9 @@ class Reconciler:
     tally: ReconcileTally
 
     def run(self) -> None:
-        """Process candidates until none is left, the budget is used up or the run must stop.
+        """Process all candidates, or as many as the budget allows, and complete the tally.
 
-        Raises BatchRefused.
+        Raises BatchRefused if Batch refused to describe jobs.
         """
         try:
             self._process_all()
@@ -158,8 +160,11 @@ class Reconciler:
         return known
 
     def _record(self, observed: Mapping[str, Observation]) -> None:
-        """Save what Batch returned. Then publish the notices for what is new, and again for the
-        jobs of other runs, which may have crashed between the two."""
+        """Save what Batch returned, then queue the notices for what is new.
+
+        Notices for the jobs of other runs are queued in any case, because such a run may have
+        crashed between the two. Raises RunStopped.
+        """
         observations = {job_id: [observation] for job_id, observation in observed.items()}
         applied = self.ingest.apply(
             observations, self.api.budget.time_left, decide=merge_unless_known
@@ -184,8 +189,8 @@ class Reconciler:
 
 
 def merge_unless_known(stored: StoredJob | None, observations: Sequence[Observation]) -> Decision:
-    """Return the decision to merge a response of Batch, or no change if it only repeats the record
-    with a later time: describing a job twice must not write it twice."""
+    """Return the decision to merge a response of Batch, or no change if it differs from the record
+    only in its time: describing a job twice must not write it twice."""
     if stored and all(stored.job.says_nothing_new(one.details) for one in observations):
         return Decision()
     return merge(stored, observations)

@@ -1,7 +1,7 @@
 """Source of candidates: jobs that have not ended and had no event for REPAIR_AFTER.
 
-Each status partition of the index is read in passes, so that a job is described once per pass. A
-pass through a partition starts at least REPAIR_AFTER of its status after the previous one started.
+Each status partition of the index is read in passes, and a job is described once per pass. The next
+pass starts no sooner than REPAIR_AFTER of that status after the start of the previous one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,19 +17,19 @@ from chalicelib.sweep.reconcile.source import Candidate
 
 _SHARE_OF_CALLS = 2 / 3
 """The rest of a run's calls is reserved for discovery, however many jobs are silent."""
-_CALLS_OF_DISCOVERY = 2
-"""The fewest with which discovery makes progress: one to list a page, one to describe its jobs."""
+_MIN_CALLS_OF_DISCOVERY = 2
+"""One call lists a page, one describes the jobs on it."""
 
 
 class PassPosition(NamedTuple):
-    """The sort key of a job in a status partition; None behind the last one."""
+    """The sort key of a job in a status partition; None after the last job."""
 
     partition: StatusPartition
     sort: str | None
 
 
 class SilentJobs:
-    """`silent_after` is REPAIR_AFTER in milliseconds by status of the index."""
+    """`silent_after` is REPAIR_AFTER: milliseconds by status of the index."""
 
     def __init__(
         self,
@@ -45,7 +45,8 @@ class SilentJobs:
         self._start = start
 
     def candidates(self, budget: CallBudget) -> Iterator[Candidate[PassPosition]]:
-        """Yield the jobs of all queues and statuses, oldest first."""
+        """Yield the jobs of all queues and statuses, in the order in which they entered their
+        status."""
         limit = _budgeted_jobs(budget.limit)
         found: list[Candidate[PassPosition]] = []
         ends: list[Candidate[PassPosition]] = []
@@ -96,16 +97,16 @@ class SilentJobs:
 
 
 def _budgeted_jobs(calls: int) -> int:
-    """Return how many jobs may be described of a run's calls, at 100 a call."""
-    share = min(int(calls * _SHARE_OF_CALLS), calls - _CALLS_OF_DISCOVERY)
+    """Return the number of jobs that the source may yield, at 100 jobs per call."""
+    share = min(int(calls * _SHARE_OF_CALLS), calls - _MIN_CALLS_OF_DISCOVERY)
     return max(1, share) * MAX_DESCRIBED_JOBS
 
 
 def _affordable(
     candidates: Sequence[Candidate[PassPosition]], limit: int
 ) -> Sequence[Candidate[PassPosition]]:
-    """Return the first candidates up to `limit` jobs, where a service job, which needs a call of
-    its own, counts as 100."""
+    """Return the first candidates, up to `limit` jobs. A service job counts as 100 because it needs
+    a call of its own."""
     costs = accumulate(MAX_DESCRIBED_JOBS if one.is_service else 1 for one in candidates)
     return candidates[: sum(cost <= limit for cost in costs)]
 

@@ -17,10 +17,10 @@ P = TypeVar("P")
 
 @dataclass(frozen=True)
 class Candidate(Generic[P]):
-    """A job that Batch is to describe, a position of its source, or both.
+    """A job that Batch is to describe, a position in the source, or both.
 
-    `position` is where the source resumes once this candidate and all before it are done. Without
-    one, the source resumes at its previous position and yields this candidate again.
+    `position` is where the source resumes once this candidate and all before it are done. If it is
+    None, the source resumes at an earlier position and yields this candidate again.
     """
 
     job_id: str | None = None
@@ -31,28 +31,28 @@ class Candidate(Generic[P]):
 class CandidateSource(Protocol[P]):
     @property
     def has_more(self) -> bool:
-        """Whether candidates were left out because the budget does not allow for them."""
+        """Return whether candidates were left out because they would exceed the budget."""
 
     def candidates(self, budget: CallBudget) -> Iterator[Candidate[P]]:
-        """Yield candidates from the stored checkpoint on.
+        """Yield candidates, starting at the stored checkpoint.
 
         Raises BatchStopped and RunStopped.
         """
 
     def commit(self, candidate: Candidate[P]) -> None:
-        """Record that this candidate and all before it are done.
+        """Record that a candidate, and all before it, are done.
 
         Raises RunStopped.
         """
 
 
 def load_records(jobs: JobTable, job_ids: Sequence[str], *, consistent: bool = False) -> Loaded:
-    """Return the records of jobs.
+    """Return the records of jobs, by job id.
 
-    Raises RunStopped if DynamoDB returned only a part of them: a job that was not read must not be
-    mistaken for a job without a record.
+    Raises RunStopped if DynamoDB did not return all of them: a throttled read does not mean that
+    the job has no record.
     """
     loaded = jobs.load(job_ids, consistent=consistent)
     if not RETRYABLE.isdisjoint(loaded.unread.values()):
-        raise RunStopped("DynamoDB returned only a part of the records")
+        raise RunStopped("DynamoDB did not return all records")
     return loaded

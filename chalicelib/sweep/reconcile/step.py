@@ -1,4 +1,4 @@
-"""The step of the sweep that reconciles: puts the parts of each run together and reports it."""
+"""The step of the sweep that reconciles: connects the parts of each run and reports its tally."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,8 +29,9 @@ _RESERVE_SECONDS = 10.0
 
 
 class ReconcileLimits(NamedTuple):
-    """`silent_after` is REPAIR_AFTER in milliseconds by status of the index. `watched_queues` are
-    listed even if the table contains none of their jobs. `calls` of Batch's API are per run."""
+    """`silent_after` is REPAIR_AFTER: milliseconds by status of the index. `watched_queues` are
+    listed even if the table contains none of their jobs. `calls` is the number of calls of Batch's
+    API per run."""
 
     silent_after: Mapping[str, int]
     watched_queues: Sequence[str]
@@ -39,7 +40,7 @@ class ReconcileLimits(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ReconcileStep:
-    """`report` receives the tally of each run, also if the run raises."""
+    """`report` receives the tally of each run, including a run that raises an error."""
 
     batch: "BatchClient"
     jobs: JobTable
@@ -53,13 +54,13 @@ class ReconcileStep:
     runtime: Runtime = Runtime()
 
     def run(self, time_left: Callable[[], float], since: int | None = None) -> ReconcileTally:
-        """Reconcile as many jobs as the budget of calls and the time allow.
+        """Reconcile as many jobs as the calls and the time allow.
 
         With `since` (epoch milliseconds), restart: describe every job that has not ended, and list
-        all jobs that were created since then, without waiting for their events.
+        all jobs created since then, without waiting for their events. Without it, resume.
 
-        Raises BatchRefused if a job could not be described, or, after all else is done, if a queue
-        could not be listed.
+        Raises BatchRefused at once if Batch refuses to describe jobs, and after all other work if
+        it refuses to list queues.
         """
         tally = ReconcileTally()
         budget = CallBudget(self.limits.calls, without_reserve(time_left, _RESERVE_SECONDS))
@@ -94,6 +95,6 @@ class ReconcileStep:
             raise discovery.refusal
 
     def _registered_queues(self) -> dict[str, bool]:
-        """Return the queues of recorded jobs, with whether they contain service jobs."""
+        """Return the queues of recorded jobs, and whether each contains service jobs."""
         service_queues = self.registry.service_queues()
         return {queue: queue in service_queues for queue in self.registry.names()}

@@ -1,6 +1,5 @@
-"""Every way into batchwatch, and nothing else: what AWS and people call, and what answers."""
+"""Every entry point: the events that invoke batchwatch's functions, and the routes of its API."""
 
-from functools import partial
 from typing import Any
 
 from chalice.app import (
@@ -9,12 +8,34 @@ from chalice.app import (
     Chalice,
     CloudWatchEvent,
     Rate,
-    Response,
     SQSEvent,
 )
 
-from chalicelib import bootstrap as bootstrap
-from chalicelib.api import http
+from chalicelib import bootstrap
+from chalicelib.api import openapi
+from chalicelib.api.dashboard import File, Redirect
+from chalicelib.api.errors import (
+    AllSlotsTaken,
+    AssetNotFound,
+    JobNotFound,
+    LogNotFound,
+    LogUnavailable,
+    QueueNotFound,
+)
+from chalicelib.api.health import HealthBody
+from chalicelib.api.parameters.queries import (
+    ChildrenQuery,
+    JobQuery,
+    JobsQuery,
+    LogQuery,
+    NoParameters,
+)
+from chalicelib.api.representation.body import Versioned
+from chalicelib.api.representation.job import JobBody, JobPage
+from chalicelib.api.representation.log import LogBody
+from chalicelib.api.representation.queue import QueueBody, QueueList
+from chalicelib.api.routes import Request, Routes
+from chalicelib.api.routes import authorize as authorize_token
 from chalicelib.aws.lambda_event import account_of, messages_in, seconds_left
 
 settings = bootstrap.settings
@@ -43,69 +64,77 @@ def on_notices(event: SQSEvent) -> None:
 
 @app.schedule(Rate(settings.sweep_minutes, unit=Rate.MINUTES))
 def sweep(event: CloudWatchEvent) -> dict[str, Any]:
-    """`make backfill` calls it too, with a `step` and `since` in the detail."""
-    asked = event.detail
+    """Run a sweep. `make backfill` invokes it with `since` and `step` in the detail."""
+    detail = event.detail
     return bootstrap.sweeper().run(
-        seconds_left(event.context), asked.get("since"), asked.get("step")
+        seconds_left(event.context), detail.get("since"), detail.get("step")
     )
 
 
 @app.authorizer(ttl_seconds=30)
 def authorize(request: AuthRequest) -> AuthResponse:
-    return http.authorization(request, bootstrap.access(), bootstrap.report())
+    return authorize_token(request, bootstrap.access(), bootstrap.report())
 
 
-public = app.route
-private = partial(app.route, authorizer=authorize)
-answer = partial(http.answer, app, bootstrap.access)
+routes = Routes(app, authorize, bootstrap.access)
 
 
-@public("/")
-def show_page() -> Response:
-    return http.page(app, bootstrap.dashboard())
+@routes.public("/")
+def get_page(request: Request[None]) -> File | Redirect:
+    return bootstrap.dashboard().page(request.path)
 
 
-@public("/assets/{version}/{name}")
-def get_asset(version: str, name: str) -> Response:
-    return http.asset(bootstrap.dashboard(), version, name)
+@routes.public("/assets/{version}/{name}", AssetNotFound)
+def get_asset(version: str, name: str) -> File:
+    return bootstrap.dashboard().asset(version, name)
 
 
-@public("/health")
-def health() -> Response:
-    return http.health(bootstrap.health())
+@routes.public("/health")
+def get_health() -> HealthBody:
+    """Check that the table and the queues are available."""
+    return bootstrap.health().check()
 
 
-@private("/jobs")
-def list_jobs() -> Response:
-    return answer(lambda scope: bootstrap.jobs().page(http.query(app), scope))
+@routes.private("/jobs")
+def list_jobs(request: Request[JobsQuery]) -> JobPage:
+    """List jobs: by name if `name` is given, otherwise the last change of status first."""
+    return bootstrap.job_lists().page(request.query, request.scope)
 
 
-@private("/jobs/{job_id}")
-def get_job(job_id: str) -> Response:
-    query, known = http.query(app), http.versions(app)
-    return answer(lambda scope: bootstrap.jobs().one(job_id, query, scope, known))
+@routes.private("/jobs/{job_id}", JobNotFound, AllSlotsTaken)
+def get_job(request: Request[JobQuery], job_id: str) -> Versioned[JobBody]:
+    """Get a job with its full history."""
+    jobs = bootstrap.jobs()
+    return jobs.get(jobs.find(job_id, request.scope), request.query, request.versions)
 
 
-@private("/jobs/{job_id}/children")
-def list_children(job_id: str) -> Response:
-    return answer(lambda scope: bootstrap.jobs().children(job_id, http.query(app), scope))
+@routes.private("/jobs/{job_id}/children", JobNotFound)
+def list_children(request: Request[ChildrenQuery], job_id: str) -> JobPage:
+    """List the children of an array job or the nodes of a multi-node job, by index."""
+    parent = bootstrap.jobs().find(job_id, request.scope)
+    return bootstrap.job_lists().children(parent, request.query, request.scope)
 
 
-@private("/jobs/{job_id}/logs")
-def get_logs(job_id: str) -> Response:
-    return answer(lambda scope: bootstrap.jobs().logs(job_id, http.query(app), scope))
+@routes.private("/jobs/{job_id}/logs", JobNotFound, LogNotFound, LogUnavailable)
+def get_log(request: Request[LogQuery], job_id: str) -> LogBody:
+    """Get the end of the CloudWatch log of an attempt, redacted."""
+    jobs = bootstrap.jobs()
+    return jobs.log(jobs.find(job_id, request.scope), request.query)
 
 
-@private("/queues")
-def list_queues() -> Response:
-    return answer(lambda scope: bootstrap.queues().all(http.query(app), scope))
+@routes.private("/queues")
+def list_queues(request: Request[NoParameters]) -> QueueList:
+    """List job queues with their counts and their last 24 hours."""
+    return bootstrap.queues().all(request.scope)
 
 
-@private("/queues/{queue}")
-def get_queue(queue: str) -> Response:
-    return answer(lambda scope: bootstrap.queues().one(queue, http.query(app), scope))
+@routes.private("/queues/{queue}", QueueNotFound)
+def get_queue(request: Request[NoParameters], queue: str) -> QueueBody:
+    """Get a job queue with its last 24 hours and 30 days."""
+    return bootstrap.queues().get(queue, request.scope)
 
 
-@private("/openapi.json")
-def describe() -> Response:
-    return answer(lambda scope: bootstrap.description())
+@routes.private("/openapi.json")
+def describe_api() -> dict[str, Any]:
+    """Get this description."""
+    return openapi.document(routes.registered)

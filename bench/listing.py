@@ -2,7 +2,7 @@
 own time left out; and the requests that it makes.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import boto3
@@ -13,11 +13,14 @@ from bench.recording import RecorderHarness, twin_of
 from bench.replay import replay
 from bench.report import Row, times
 from bench.timing import in_turn, seconds
-from chalicelib.api import formats
 from chalicelib.api.access import Scope
+from chalicelib.api.formats import media
+from chalicelib.api.job_lists import JobLists
 from chalicelib.api.job_log import JobLog
 from chalicelib.api.jobs import Jobs
 from chalicelib.api.long_poll import LongPollSlots
+from chalicelib.api.parameters.page_token import PageTokens
+from chalicelib.api.parameters.queries import JobQuery, JobsQuery
 from chalicelib.jobs.array_table import ArrayTable
 from chalicelib.jobs.job_index import JobIndex
 from chalicelib.jobs.job_table import JobTable
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 _PATIENT = Config(read_timeout=120, retries={"total_max_attempts": 1, "mode": "standard"})
 """A query of a large table takes the local AWS many seconds, once."""
 _ANSWERS_A_ROUND = 5
-_LIST: Mapping[str, list[str]] = {"queue": [QUEUE], "status": ["FAILED"]}
+_LIST = JobsQuery(queue=QUEUE, status=("FAILED",))
 
 
 def rows(aws: LocalAws, few: int, many: int, rounds: int) -> Iterator[Row]:
@@ -43,7 +46,7 @@ def rows(aws: LocalAws, few: int, many: int, rounds: int) -> Iterator[Row]:
         answers: dict[str, Callable[[], object]] = {}
         for jobs, table in tables.items():
             fill(aws.dynamodb, table, range(jobs))
-            of_table = _answers(_api(aws, dynamodb, table), jobs)
+            of_table = _answers(aws, dynamodb, table, jobs)
             answers |= {f"{path} {jobs}": answer for path, answer in of_table.items()}
         requests = {name: _requests(dynamodb, answer) for name, answer in answers.items()}
         measured = in_turn(rounds, {name: _measure(answer) for name, answer in answers.items()})
@@ -63,28 +66,32 @@ def rows(aws: LocalAws, few: int, many: int, rounds: int) -> Iterator[Row]:
         )
 
 
-def _api(aws: LocalAws, dynamodb: "DynamoDBClient", table: str) -> Jobs:
-    jobs = JobTable(dynamodb, table)
-    return Jobs(
-        jobs,
-        JobIndex(dynamodb, table, jobs),
-        QueueRegistry(dynamodb, table),
+def _answers(
+    aws: LocalAws, dynamodb: "DynamoDBClient", table: str, jobs: int
+) -> dict[str, Callable[[], object]]:
+    scope = Scope(("*",))
+    job_table = JobTable(dynamodb, table)
+    api = Jobs(
+        job_table,
         ArrayTable(dynamodb, table),
         JobLog(aws.client("logs"), (), Redaction()),
         LongPollSlots(dynamodb, table),
         Prices(),
-        lambda: b"key",
+    )
+    lists = JobLists(
+        api,
+        JobIndex(dynamodb, table, job_table),
+        QueueRegistry(dynamodb, table),
+        PageTokens(lambda: b"key"),
     )
 
-
-def _answers(api: Jobs, jobs: int) -> dict[str, Callable[[], object]]:
-    scope = Scope(("*",))
-
     def one() -> object:
-        return formats.written(api.one(job_id(jobs // 2), {}, scope).body, formats.JSON)
+        return media.encode(
+            api.get(api.find(job_id(jobs // 2), scope), JobQuery()).body, media.JSON
+        )
 
     def listed() -> object:
-        return formats.written(api.page(_LIST, scope), formats.JSON)
+        return media.encode(lists.page(_LIST, scope), media.JSON)
 
     return {"/jobs/{jobId}": one, "/jobs?queue=…&status=FAILED": listed}
 

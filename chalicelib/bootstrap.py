@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from chalicelib.api.access import Access
     from chalicelib.api.dashboard import Dashboard
     from chalicelib.api.health import Health
+    from chalicelib.api.job_lists import JobLists
     from chalicelib.api.jobs import Jobs
     from chalicelib.api.queues import Queues
     from chalicelib.queues.state_table import QueueStateTable
@@ -204,17 +205,16 @@ def jobs() -> "Jobs":
     from chalicelib.api.long_poll import LongPollSlots
 
     log = JobLog(clients.logs, settings.log_groups, settings.redact_patterns)
-    places = LongPollSlots(clients.dynamodb, settings.jobs_table)
-    return Jobs(
-        _job_table(),
-        _job_index(),
-        _queue_registry(),
-        _array_table(),
-        log,
-        places,
-        prices,
-        access().page_key,
-    )
+    slots = LongPollSlots(clients.dynamodb, settings.jobs_table)
+    return Jobs(_job_table(), _array_table(), log, slots, prices)
+
+
+@cache
+def job_lists() -> "JobLists":
+    from chalicelib.api.job_lists import JobLists
+    from chalicelib.api.parameters.page_token import PageTokens
+
+    return JobLists(jobs(), _job_index(), _queue_registry(), PageTokens(access().page_key))
 
 
 @cache
@@ -222,13 +222,6 @@ def queues() -> "Queues":
     from chalicelib.api.queues import Queues
 
     return Queues(_queue_registry(), _queue_stats_table(), _queue_state_table(), prices)
-
-
-def description() -> dict[str, Any]:
-    """The API as OpenAPI."""
-    from chalicelib.api import openapi
-
-    return openapi.document()
 
 
 @cache

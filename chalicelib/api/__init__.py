@@ -1,2 +1,2 @@
-"""What the routes answer: parameters, pages, access and the JSON of a job. Knows HTTP's words
-and the job; knows nothing of Chalice's bindings, SQS or how jobs get recorded."""
+"""The HTTP API: access, parameters, responses and their formats. Reads what was recorded and writes
+nothing but the slots of long polls; must not know SQS, Webex or how events are recorded."""

@@ -1,7 +1,8 @@
-"""Who may see what: API tokens, each for some job queues.
+"""Access to the API: tokens, and the job queues that each token covers.
 
-The secret holds a token's SHA-256, never the token. What a token may see is looked up at each
-request, so that a changed or removed token counts within seconds, without a deployment.
+The secret contains the SHA-256 of each token, never the token itself. What a token covers is looked
+up for each request, so that changing or removing a token takes effect within seconds and without a
+deployment.
 """
 
 import hmac
@@ -14,7 +15,7 @@ from msgspec import Struct
 
 
 class Grant(Struct, frozen=True):
-    """A token's digest (hex) and the globs of the queue names that it may see."""
+    """The digest of a token (hex), and globs of the names of the queues that it covers."""
 
     sha256: str
     queues: tuple[str, ...] = ("*",)
@@ -28,7 +29,7 @@ class Secret(Struct, frozen=True, rename="camel"):
 
 
 class Scope(Struct, frozen=True):
-    """The job queues that one request may see, as globs of their names."""
+    """The job queues that a request may see, as globs of their names."""
 
     queues: tuple[str, ...]
 
@@ -40,16 +41,17 @@ NOTHING = Scope(())
 
 
 class Access:
-    """`read` gives the secret's JSON, cached for less than a minute."""
+    """`read` returns the secret's JSON, cached for less than a minute."""
 
     def __init__(self, read: Callable[[], str | bytes]) -> None:
         self._read = read
 
     def holder(self, authorization: str | None) -> str | None:
-        """The name of the token in an `Authorization: Bearer …` header; None if it is not ours.
+        """Return the name of the token in an `Authorization: Bearer …` header, or None if it is not
+        valid.
 
-        Compares with every token there is, in constant time each, so that the time of the answer
-        tells nothing of how near a guess came.
+        Compares the token with every valid token in constant time, so that the response time
+        reveals nothing about how close a guess was.
         """
         scheme, _, token = (authorization or "").strip().partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
@@ -62,7 +64,8 @@ class Access:
         return found
 
     def scope(self, holder: str) -> Scope:
-        """What the named token may see; nothing, if it was removed meanwhile."""
+        """Return what the named token covers: nothing if it was removed since the gateway accepted
+        it."""
         grant = self._secret().api_tokens.get(holder)
         return Scope(grant.queues) if grant else NOTHING
 

@@ -1,16 +1,19 @@
-"""The dashboard's files as a browser gets them. They hold no data: the page asks the API for it.
+"""The dashboard's static files. They contain no data: the page requests it from the API.
 
-The address of each has the digest of all of them, so that a browser may keep it for ever and never
-mixes those of two deployments. Knows the folder; of HTTP only the names of media types.
+The address of each file contains a digest of all of them, so that browsers may keep a file for
+ever and never mix the files of two deployments.
 """
 
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-_FOLDER = Path(__file__).parent.parent / "dashboard"
-_PAGE = "index.html"
-_KINDS = {
+from chalicelib.api.errors import AssetNotFound
+
+_FOLDER: Final = Path(__file__).parent.parent / "dashboard"
+_PAGE: Final = "index.html"
+_CONTENT_TYPES: Final[Mapping[str, str]] = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -18,35 +21,45 @@ _KINDS = {
 }
 
 
-class Asset(NamedTuple):
-    kind: str
+class File(NamedTuple):
+    """A file, and the ETag under which a browser may revalidate it; None if it never changes."""
+
+    content_type: str
     text: str
+    etag: str | None = None
 
 
-class NoSuchAsset(LookupError):
-    """There is none, or it is another deployment's."""
+class Redirect(NamedTuple):
+    """`location` is relative to the address of the request."""
+
+    location: str
 
 
 class Dashboard:
-    """Reads its files at once, so it is to be made when first asked for, not at start."""
+    """Reads the files when it is constructed, so construct it on first use and not at start."""
 
     def __init__(self) -> None:
-        files = {path.name: path for path in sorted(_FOLDER.iterdir()) if path.suffix in _KINDS}
-        self._assets = {
-            name: Asset(_KINDS[path.suffix], path.read_text("utf-8"))
-            for name, path in files.items()
+        paths = sorted(path for path in _FOLDER.iterdir() if path.suffix in _CONTENT_TYPES)
+        self._files = {
+            path.name: File(_CONTENT_TYPES[path.suffix], path.read_text("utf-8")) for path in paths
         }
-        texts = "\0".join(f"{name}\0{asset.text}" for name, asset in self._assets.items())
+        texts = "\0".join(f"{name}\0{file.text}" for name, file in self._files.items())
         self.version = sha256(texts.encode()).hexdigest()[:20]
 
-    def page(self) -> Asset:
-        """All its references are relative to its own address, which must end with a slash."""
-        kind, text = self._assets[_PAGE]
-        return Asset(kind, text.replace("VERSION", self.version))
+    def page(self, path: str) -> File | Redirect:
+        """Return the page for a path as the browser requested it, with the stage if there is one.
 
-    def asset(self, version: str, name: str) -> Asset:
-        """Raises NoSuchAsset."""
-        asset = self._assets.get(name)
-        if asset is None or version != self.version:
-            raise NoSuchAsset(f"there is no {name[:100]} in version {version[:100]} of the page")
-        return asset
+        The references in the page are relative, so that they are valid under a stage (`/prod/`), a
+        custom domain and `chalice local`. The path must therefore end with a slash.
+        """
+        if not path.endswith("/"):
+            return Redirect(f"./{path.rpartition('/')[2]}/")
+        page = self._files[_PAGE]
+        return page._replace(text=page.text.replace("VERSION", self.version), etag=self.version)
+
+    def asset(self, version: str, name: str) -> File:
+        """Raises AssetNotFound."""
+        file = self._files.get(name)
+        if file is None or version != self.version:
+            raise AssetNotFound(f"file {name[:100]} not found in dashboard {version[:100]}")
+        return file

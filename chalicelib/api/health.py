@@ -1,7 +1,7 @@
-"""Whether the table and the queue answer: for load balancers and for people who just deployed."""
+"""Whether the table and the queues are available, for load balancers and after a deployment."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
@@ -10,7 +10,7 @@ from chalicelib import telemetry
 from chalicelib.runtime import Runtime
 from chalicelib.telemetry import LogEvent
 
-_CACHED_SECONDS = 10
+_CACHE_SECONDS: Final = 10
 
 
 class HealthBody(Struct, frozen=True):
@@ -18,22 +18,22 @@ class HealthBody(Struct, frozen=True):
 
 
 class Health:
-    """`checks` raise botocore's errors; the answer is kept for ten seconds, as anyone
-    may ask."""
+    """`checks` raise botocore's errors. The result is cached for ten seconds, because anyone may
+    request it."""
 
     def __init__(
         self, checks: Sequence[Callable[[], object]], runtime: Runtime = Runtime()
     ) -> None:
         self._checks = checks
         self._runtime = runtime
-        self._checked = HealthBody("failing")
-        self._until = float("-inf")
+        self._body = HealthBody("failing")
+        self._expires_at = float("-inf")
 
-    def now(self) -> HealthBody:
-        if self._runtime.now() >= self._until:
-            self._checked = self._check()
-            self._until = self._runtime.now() + _CACHED_SECONDS
-        return self._checked
+    def check(self) -> HealthBody:
+        if self._runtime.now() >= self._expires_at:
+            self._body = self._check()
+            self._expires_at = self._runtime.now() + _CACHE_SECONDS
+        return self._body
 
     def _check(self) -> HealthBody:
         try:

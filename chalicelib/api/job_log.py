@@ -1,42 +1,76 @@
-"""The end of a job's log in CloudWatch, redacted.
+"""Where the log of a job's attempt is, and its end in CloudWatch Logs, redacted.
 
-The log group is the submitter's choice, so only those that the settings allow are read; the lines
-are the job's own words and pass the redaction as everything else does. Knows CloudWatch Logs;
-knows nothing of jobs, tables or HTTP.
+The submitter of a job chooses its log group, so only the groups that LOG_GROUPS lists are read. The
+lines are redacted like everything else.
 """
 
 import re
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
+from chalicelib.api.errors import LogNotFound, LogUnavailable
+from chalicelib.jobs.job import Job
 from chalicelib.redaction import REDACTED, Redaction
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
-_MOST_REQUESTS = 5
-_MOST_CHARACTERS = 500_000
+_MAX_REQUESTS: Final = 5
+_MAX_CHARACTERS: Final = 500_000
 
 
-class NoLog(LookupError):
-    """There is none, or none any more; says why."""
-
-
-class LogOutOfReach(Exception):
-    """There may be one, but not now or not for batchwatch; says why."""
+class LogLocation(NamedTuple):
+    attempt: int
+    group: str
+    stream: str
 
 
 class LogLine(NamedTuple):
-    """`at` in epoch milliseconds."""
+    """`at` is epoch milliseconds."""
 
     at: int
     message: str
 
 
+def locate(job: Job, attempt: int | None) -> LogLocation:
+    """Return where the log of an attempt is, by default of the last one.
+
+    Raises LogNotFound, and LogUnavailable if the job has not started.
+    """
+    if job.is_service:
+        raise LogNotFound(
+            "a service job has no AWS Batch log: SageMaker writes its log to log group"
+            " /aws/sagemaker/TrainingJobs, to streams that begin with the training job's name"
+        )
+    group, streams = job.details.log_group, _log_streams(job)
+    if group is None:
+        raise LogNotFound(f"AWS Batch reports no CloudWatch log group for job {job.job_id}")
+    if not streams and not job.is_terminal:
+        raise LogUnavailable(f"the job has not started: it is {job.status} and has no log yet")
+    number = attempt or max(streams, default=1)
+    if streams and number not in streams:
+        recorded = ", ".join(map(str, streams))
+        raise LogNotFound(f"attempt {number} not found; recorded attempts: {recorded}")
+    stream = streams.get(number)
+    if stream is None:
+        raise LogNotFound(f"attempt {number} has no log stream: its container wrote no log")
+    return LogLocation(number, group, stream)
+
+
+def _log_streams(job: Job) -> Mapping[int, str | None]:
+    """Return the log stream of each known attempt, in order; None for an attempt without one."""
+    listed = enumerate(job.details.attempts, job.details.unlisted_attempts + 1)
+    streams = {number: attempt.log_stream_name for number, attempt in listed}
+    current = job.history[-1].attempt or 1
+    if job.details.log_stream_name and not streams.get(current):
+        streams[current] = job.details.log_stream_name
+    return dict(sorted(streams.items()))
+
+
 class JobLog:
-    """Reads the log groups named in `groups` and no other."""
+    """Reads the log groups in `groups` and no others."""
 
     def __init__(
         self, client: "CloudWatchLogsClient", groups: Collection[str], redaction: Redaction
@@ -45,71 +79,76 @@ class JobLog:
         self._groups = groups
         self._redaction = redaction
 
-    def end(self, group: str, stream: str, *, lines: int) -> list[LogLine]:
-        """The last lines, oldest first, at most half a million characters together.
+    def tail(self, location: LogLocation, *, lines: int) -> list[LogLine]:
+        """Return the last lines, oldest first, with at most half a million characters in all.
 
-        Raises NoLog and LogOutOfReach.
+        Raises LogNotFound and LogUnavailable.
         """
+        group = location.group
         if group not in self._groups:
-            raise LogOutOfReach(f"log group {group} is none of those that LOG_GROUPS lists")
+            raise LogUnavailable(f"log group {group} is not listed in LOG_GROUPS")
         try:
-            found = self._read(group, stream, lines)
+            events = self._read(location, lines)
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             if code in ("ResourceNotFoundException", "InvalidParameterException"):
-                raise NoLog(
-                    f"log stream {stream} is not in log group {group}: nothing was ever written,"
-                    " or the group's retention has taken it"
+                raise LogNotFound(
+                    f"log stream {location.stream} not found in log group {group}: nothing was"
+                    " written to it, or the retention of the log group has deleted it"
                 ) from error
             if code.startswith("AccessDenied"):
-                raise LogOutOfReach(
-                    f"batchwatch's role may not read log group {group}: it needs"
-                    " logs:GetLogEvents there"
+                raise LogUnavailable(
+                    f"access to log group {group} is denied: grant logs:GetLogEvents on it to the"
+                    " role of batchwatch's API function"
                 ) from error
             raise
-        texts = _redacted([event["message"] for event in found], self._redaction)
-        told = [LogLine(event["timestamp"], text) for event, text in zip(found, texts, strict=True)]
-        return _last(told, _MOST_CHARACTERS)
+        texts = _redacted([event["message"] for event in events], self._redaction)
+        found = [
+            LogLine(event["timestamp"], text) for event, text in zip(events, texts, strict=True)
+        ]
+        return _last(found, _MAX_CHARACTERS)
 
-    def _read(self, group: str, stream: str, lines: int) -> list[Any]:
-        """A request may give less than there is, and even nothing: only a token that comes back
-        unchanged is the beginning of the stream."""
-        found: list[Any] = []
+    def _read(self, location: LogLocation, lines: int) -> list[Any]:
+        """Return the last events. GetLogEvents may return fewer events than there are, or none: the
+        beginning of the stream is reached only when it returns the same token again."""
+        events: list[Any] = []
         more: Any = {}
-        for _ in range(_MOST_REQUESTS):
+        for _ in range(_MAX_REQUESTS):
             answer = self._client.get_log_events(
-                logGroupName=group,
-                logStreamName=stream,
+                logGroupName=location.group,
+                logStreamName=location.stream,
                 startFromHead=False,
-                limit=lines - len(found),
+                limit=lines - len(events),
                 **more,
             )
-            found = [*answer["events"], *found]
+            events = [*answer["events"], *events]
             token = answer.get("nextBackwardToken")
-            if len(found) >= lines or token in (None, more.get("nextToken")):
+            if len(events) >= lines or token in (None, more.get("nextToken")):
                 break
             more = {"nextToken": token}
-        return found[-lines:]
+        return events[-lines:]
 
 
 def _redacted(messages: Sequence[str], redaction: Redaction) -> list[str]:
-    """Line by line, so that a quote that one line leaves open does not take the rest; but the lines
-    of a private key are one secret, also when the first of them are not among these."""
+    """Return the messages redacted line by line, so that an unclosed quote in one line does not
+    hide the next. The lines of a private key are one secret, even if its first lines are missing.
+    """
     marks = [mark[1] for message in messages for mark in _KEY_MARK.finditer(message)]
-    inside = marks[:1] == ["END"]
-    told = []
+    is_inside = marks[:1] == ["END"]
+    redacted = []
     for message in messages:
         marks = [mark[1] for mark in _KEY_MARK.finditer(message)]
-        within = inside and not marks
-        told.append(REDACTED if within or marks[:1] == ["END"] else redaction.text(message))
-        inside = marks[-1] == "BEGIN" if marks else inside
-    return told
+        is_key = marks[:1] == ["END"] or (is_inside and not marks)
+        redacted.append(REDACTED if is_key else redaction.text(message))
+        is_inside = marks[-1] == "BEGIN" if marks else is_inside
+    return redacted
 
 
 _KEY_MARK = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]{0,40}PRIVATE KEY", re.IGNORECASE)
 
 
 def _last(lines: Sequence[LogLine], characters: int) -> list[LogLine]:
+    """Return the last lines that have at most this number of characters; the first is cut."""
     kept: list[LogLine] = []
     for line in reversed(lines):
         if characters <= 0:

@@ -1,75 +1,74 @@
-"""Places for those who wait for a job: each holds a function for its time, so there are only so
-many for the whole deployment.
+"""Slots for requests that wait for a job to change. Each occupies a Lambda function while it waits,
+so their number is limited for the whole deployment.
 
-Place n is taken until `leasedUntil` (epoch seconds), by `holder`.
-A function that dies gives nothing back: its lease ends. Knows the table; knows nothing of jobs.
+A taken slot is an item with its `holder`, leased until `leasedUntil` (epoch seconds). A function
+that crashes does not release its slot: the lease expires.
 """
 
 import random
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
 from chalicelib import table_keys
+from chalicelib.api.errors import AllSlotsTaken
 from chalicelib.runtime import Runtime
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-PLACES = 20
-LEASE_SECONDS = 30
-"""As long as any request can take, for API Gateway ends it after 29."""
+SLOTS: Final = 20
+LEASE_SECONDS: Final = 30
+"""Longer than any request lasts: API Gateway ends a request after 29 seconds."""
 
-_TRIES = 3
-
-
-class AllSlotsTaken(Exception):
-    """Too many wait already."""
+_TRIES: Final = 3
 
 
 class LongPollSlots:
-    def __init__(self, client: "DynamoDBClient", name: str, runtime: Runtime = Runtime()) -> None:
+    def __init__(
+        self, client: "DynamoDBClient", table_name: str, runtime: Runtime = Runtime()
+    ) -> None:
         self._client = client
-        self._name = name
+        self._table_name = table_name
         self._runtime = runtime
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Raises AllSlotsTaken."""
-        holder: Any = {"S": secrets.token_hex(8)}
-        place = self._take(holder)
+    def acquire(self) -> Iterator[None]:
+        """Hold a slot. Raises AllSlotsTaken."""
+        holder = {"S": secrets.token_hex(8)}
+        slot = self._take(holder)
         try:
             yield
         finally:
-            self._give_back(place, holder)
+            self._release(slot, holder)
 
     def _take(self, holder: Any) -> str:
         for _ in range(_TRIES):
             free = self._free()
             if not free:
                 break
-            place = random.choice(free)
-            if self._is_done(
+            slot = random.choice(free)
+            if self._write_if(
                 self._client.put_item,
                 Item={
-                    **table_keys.long_poll_slot(place),
+                    **table_keys.long_poll_slot(slot),
                     "holder": holder,
                     "leasedUntil": self._now(LEASE_SECONDS),
                 },
                 ConditionExpression="attribute_not_exists(pk) OR leasedUntil < :now",
                 ExpressionAttributeValues={":now": self._now()},
             ):
-                return place
+                return slot
         raise AllSlotsTaken
 
     def _free(self) -> list[str]:
         answer = self._client.query(
-            TableName=self._name,
-            KeyConditionExpression="pk = :waiters",
-            ExpressionAttributeValues={":waiters": {"S": table_keys.long_poll_slots()}},
+            TableName=self._table_name,
+            KeyConditionExpression="pk = :slots",
+            ExpressionAttributeValues={":slots": {"S": table_keys.long_poll_slots()}},
             ConsistentRead=True,
         )
         now = self._runtime.now()
@@ -78,20 +77,20 @@ class LongPollSlots:
             for item in answer["Items"]
             if float(item["leasedUntil"]["N"]) >= now
         }
-        return [place for place in map(str, range(PLACES)) if place not in taken]
+        return [slot for slot in map(str, range(SLOTS)) if slot not in taken]
 
-    def _give_back(self, place: str, holder: Any) -> None:
-        self._is_done(
+    def _release(self, slot: str, holder: Any) -> None:
+        self._write_if(
             self._client.delete_item,
-            Key=table_keys.long_poll_slot(place),
+            Key=table_keys.long_poll_slot(slot),
             ConditionExpression="holder = :me",
             ExpressionAttributeValues={":me": holder},
         )
 
-    def _is_done(self, call: Callable[..., object], **request: Any) -> bool:
-        """False if its condition did not hold: someone else was faster."""
+    def _write_if(self, call: Callable[..., object], **request: Any) -> bool:
+        """Return whether the condition of the request held: another request may have been first."""
         try:
-            call(TableName=self._name, **request)
+            call(TableName=self._table_name, **request)
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
                 raise

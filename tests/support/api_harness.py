@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -99,6 +100,28 @@ class Api:
         events.unregister("before-send.dynamodb", count)
         assert answer.status == 200, answer.body
         return counted
+
+    @contextmanager
+    def cached_reads(self) -> Iterator[None]:
+        """Answer a repeated read of DynamoDB from memory, for a test that makes thousands of them
+        and writes nothing meanwhile."""
+        responses: dict[tuple[str, bytes], Any] = {}
+
+        def recall(model: Any, params: Any, context: Any, **_: object) -> Any:
+            context["read"] = model.name, params["body"]
+            return responses.get(context["read"])
+
+        def remember(http_response: Any, parsed: Any, context: Any, **_: object) -> None:
+            responses[context["read"]] = http_response, parsed
+
+        events = self._clients.dynamodb.meta.events
+        for operation in ("Query", "GetItem", "BatchGetItem"):
+            events.register(f"before-call.dynamodb.{operation}", recall)
+            events.register(f"after-call.dynamodb.{operation}", remember)
+        yield
+        for operation in ("Query", "GetItem", "BatchGetItem"):
+            events.unregister(f"before-call.dynamodb.{operation}", recall)
+            events.unregister(f"after-call.dynamodb.{operation}", remember)
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         return self._client.lambda_.invoke(function, event).payload

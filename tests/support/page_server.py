@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from chalice.app import Response
 
-from chalicelib.api import http
 from chalicelib.api.dashboard import Dashboard
+from chalicelib.api.responses import respond
 from local.ports import LOOPBACK
 
 STAGE = "/prod/"
@@ -31,9 +31,9 @@ class PageServer:
             def do_GET(self) -> None:
                 path = urlsplit(self.path).path.removeprefix(STAGE)
                 if path == "":
-                    self._send(http.file(dashboard.page(), "no-cache"))
+                    self._send(respond(dashboard.page(STAGE), {}))
                 elif path.startswith("assets/"):
-                    self._send(http.asset(dashboard, *path.split("/")[1:]))
+                    self._send(respond(dashboard.asset(*path.split("/")[1:]), {}))
                 else:
                     self._send(_answer(told.get(path, HTTPStatus.FORBIDDEN)))
 

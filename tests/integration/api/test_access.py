@@ -1,4 +1,4 @@
-"""Who gets in, what they see, and what wrong or oversized requests get."""
+"""Access to the API: tokens, their queues, and responses to invalid and oversized requests."""
 
 import random
 import re
@@ -22,7 +22,7 @@ DOCUMENTED = re.findall(
 )
 
 
-def test_a_failed_authentication_is_counted_without_the_token(
+def test_a_failed_authentication_is_counted_without_logging_the_token(
     api: Api, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Another test of this process may have imported the logger, with a stdout of its own.
@@ -31,14 +31,14 @@ def test_a_failed_authentication_is_counted_without_the_token(
     for token in ("guess-4711", None):
         api.get("/jobs", token=token)
 
-    told = capsys.readouterr().out
-    assert '"AuthenticationsFailed":[1.0]' in told
-    assert '"message":"authentication_failed"' in told
-    assert "guess-4711" not in told
+    output = capsys.readouterr().out
+    assert '"AuthenticationsFailed":[1.0]' in output
+    assert '"message":"authentication_failed"' in output
+    assert "guess-4711" not in output
 
 
 @pytest.mark.parametrize("path", ["/jobs", "/jobs/unknown", "/health", "/openapi.json"])
-def test_every_answer_tells_browsers_to_be_careful(api: Api, path: str) -> None:
+def test_every_response_has_the_security_headers(api: Api, path: str) -> None:
     headers = api.response(path).headers
 
     assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
@@ -49,7 +49,7 @@ def test_every_answer_tells_browsers_to_be_careful(api: Api, path: str) -> None:
 
 
 @pytest.mark.parametrize(("path", "status", "message"), DOCUMENTED)
-def test_a_wrong_input_gets_what_is_documented(
+def test_an_invalid_request_gets_the_documented_response(
     api: Api, path: str, status: str, message: str
 ) -> None:
     api.record(a_body(jobId="4c75", container={}))
@@ -62,7 +62,7 @@ def test_a_wrong_input_gets_what_is_documented(
     assert message.endswith("…") or answer.body["Message"] == message
 
 
-def test_the_table_of_wrong_inputs_is_found() -> None:
+def test_the_documentation_lists_fifteen_invalid_requests() -> None:
     assert len(DOCUMENTED) == 15
 
 
@@ -77,7 +77,7 @@ def test_the_table_of_wrong_inputs_is_found() -> None:
         ("/jobs/4c75", {"if_none_match": "x" * 4_001}, 431, "HeaderTooLargeError"),
     ],
 )
-def test_what_is_too_large_is_refused(
+def test_an_oversized_request_is_refused(
     api: Api, path: str, headers: dict[str, str], status: int, code: str
 ) -> None:
     response = api.response(path, **headers)
@@ -86,8 +86,8 @@ def test_what_is_too_large_is_refused(
     assert response.json_body["Code"] == code
 
 
-def test_nothing_outside_of_a_tokens_queues_is_ever_shown(api: Api) -> None:
-    """Every route, and the page tokens of one who sees all, with hundreds of scopes."""
+def test_no_token_sees_anything_outside_of_its_queues(api: Api) -> None:
+    """Tests every route, and the page tokens of a token for all queues, with hundreds of scopes."""
     chance = random.Random(7)
     parts = [*QUEUES, "*", "gpu*", "spot-?", "team*", "[gs]*", "*-*", "none", "GPU", "gpu-*", ""]
     scopes = {f"token {n}": chance.sample(parts, chance.randint(0, 3)) for n in range(TOKENS)}
@@ -103,15 +103,16 @@ def test_nothing_outside_of_a_tokens_queues_is_ever_shown(api: Api) -> None:
     lists = ["/jobs?status=FAILED&limit=3", "/jobs?name=al&limit=3"]
     lists += [f"{path}&nextToken={api.get(path).body['nextToken']}" for path in lists]
 
-    for token, globs in scopes.items():
-        allowed = {q for q in QUEUES if any(fnmatchcase(q, glob) for glob in globs)}
-        shown = [api.get(path, token=token).body["jobs"] for path in lists]
-        queue, job_id = chance.choice(list(jobs.items()))
-        routes = [f"/jobs/{job_id}", f"/jobs/{job_id}%3A0", f"/jobs/{job_id}/children"]
-        answers = [api.get(route, token=token).status for route in routes]
-        log = api.get(f"/jobs/{job_id}/logs", token=token).body["Message"]
+    with api.cached_reads():
+        for token, globs in scopes.items():
+            covered = {q for q in QUEUES if any(fnmatchcase(q, glob) for glob in globs)}
+            pages = [api.get(path, token=token).body["jobs"] for path in lists]
+            queue, job_id = chance.choice(list(jobs.items()))
+            routes = [f"/jobs/{job_id}", f"/jobs/{job_id}%3A0", f"/jobs/{job_id}/children"]
+            statuses = [api.get(route, token=token).status for route in routes]
+            log = api.get(f"/jobs/{job_id}/logs", token=token).body["Message"]
 
-        assert {job["jobQueue"] for page in shown for job in page} <= allowed
-        assert {job["jobQueue"] for job in shown[0]} == allowed or len(shown[0]) == 3
-        assert answers == [200 if queue in allowed else 404] * 3
-        assert ("no job" in log) == (queue not in allowed)
+            assert {job["jobQueue"] for page in pages for job in page} <= covered
+            assert {job["jobQueue"] for job in pages[0]} == covered or len(pages[0]) == 3
+            assert statuses == [200 if queue in covered else 404] * 3
+            assert (log == f"job {job_id} not found") == (queue not in covered)

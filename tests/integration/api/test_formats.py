@@ -1,4 +1,4 @@
-"""What people see on a terminal and in a spreadsheet."""
+"""Responses as text for a terminal and as CSV for a spreadsheet."""
 
 import csv
 import io
@@ -17,11 +17,11 @@ align-reads  FAILED
 job    4c7599ae-0a82-49aa-ba5a-4727fcce14a8
 queue  high-priority
 since  2026-05-28 20:28:10 UTC
-why    OUT_OF_MEMORY: The container was killed (exit code 137, SIGKILL), most often because it
+cause  OUT_OF_MEMORY: The container was killed (exit code 137, SIGKILL), most often because it
        used more memory than it was given. Give the job more, or look for another cause in its
        log.
-took   queued 1 min, running 30 s, in all 1 min 30 s
-used   0.01667 vCPU-hours; wasted 0.01667 vCPU-hours
+times  queued 1 min, running 30 s, total 1 min 30 s
+usage  0.01667 vCPU-hours; wasted 0.01667 vCPU-hours
 
 History (UTC)
   2026-05-28 20:26:41  RUNNABLE
@@ -62,7 +62,7 @@ def record_a_failure(api: Api) -> None:
     )
 
 
-def test_a_list_is_a_table_on_a_terminal(api: Api) -> None:
+def test_a_list_is_a_table_as_text(api: Api) -> None:
     record_a_failure(api)
     api.record(a_body(jobId="b", jobName="a-name-that-is-longer-than-a-column", at=NOON))
 
@@ -71,20 +71,20 @@ def test_a_list_is_a_table_on_a_terminal(api: Api) -> None:
     assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert response.body.decode() == (
         "STATUS    SINCE (UTC)       NAME                      QUEUE          JOB ID"
-        "                                CHILDREN  WHY\n"
+        "                                CHILDREN  CAUSE\n"
         "FAILED    2026-05-28 20:28  align-reads               high-priority  "
         "4c7599ae-0a82-49aa-ba5a-4727fcce14a8            OUT_OF_MEMORY\n"
         "RUNNABLE  2026-05-28 20:26  a-name-that-is-longer-t…  high-priority  b\n"
     )
 
 
-def test_a_table_says_how_to_go_on(api: Api) -> None:
+def test_a_table_ends_with_the_token_of_the_next_page(api: Api) -> None:
     api.record(a_body(), a_body())
 
     response = api.response("/jobs?limit=1", accept="text/plain")
 
     token = response.headers["X-Next-Token"]
-    assert response.body.decode().endswith(f"\n\nMore with nextToken={token}\n")
+    assert response.body.decode().endswith(f"\n\nNext page: nextToken={token}\n")
     assert api.response("/jobs?queue=none", accept="text/plain").body == b"No jobs.\n"
 
 
@@ -97,7 +97,7 @@ def record_an_array(api: Api) -> None:
     )
 
 
-def test_an_array_tells_on_a_terminal_how_its_children_fare(api: Api) -> None:
+def test_the_text_of_an_array_has_the_counts_of_its_children(api: Api) -> None:
     record_an_array(api)
 
     table = api.response("/jobs", accept="text/plain").body.decode()
@@ -107,21 +107,21 @@ def test_an_array_tells_on_a_terminal_how_its_children_fare(api: Api) -> None:
     assert "\nchildren  3: 1 RUNNING, 2 SUCCEEDED as of 2026-05-28 20:26:41 UTC\n" in page
 
 
-def test_an_array_tells_in_a_spreadsheet_how_its_children_fare(api: Api) -> None:
+def test_the_csv_of_an_array_has_the_counts_of_its_children(api: Api) -> None:
     record_an_array(api)
 
     response = api.response("/jobs", accept="text/csv")
 
     [row] = csv.DictReader(io.StringIO(response.body.decode()))
-    told = {name: row[name] for name in ("arraySize", "statusSummary", "statusSummaryAsOf")}
-    assert told == {
+    cells = {name: row[name] for name in ("arraySize", "statusSummary", "statusSummaryAsOf")}
+    assert cells == {
         "arraySize": "3",
         "statusSummary": "1 RUNNING, 2 SUCCEEDED",
         "statusSummaryAsOf": "2026-05-28T20:26:41.000Z",
     }
 
 
-def test_a_job_is_a_page_on_a_terminal(api: Api) -> None:
+def test_a_job_is_a_page_as_text(api: Api) -> None:
     record_a_failure(api)
 
     page = api.response(f"/jobs/{ROOT}", accept="text/plain").body.decode()
@@ -131,7 +131,7 @@ def test_a_job_is_a_page_on_a_terminal(api: Api) -> None:
     assert links.startswith("  console  https://us-east-1.console.aws.amazon.com/batch/")
 
 
-def test_a_list_is_csv_for_a_spreadsheet(api: Api) -> None:
+def test_a_list_is_available_as_csv(api: Api) -> None:
     record_a_failure(api)
 
     response = api.response("/jobs", accept="text/csv")
@@ -145,7 +145,7 @@ def test_a_list_is_csv_for_a_spreadsheet(api: Api) -> None:
 
 
 @pytest.mark.parametrize("reason", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1+1", "  =cmd|' /C x'!A0"])
-def test_a_spreadsheet_gets_no_formula(api: Api, reason: str) -> None:
+def test_csv_contains_no_formula(api: Api, reason: str) -> None:
     api.record(a_body(statusReason=reason, jobName="=name"))
 
     [row] = csv.DictReader(io.StringIO(api.response("/jobs", accept="text/csv").body.decode()))
@@ -154,7 +154,7 @@ def test_a_spreadsheet_gets_no_formula(api: Api, reason: str) -> None:
     assert row["jobName"] == "'=name"
 
 
-def test_a_terminal_gets_no_control_characters(api: Api) -> None:
+def test_text_contains_no_control_characters(api: Api) -> None:
     api.record(a_body(jobId="a", jobName="x\x1b[31m", statusReason="\x1b]0;title\x07\r\nnew"))
 
     for path in ("/jobs", "/jobs/a"):
@@ -175,7 +175,9 @@ def test_a_terminal_gets_no_control_characters(api: Api) -> None:
         ("text/plain; q=0, text/csv;q=x", "application/json"),
     ],
 )
-def test_the_client_chooses_and_json_is_the_default(api: Api, accept: str, kind: str) -> None:
+def test_the_accept_header_selects_the_format_and_json_is_the_default(
+    api: Api, accept: str, kind: str
+) -> None:
     response = api.response("/jobs", accept=accept)
 
     assert response.headers["Content-Type"] == kind

@@ -1,4 +1,4 @@
-"""The end of a job's log, from the local AWS's CloudWatch Logs."""
+"""The end of a job's log, from CloudWatch Logs of the local AWS."""
 
 import time
 from typing import Any
@@ -12,7 +12,7 @@ from tests.support.log_samples import GROUP, write
 
 
 def record_a_job(api: Api, *streams: str, **fields: Any) -> str:
-    """One that failed once for each log stream."""
+    """Record a job with one failed attempt for each log stream."""
     job_id = a_job_id()
     attempts = [an_attempt(container={"logStreamName": stream}) for stream in streams]
     container = {"image": "busybox", **fields.pop("container", {})}
@@ -28,7 +28,7 @@ def messages(api: Api, path: str) -> list[str]:
     return [line["message"] for line in body["lines"]]
 
 
-def test_the_end_of_the_last_attempts_log_is_shown(api: Api, aws: LocalAws) -> None:
+def test_the_end_of_the_last_attempts_log_is_returned(api: Api, aws: LocalAws) -> None:
     start = write(aws, "def/default/2", ["one", "two", "three"])
     job_id = record_a_job(api, "def/default/1", "def/default/2")
 
@@ -48,14 +48,14 @@ def test_the_end_of_the_last_attempts_log_is_shown(api: Api, aws: LocalAws) -> N
 
 
 def test_an_attempt_can_be_chosen(api: Api, aws: LocalAws) -> None:
-    write(aws, "1", ["of the first"])
-    write(aws, "2", ["of the second"])
+    write(aws, "1", ["first attempt"])
+    write(aws, "2", ["second attempt"])
     job_id = record_a_job(api, "1", "2")
 
-    assert messages(api, f"/jobs/{job_id}/logs?attempt=1") == ["of the first"]
+    assert messages(api, f"/jobs/{job_id}/logs?attempt=1") == ["first attempt"]
 
 
-def test_a_running_attempt_that_is_not_listed_has_its_log(api: Api, aws: LocalAws) -> None:
+def test_a_running_attempt_that_is_not_listed_has_a_log(api: Api, aws: LocalAws) -> None:
     write(aws, "2", ["still running"])
     job_id = a_job_id()
     first = an_attempt(container={"logStreamName": "1", "exitCode": 1})
@@ -68,13 +68,13 @@ def test_a_running_attempt_that_is_not_listed_has_its_log(api: Api, aws: LocalAw
     assert messages(api, f"/jobs/{job_id}/logs?attempt=2") == ["still running"]
 
 
-def test_a_childs_log_is_shown(api: Api, aws: LocalAws) -> None:
-    write(aws, "child", ["of a child"])
+def test_the_log_of_a_child_is_returned(api: Api, aws: LocalAws) -> None:
+    write(aws, "child", ["child"])
     root = a_job_id()
     attempts = [an_attempt(container={"logStreamName": "child"})]
     api.record(a_body(jobId=f"{root}:3", status="FAILED", attempts=attempts, container={}))
 
-    assert messages(api, f"/jobs/{root}%3A3/logs") == ["of a child"]
+    assert messages(api, f"/jobs/{root}%3A3/logs") == ["child"]
 
 
 def test_a_log_is_redacted(api: Api, aws: LocalAws) -> None:
@@ -82,9 +82,9 @@ def test_a_log_is_redacted(api: Api, aws: LocalAws) -> None:
     write(aws, "s", ['PASSWORD="left open', "plain", *key, "after", "--token hunter2"])
     job_id = record_a_job(api, "s")
 
-    told = messages(api, f"/jobs/{job_id}/logs")
+    lines = messages(api, f"/jobs/{job_id}/logs")
 
-    assert told == [
+    assert lines == [
         'PASSWORD="REDACTED"',
         "plain",
         "REDACTED",
@@ -100,14 +100,14 @@ def test_a_log_is_bounded_in_size(api: Api, aws: LocalAws) -> None:
     write(aws, "s", [f"{n} {'x' * 200_000}" for n in range(4)])
     job_id = record_a_job(api, "s")
 
-    told = messages(api, f"/jobs/{job_id}/logs")
+    lines = messages(api, f"/jobs/{job_id}/logs")
 
-    assert sum(map(len, told)) <= 500_000
-    assert told[-1].startswith("3 x")
+    assert sum(map(len, lines)) <= 500_000
+    assert lines[-1].startswith("3 x")
 
 
-def test_only_the_log_groups_of_the_settings_are_read(api: Api, aws: LocalAws) -> None:
-    write(aws, "s", ["not for batchwatch"], group="/secret/group")
+def test_only_the_configured_log_groups_are_read(api: Api, aws: LocalAws) -> None:
+    write(aws, "s", ["secret"], group="/secret/group")
     options = {"awslogs-group": "/secret/group"}
     container = {"logConfiguration": {"logDriver": "awslogs", "options": options}}
     job_id = record_a_job(api, "s", container=container)
@@ -115,18 +115,18 @@ def test_only_the_log_groups_of_the_settings_are_read(api: Api, aws: LocalAws) -
     answer = api.get(f"/jobs/{job_id}/logs")
 
     assert answer.status == 409
-    assert answer.body["Message"] == (
-        "log group /secret/group is none of those that LOG_GROUPS lists"
-    )
+    assert answer.body["Message"] == ("log group /secret/group is not listed in LOG_GROUPS")
 
 
-def test_a_stream_that_is_not_there_is_a_404_that_says_so(api: Api, aws: LocalAws) -> None:
+def test_a_missing_log_stream_is_a_404_that_names_it(api: Api, aws: LocalAws) -> None:
     job_id = record_a_job(api, "gone")
 
     answer = api.get(f"/jobs/{job_id}/logs")
 
     assert answer.status == 404
-    assert answer.body["Message"].startswith("log stream gone is not in log group /aws/batch/job:")
+    assert answer.body["Message"].startswith(
+        "log stream gone not found in log group /aws/batch/job:"
+    )
 
 
 @pytest.mark.parametrize(
@@ -134,19 +134,19 @@ def test_a_stream_that_is_not_there_is_a_404_that_says_so(api: Api, aws: LocalAw
     [
         ({"status": "RUNNABLE", "container": {}}, "", 409, "the job has not started: it is RUNN"),
         ({"status": "FAILED", "container": {}}, "", 404, "attempt 1 has no log stream"),
-        ({"status": "FAILED"}, "", 404, "the job's log does not go to a CloudWatch log group"),
+        ({"status": "FAILED"}, "", 404, "AWS Batch reports no CloudWatch log group for job "),
         (
             {"status": "FAILED", "attempts": [an_attempt(), an_attempt()], "container": {}},
             "?attempt=3",
             404,
-            "attempt: no attempt 3 was heard of; there are: 1, 2",
+            "attempt 3 not found; recorded attempts: 1, 2",
         ),
         ({"container": {}}, "?lines=1001", 400, "lines: '1001' is not a number from 1 to 1000"),
         ({"container": {}}, "?attempt=0", 400, "attempt: '0' is not a number from 1 to 1000"),
-        ({"container": {}}, "?line=1", 400, "line: no such parameter. There are: attempt, lines"),
+        ({"container": {}}, "?line=1", 400, "line: unknown parameter; expected attempt, lines"),
     ],
 )
-def test_a_job_without_a_log_says_why(
+def test_a_missing_log_is_explained(
     api: Api, fields: dict[str, Any], query: str, status: int, message: str
 ) -> None:
     job_id = a_job_id()
@@ -158,7 +158,7 @@ def test_a_job_without_a_log_says_why(
     assert answer.body["Message"].startswith(message)
 
 
-def test_the_log_of_a_hidden_job_is_a_404(api: Api, aws: LocalAws) -> None:
+def test_the_log_of_a_job_outside_of_the_tokens_queues_is_a_404(api: Api, aws: LocalAws) -> None:
     write(aws, "s", ["hidden"])
     api.allow("spot only", ["spot-*"])
     job_id = record_a_job(api, "s")

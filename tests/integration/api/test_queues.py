@@ -1,4 +1,4 @@
-"""What `curl` gets about queues: what the sweep counted, within the scope of a token."""
+"""The routes of queues: what the sweep counted, within the scope of the token."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.api.access import Scope
-from chalicelib.api.formats import TEXT, written
+from chalicelib.api.formats.media import TEXT, encode
 from chalicelib.api.queues import Queues
 from chalicelib.jobs.prices import Prices
 from chalicelib.queues.blocked import Blocked
@@ -30,7 +30,7 @@ PRICES = Prices.parse('[[prices]]\nqueues = ["high-*"]\nvcpuHour = 0.04\ngbHour 
 
 
 def counted(stand: RecorderHarness, prices: Prices = PRICES) -> Queues:
-    """The API's answers after a sweep at noon."""
+    """Return the queues after a sweep at noon."""
     table = QueueStatsTable(stand.dynamodb, stand.resources.jobs_table)
     noon = Runtime(now=lambda: NOON / 1000)
     counter = QueueCounter(stand.index, stand.registry, table, lambda tally: None, runtime=noon)
@@ -39,7 +39,8 @@ def counted(stand: RecorderHarness, prices: Prices = PRICES) -> Queues:
 
 
 def ended(status: str, *, ran: int, age: int = 0, **fields: Any) -> str:
-    """A job that waited for an hour, and then ran for so many; `age` in hours."""
+    """Return an event of a job that waited for one hour, ran for `ran` hours and ended `age` hours
+    before noon."""
     stopped = NOON - age * HOUR
     started = stopped - ran * HOUR
     return a_body(
@@ -53,7 +54,7 @@ def ended(status: str, *, ran: int, age: int = 0, **fields: Any) -> str:
     )
 
 
-def test_a_queue_shows_its_counts_and_what_became_of_its_jobs(stand: RecorderHarness) -> None:
+def test_a_queue_has_its_counts_and_the_results_of_its_last_day(stand: RecorderHarness) -> None:
     """2 vCPUs and 4 GB for 3 + 1 hours are 8 vCPU-hours at 0.04 and 16 GB-hours at 0.005."""
     stand.record(
         [
@@ -64,7 +65,7 @@ def test_a_queue_shows_its_counts_and_what_became_of_its_jobs(stand: RecorderHar
         ]
     )
 
-    queue = counted(stand).one("high-priority", {}, ALL)
+    queue = counted(stand).get("high-priority", ALL)
 
     day = queue.last_day
     assert (queue.as_of, queue.counts_are_at_least, queue.blocked) == (
@@ -81,7 +82,7 @@ def test_a_queue_shows_its_counts_and_what_became_of_its_jobs(stand: RecorderHar
         "RUNNING": 0,
     }
     assert (day.succeeded, day.failed, day.causes) == (1, 1, {"EXIT_CODE": 1})
-    assert (day.use.vcpu_hours, day.use.gb_hours, day.use.wasted.vcpu_hours) == (8, 16, 2)
+    assert (day.usage.vcpu_hours, day.usage.gb_hours, day.usage.wasted.vcpu_hours) == (8, 16, 2)
     assert day.cost
     assert (day.cost.estimate, day.cost.wasted, day.cost.currency) == (0.4, 0.1, "USD")
     assert day.wait_seconds
@@ -90,10 +91,10 @@ def test_a_queue_shows_its_counts_and_what_became_of_its_jobs(stand: RecorderHar
     assert [day.run_seconds.p50, day.run_seconds.p99] == pytest.approx([3_600, 10_800], rel=0.05)
 
 
-def test_its_hours_and_days_are_all_there_newest_last(stand: RecorderHarness) -> None:
+def test_a_queue_has_24_hours_and_30_days_oldest_first(stand: RecorderHarness) -> None:
     stand.record([ended("SUCCEEDED", ran=1, age=age) for age in (0, 0, 23, 24, 29 * 24, 40 * 24)])
 
-    queue = counted(stand).one("high-priority", {}, ALL)
+    queue = counted(stand).get("high-priority", ALL)
 
     hours, days = queue.hours, queue.days
     assert (len(hours), len(days)) == (24, 30)
@@ -106,16 +107,16 @@ def test_its_hours_and_days_are_all_there_newest_last(stand: RecorderHarness) ->
     assert days[-1].cost.estimate == 2 * 0.1
 
 
-def test_no_cost_is_told_where_no_use_is_known(stand: RecorderHarness) -> None:
-    """A service job tells of no resources; its queue cost something all the same."""
+def test_the_cost_is_unknown_if_no_usage_is_recorded(stand: RecorderHarness) -> None:
+    """The events of a service job contain no resources, yet the job does cost something."""
     stand.record([a_service_body(status="SUCCEEDED", at=NOON - HOUR, stoppedAt=NOON - HOUR)])
 
-    day = counted(stand).one("training", {}, ALL).last_day
+    day = counted(stand).get("training", ALL).last_day
 
     assert (day.succeeded, day.cost) == (1, None)
 
 
-def test_a_queue_that_was_not_counted_yet_says_so(api: Api) -> None:
+def test_a_queue_that_was_not_counted_yet_has_no_as_of(api: Api) -> None:
     api.record(a_body())
 
     [queue] = api.get("/queues").body["queues"]
@@ -127,12 +128,12 @@ def test_a_queue_that_was_not_counted_yet_says_so(api: Api) -> None:
         "causes": {},
         "waitSeconds": None,
         "runSeconds": None,
-        "use": {**NOTHING, "wasted": NOTHING},
+        "usage": {**NOTHING, "wasted": NOTHING},
         "cost": None,
     }
 
 
-def test_a_blocked_queue_says_why(stand: RecorderHarness) -> None:
+def test_a_blocked_queue_explains_why(stand: RecorderHarness) -> None:
     reason = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - too large"
     blocked = Blocked(
         since=NOON - HOUR, last_seen=NOON, job_id="4c75", job_name="align", reason=reason
@@ -140,8 +141,8 @@ def test_a_blocked_queue_says_why(stand: RecorderHarness) -> None:
     stand.record([a_body()])
     stand.queues.save("high-priority", QueueState(watched_since=0, blocked=blocked), 0)
 
-    [listed] = counted(stand).all({}, ALL).queues
-    alone = counted(stand).one("high-priority", {}, ALL)
+    [listed] = counted(stand).all(ALL).queues
+    alone = counted(stand).get("high-priority", ALL)
 
     assert listed.blocked == alone.blocked
     assert listed.blocked is not None
@@ -151,7 +152,7 @@ def test_a_blocked_queue_says_why(stand: RecorderHarness) -> None:
     assert listed.blocked.cause == "no instance type is large enough for the job"
 
 
-def test_a_token_sees_its_own_queues_and_the_others_do_not_exist(api: Api) -> None:
+def test_a_token_sees_its_queues_and_gets_a_404_for_all_others(api: Api) -> None:
     api.allow("spot only", ["spot-*"])
     api.record(a_body(jobQueue=QUEUE_OF("spot-1")), a_body(jobQueue=QUEUE_OF("gpu")))
 
@@ -159,10 +160,12 @@ def test_a_token_sees_its_own_queues_and_the_others_do_not_exist(api: Api) -> No
 
     assert [queue["jobQueue"] for queue in listed] == ["spot-1"]
     assert api.get("/queues/spot-1", token="spot only").status == 200
-    unseen, unheard = (api.get(f"/queues/{name}", token="spot only") for name in ("gpu", "spot-2"))
-    assert (unseen.status, unheard.status) == (404, 404)
-    assert unseen.body["Message"] == "no job of a queue gpu was heard of"
-    assert unheard.body["Message"] == "no job of a queue spot-2 was heard of"
+    not_covered, unknown = (
+        api.get(f"/queues/{name}", token="spot only") for name in ("gpu", "spot-2")
+    )
+    assert (not_covered.status, unknown.status) == (404, 404)
+    assert not_covered.body["Message"] == "queue gpu not found"
+    assert unknown.body["Message"] == "queue spot-2 not found"
 
 
 def test_a_queue_takes_no_parameters(api: Api) -> None:
@@ -170,12 +173,12 @@ def test_a_queue_takes_no_parameters(api: Api) -> None:
 
     assert (answer.status, answer.body["Message"]) == (
         400,
-        "status: no such parameter. There is none",
+        "status: unknown parameter; this route has none",
     )
 
 
 @pytest.mark.parametrize("jobs", [1, 300])
-def test_the_requests_are_few_whatever_there_is(api: Api, jobs: int) -> None:
+def test_the_number_of_requests_does_not_depend_on_the_number_of_jobs(api: Api, jobs: int) -> None:
     api.record(*(ended("FAILED", ran=1, age=n % 90) for n in range(jobs)), a_body())
     api.count()
 
@@ -183,7 +186,7 @@ def test_the_requests_are_few_whatever_there_is(api: Api, jobs: int) -> None:
     assert api.requests("/queues/high-priority") == {"Query": 3, "BatchGetItem": 2}
 
 
-def test_the_sweep_of_the_app_counts(api: Api) -> None:
+def test_a_sweep_counts_the_jobs_of_a_queue(api: Api) -> None:
     api.record(a_body(status="RUNNING"), a_body(status="RUNNING"))
 
     api.count()
@@ -193,27 +196,27 @@ def test_the_sweep_of_the_app_counts(api: Api) -> None:
     assert queue["asOf"] is not None
 
 
-# On a terminal, and in a spreadsheet
+# As text and CSV
 
 
-def test_queues_are_a_table_on_a_terminal(stand: RecorderHarness) -> None:
+def test_queues_are_a_table_as_text(stand: RecorderHarness) -> None:
     stand.record([ended("SUCCEEDED", ran=3), ended("FAILED", ran=1), a_body(status="RUNNABLE")])
 
     queues = counted(stand)
 
-    heads, row, *_ = written(queues.all({}, ALL), TEXT).splitlines()
+    heads, row, *_ = encode(queues.all(ALL), TEXT).splitlines()
     assert heads.split() == [
         *("QUEUE", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "WAIT", "RUN", "COST")
     ]
     assert row.split()[:5] == ["high-priority", "1", "0", "1", "1"]
     assert row.endswith("0.40 USD")
-    page = written(queues.one("high-priority", {}, ALL), TEXT)
+    page = encode(queues.get("high-priority", ALL), TEXT)
     assert "last 24 h  1 succeeded, 1 failed (1 EXIT_CODE)\n" in page
-    assert "cost       about 0.4 USD (an estimate), 0.1 of it wasted\n" in page
+    assert "cost       about 0.4 USD (estimate), 0.1 of it wasted\n" in page
     assert page.splitlines()[-1].split()[:3] == ["2026-05-28", "1", "1"]
 
 
-def test_queues_are_csv_for_a_spreadsheet(api: Api) -> None:
+def test_queues_are_available_as_csv(api: Api) -> None:
     api.record(a_body(status="RUNNING"))
     api.count()
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib.api.access import Scope
-from chalicelib.api.formats import TEXT, written
+from chalicelib.api.formats.media import TEXT, encode
 from chalicelib.api.job_log import JobLog
 from chalicelib.api.jobs import Jobs
 from chalicelib.api.long_poll import LongPollSlots
-from chalicelib.api.representation import JobBody
+from chalicelib.api.parameters.queries import JobQuery
+from chalicelib.api.representation.job import JobBody
 from chalicelib.jobs.prices import Prices
 from chalicelib.redaction import Redaction
 from chalicelib.runtime import Runtime
@@ -27,16 +27,13 @@ def told(stand: RecorderHarness, job_id: str, prices: Prices = PRICES, now: int 
     table = stand.resources.jobs_table
     jobs = Jobs(
         stand.table,
-        stand.index,
-        stand.registry,
         stand.arrays,
         JobLog(None, (), Redaction()),
         LongPollSlots(stand.dynamodb, table),
         prices,
-        lambda: b"key",
         Runtime(now=lambda: now / 1000),
     )
-    return jobs.one(job_id, {}, Scope(("*",))).body
+    return jobs.get(stand.job(job_id), JobQuery()).body
 
 
 def record(stand: RecorderHarness, status: str, *attempts: tuple[int, int], **fields: Any) -> str:
@@ -56,14 +53,14 @@ def test_a_job_costs_what_its_attempts_held_for_as_long_as_they_ran(stand: Recor
     GB-hours at 0.005 are 0.32 + 0.08; a quarter of it was wasted."""
     job = told(stand, record(stand, "SUCCEEDED", (0, 1), (2, 5)))
 
-    assert job.use
-    assert (job.use.vcpu_hours, job.use.gb_hours, job.use.gpu_hours) == (8, 16, 0)
-    assert (job.use.wasted.vcpu_hours, job.use.wasted.gb_hours) == (2, 4)
+    assert job.usage
+    assert (job.usage.vcpu_hours, job.usage.gb_hours, job.usage.gpu_hours) == (8, 16, 0)
+    assert (job.usage.wasted.vcpu_hours, job.usage.wasted.gb_hours) == (2, 4)
     assert job.cost
     assert (job.cost.estimate, job.cost.wasted, job.cost.currency) == (0.4, 0.1, "USD")
-    page = written(job, TEXT)
-    assert "used   8 vCPU-hours, 16 GB-hours; wasted 2 vCPU-hours, 4 GB-hours\n" in page
-    assert "cost   about 0.4 USD (an estimate), 0.1 of it wasted\n" in page
+    page = encode(job, TEXT)
+    assert "usage  8 vCPU-hours, 16 GB-hours; wasted 2 vCPU-hours, 4 GB-hours\n" in page
+    assert "cost   about 0.4 USD (estimate), 0.1 of it wasted\n" in page
 
 
 def test_a_running_job_costs_more_each_hour(stand: RecorderHarness) -> None:
@@ -81,6 +78,6 @@ def test_there_is_no_cost_without_a_price_and_no_use_without_resources(
     priced_not = told(stand, record(stand, "SUCCEEDED", (0, 1)), Prices())
     stand.record([a_body(jobId="bare", status="RUNNING", startedAt=NOON)])
 
-    assert priced_not.use
+    assert priced_not.usage
     assert priced_not.cost is None
-    assert (told(stand, "bare").use, told(stand, "bare").cost) == (None, None)
+    assert (told(stand, "bare").usage, told(stand, "bare").cost) == (None, None)

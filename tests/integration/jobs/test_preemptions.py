@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.api.representation import job_body
+from chalicelib.api.representation.job import job_body
 from chalicelib.errors import MalformedEvent, MessagesLeft
 from chalicelib.jobs.failure import explain
 from chalicelib.jobs.preemption import Preemption, Step

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from chalicelib.api.representation import job_body
+from chalicelib.api.representation.job import job_body
 from chalicelib.jobs.job import Source
 from chalicelib.jobs.prices import Prices
 from chalicelib.notices.rules import Rules

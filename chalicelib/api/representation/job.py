@@ -1,0 +1,219 @@
+"""A job, and a page of a list of jobs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from chalicelib.api.representation.body import Body, rfc3339, rfc3339_or_none
+from chalicelib.api.representation.usage import CostBody, UsageBody, cost_body, usage_body
+from chalicelib.jobs import pending_reason
+from chalicelib.jobs.array_summary import Summary
+from chalicelib.jobs.console_links import console_link, logs_link
+from chalicelib.jobs.durations import Durations, durations
+from chalicelib.jobs.failure import Cause, Failure, attempt_cause, failure_of
+from chalicelib.jobs.job import ACTIVE, Description, Job, JobId, JobStatus
+from chalicelib.jobs.preemption import Preemption, Step, history
+from chalicelib.jobs.prices import Prices
+from chalicelib.jobs.usage import job_usage
+
+
+class HistoryEntry(Body, frozen=True):
+    status: str
+    attempt: int | None
+    at: str
+    source: str
+
+
+class AttemptBody(Body, frozen=True):
+    attempt: int
+    started_at: str | None
+    stopped_at: str | None
+    exit_code: int | None
+    reason: str | None
+    status_reason: str | None
+    log_stream_name: str | None
+    service_resource_id: str | None
+    cause: Cause | None
+
+
+class PreemptionBody(Body, frozen=True):
+    step: Step
+    at: str
+    reason: str | None
+
+
+class ArrayBody(Body, frozen=True):
+    """`status_summary` counts the children whose events were received by `status_summary_as_of`."""
+
+    size: int | None
+    index: int | None
+    parent_job_id: str | None
+    status_summary: dict[str, int] | None
+    status_summary_as_of: str | None
+
+
+class EnvironmentVariable(Body, frozen=True):
+    name: str
+    value: str = "REDACTED"
+
+
+class ContainerBody(Body, frozen=True):
+    """`memory` is in MiB. The values of environment variables are never stored."""
+
+    image: str | None
+    command: tuple[str, ...]
+    vcpus: float | None
+    memory: int | None
+    gpus: int | None
+    environment: list[EnvironmentVariable]
+
+
+class Links(Body, frozen=True):
+    console: str | None
+    logs: str | None
+
+
+class JobSummary(Body, frozen=True):
+    job_id: str
+    job_name: str
+    job_queue: str
+    job_queue_arn: str
+    job_definition: str | None
+    service_job_type: str | None
+    status: str
+    status_reason: str | None
+    since: str
+    created_at: str | None
+    started_at: str | None
+    stopped_at: str | None
+    durations: Durations
+    failure: Failure | None
+    array: ArrayBody | None
+    usage: UsageBody | None
+    cost: CostBody | None
+    links: Links
+
+
+class WaitingBody(Body, frozen=True):
+    """Why the job is not running yet. `cause` is null if AWS Batch states none that is known."""
+
+    cause: str | None
+    explanation: str
+
+
+class JobBody(JobSummary, frozen=True):
+    history: list[HistoryEntry]
+    attempts: list[AttemptBody]
+    preemptions: list[PreemptionBody]
+    container: ContainerBody
+    parameters: dict[str, str]
+    tags: dict[str, str]
+    waiting: WaitingBody | None
+
+
+class JobPage(Body, frozen=True):
+    jobs: list[JobSummary]
+    next_token: str | None
+
+
+def job_summary(job: Job, children: Summary | None, prices: Prices, now: int) -> JobSummary:
+    return JobSummary(**_summary_fields(job, children, prices, now))
+
+
+def job_body(
+    job: Job,
+    preemptions: Sequence[Preemption],
+    children: Summary | None,
+    description: Description,
+    prices: Prices,
+    now: int,
+) -> JobBody:
+    return JobBody(
+        **_summary_fields(job, children, prices, now),
+        history=[
+            HistoryEntry(entry.status, entry.attempt, rfc3339(entry.at), entry.source.name.lower())
+            for entry in history(job, preemptions)
+        ],
+        attempts=_attempts(job),
+        preemptions=[PreemptionBody(p.step, rfc3339(p.at), p.reason) for p in preemptions],
+        container=ContainerBody(
+            image=description.image,
+            command=description.command,
+            vcpus=description.vcpus,
+            memory=description.memory,
+            gpus=description.gpus,
+            environment=[EnvironmentVariable(name) for name in description.environment],
+        ),
+        parameters=description.parameters,
+        tags=description.tags,
+        waiting=_waiting(job),
+    )
+
+
+def _summary_fields(job: Job, children: Summary | None, prices: Prices, now: int) -> dict[str, Any]:
+    details, usage = job.details, job_usage(job, now)
+    return {
+        "job_id": job.job_id,
+        "job_name": details.job_name,
+        "job_queue": job.queue,
+        "job_queue_arn": details.job_queue,
+        "job_definition": details.job_definition,
+        "service_job_type": details.service.job_type if details.service else None,
+        "status": job.status,
+        "status_reason": _status_reason(job),
+        "since": rfc3339(job.since),
+        "created_at": rfc3339_or_none(details.created_at),
+        "started_at": rfc3339_or_none(details.started_at),
+        "stopped_at": rfc3339_or_none(details.stopped_at),
+        "durations": durations(job, now),
+        "failure": failure_of(details) if job.status == JobStatus.FAILED else None,
+        "array": _array(job, children),
+        "usage": usage_body(usage) if usage else None,
+        "cost": cost_body(usage, prices.of(job.queue)) if usage else None,
+        "links": Links(console=console_link(job), logs=logs_link(job)),
+    }
+
+
+def _status_reason(job: Job) -> str | None:
+    if not job.is_lost:
+        return job.details.status_reason
+    return (
+        "AWS Batch no longer returns this job. The last status that was recorded is "
+        f"{job.details.status}, at {rfc3339(job.last_heard)}"
+    )
+
+
+def _waiting(job: Job) -> WaitingBody | None:
+    if job.status not in ACTIVE or job.status == JobStatus.RUNNING:
+        return None
+    return WaitingBody(*pending_reason.explain(job.status, job.details.status_reason))
+
+
+def _attempts(job: Job) -> list[AttemptBody]:
+    attempts, service = job.details.attempts, job.details.service
+    resources = service.resources if service else (None,) * len(attempts)
+    return [
+        AttemptBody(
+            attempt=number,
+            started_at=rfc3339_or_none(attempt.started_at),
+            stopped_at=rfc3339_or_none(attempt.stopped_at),
+            exit_code=attempt.exit_code,
+            reason=attempt.reason,
+            status_reason=attempt.status_reason,
+            log_stream_name=attempt.log_stream_name,
+            service_resource_id=resource,
+            cause=attempt_cause(attempt),
+        )
+        for number, (attempt, resource) in enumerate(
+            zip(attempts, resources, strict=True), job.details.unlisted_attempts + 1
+        )
+    ]
+
+
+def _array(job: Job, children: Summary | None) -> ArrayBody | None:
+    facts = job.details.array
+    if facts is None:
+        return None
+    parent = None if job.is_root else JobId.parse(job.job_id).root
+    counts = dict(children.counts) if children else {}
+    as_of = rfc3339(children.as_of) if children and counts else None
+    return ArrayBody(facts.size, facts.index, parent, counts or None, as_of)

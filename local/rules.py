@@ -1,11 +1,11 @@
-"""The notice rules on this machine: are they right, and what would they make of an event?
+"""Checks the notice rules, and explains what they do with an event, on this machine only.
 
-    python -m local.rules check          `make check-rules`: the rules, or what is wrong with them
-    python -m local.rules explain FILE   `make explain-rules EVENT=file.json`: which rules fire for
-                                         an event, why the others don't, and the message
+    python -m local.rules check          `make check-rules`: print the rules, or what is wrong
+    python -m local.rules explain FILE   `make explain-rules EVENT=file.json`: print which rules
+                                         fire for an event, why the others don't, and the message
 
-NOTICE_RULES, WEBEX_ROOM, TIME_ZONE and PUBLIC_URL mean what they mean to the functions. Nothing is
-sent, and nothing outside of this machine is asked.
+NOTICE_RULES, WEBEX_ROOM, TIME_ZONE and PUBLIC_URL have the same meaning as for the functions. No
+message is sent, and no network is used.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from chalicelib import toml_config as toml_setting
+from chalicelib import toml_config
 from chalicelib.errors import BatchwatchError
 from chalicelib.jobs.job import Job, JobId, JobStatus, Observation
 from chalicelib.notices.notice import Notice, incident_notices, notices_for
@@ -36,36 +36,36 @@ from chalicelib.settings import Settings
 from chalicelib.webex.text import ArrayOutcome, NoticeContext, NoticeText
 from local.send import UnusableFile, read_entry
 
-NO_ROOM = "nobody, as WEBEX_ROOM is not set"
+NO_ROOM = "(none: WEBEX_ROOM is not set)"
 _STATE_CHANGES = (JOB_STATE_CHANGE, SERVICE_JOB_STATE_CHANGE)
 _DETAIL_OF = {
     **{kind: kind for kind in _STATE_CHANGES},
     **dict(zip(QUEUE_BLOCKED_EVENTS, _STATE_CHANGES, strict=True)),
 }
-"""The events that rules are about, and the one whose detail has the same shape."""
+"""Maps the detail-types that rules apply to, to the one with the same format of the detail."""
 
 
 class BadSetting(Exception):
-    """What makes no sense in the environment: one line for the terminal."""
+    """An environment variable is invalid; the text is one line for the terminal."""
 
 
-class Heard(NamedTuple):
-    """An event as the rules see it: a job, and what is told of it."""
+class Sample(NamedTuple):
+    """An event, as rules name it, and the observation that was read from the file."""
 
     event: str
-    seen: Observation
+    observation: Observation
 
     @property
     def job(self) -> Job:
-        return Job.first_seen(self.seen)
+        return Job.first_seen(self.observation)
 
 
 def read_rules(environment: Mapping[str, str]) -> Rules:
-    """Those that the functions would read, or, if they are silent for want of a room, what they
-    would tell with one. Raises SettingsError."""
+    """Return the rules that the functions would use. If they would be empty because no room is
+    configured, return them with NO_ROOM as their room. Raise SettingsError."""
     default = str(Settings.default("notice_rules"))
     chosen = environment.get("NOTICE_RULES") or default
-    text = toml_setting.text_of(chosen, _read, "notice rules")
+    text = toml_config.text_of(chosen, _read, "notice rules")
     rules = Rules.parse(text, environment.get("WEBEX_ROOM"), are_default=chosen == default)
     return Rules.parse(text, NO_ROOM) if rules.is_empty else rules
 
@@ -74,12 +74,12 @@ def _read(path: str) -> str:
     return Path(path).read_text(encoding="utf-8")
 
 
-def read_event(file: Path, now: datetime) -> Heard:
-    """Raises UnusableFile or MalformedEvent."""
+def read_event(file: Path, now: datetime) -> Sample:
+    """Read an event from a JSON file. Raise UnusableFile or MalformedEvent."""
     entry = read_entry(file, now)
     kind = entry["DetailType"]
     if kind not in _DETAIL_OF:
-        raise UnusableFile(f"{file}: no rule is about a {kind}")
+        raise UnusableFile(f"{file}: notice rules don't apply to the detail-type {kind}")
     envelope = {
         "detail-type": _DETAIL_OF[kind],
         "source": entry["Source"],
@@ -87,51 +87,53 @@ def read_event(file: Path, now: datetime) -> Heard:
         "time": entry["Time"].isoformat(),
         "detail": json.loads(entry["Detail"]),
     }
-    seen = EventReader((entry["Source"],), "", Redaction()).read(json.dumps(envelope))
-    assert isinstance(seen, Observation)
-    blocked = kind in QUEUE_BLOCKED_EVENTS
-    return Heard(QUEUE_BLOCKED if blocked else seen.details.status, seen)
+    observation = EventReader((entry["Source"],), "", Redaction()).read(json.dumps(envelope))
+    assert isinstance(observation, Observation)
+    is_blocked = kind in QUEUE_BLOCKED_EVENTS
+    return Sample(QUEUE_BLOCKED if is_blocked else observation.details.status, observation)
 
 
 def described(rules: Rules) -> Iterator[str]:
+    """Yield one line for each rule, and one for all."""
     for number, rule in enumerate(rules.rules, 1):
         limits = {"queues": rule.queues - {"*"}, "jobs": rule.jobs - {"*"}, "tags": rule.tags}
-        named = [f"{field} {_values(rule, field)}" for field, limit in limits.items() if limit]
-        of = ", ".join(named) or "all jobs"
-        yield f"rule {number}: {_values(rule, 'on')} of {of}, to {rule.room}"
-    yield "the rules are good" if rules.rules else "there are no rules, so nobody is told anything"
+        selected = [f"{field} {_values(rule, field)}" for field, limit in limits.items() if limit]
+        subject = ", ".join(selected) or "all jobs"
+        yield f"rule {number}: {_values(rule, 'on')} for {subject}, in room {rule.room}"
+    yield "the rules are valid" if rules.rules else "there are no rules: no notices are sent"
 
 
-def explained(heard: Heard, rules: Rules, text: NoticeText) -> Iterator[str]:
-    """Line by line what the rules make of the event, and then the message, if there is one."""
-    job = heard.job
-    yield f"{heard.event}: {job.details.job_name} ({job.job_id}) in {job.queue}"
-    name = None if heard.event == QUEUE_BLOCKED else job.details.job_name
-    asked = heard.event, job.queue, name, heard.seen.description.tags
+def explained(sample: Sample, rules: Rules, text: NoticeText) -> Iterator[str]:
+    """Yield what each rule does with the event, and the message if at least one fires."""
+    job = sample.job
+    yield f"{sample.event}: {job.details.job_name} ({job.job_id}) in {job.queue}"
+    name = None if sample.event == QUEUE_BLOCKED else job.details.job_name
+    subject = sample.event, job.queue, name, sample.observation.description.tags
     for number, rule in enumerate(rules.rules, 1):
-        fields = rule.mismatches(*asked)
-        why = "; ".join(f"{field} is {_values(rule, field)}" for field in fields)
-        yield f"rule {number} " + (f"does not fire: {why}" if fields else f"fires, to {rule.room}")
-    if not rules.rooms(*asked):
-        yield "nobody is told"
-    elif message := _message(heard, notices_for(heard.seen, rules), text):
+        mismatches = [f"{field} = {_values(rule, field)}" for field in rule.mismatches(*subject)]
+        if mismatches:
+            yield f"rule {number} does not fire, no match: {'; '.join(mismatches)}"
+        else:
+            yield f"rule {number} fires, in room {rule.room}"
+    if not rules.rooms(*subject):
+        yield "no notice is sent"
+    elif message := _message(sample, notices_for(sample.observation, rules), text):
         yield from ("", message)
     else:
-        yield f"nobody is told: {_unheard(job)}"
+        yield f"no notice is sent: {_why_not_announced(job)}"
 
 
-def _message(heard: Heard, notices: Sequence[Notice], text: NoticeText) -> str:
-    job, description = heard.job, heard.seen.description
-    if heard.event == QUEUE_BLOCKED:
+def _message(sample: Sample, notices: Sequence[Notice], text: NoticeText) -> str:
+    """Return the message, or nothing for a part of a job that is not announced."""
+    job, state = sample.job, None
+    if sample.event == QUEUE_BLOCKED:
         notices, state = [_blocked_notice(job)], _blocked_state(job)
-    else:
-        state = None
     if not notices:
         return ""
     context = NoticeContext(
         notice=notices[0],
         job=job,
-        description=description,
+        description=sample.observation.description,
         array_outcome=_array_outcome(job),
         queue_state=state,
     )
@@ -166,10 +168,10 @@ def _array_outcome(job: Job) -> ArrayOutcome | None:
     )
 
 
-def _unheard(job: Job) -> str:
+def _why_not_announced(job: Job) -> str:
     if JobId.parse(job.job_id).separator == "#":
-        return "a node is told with its multi-node job"
-    return "of an array's children only the first failure is told, and the array's end"
+        return "a node is part of its multi-node job, which is announced"
+    return "of an array's children only a failed one is announced, and then the array's end"
 
 
 def _values(rule: Rule, field: str) -> str:
@@ -183,33 +185,37 @@ def _notice_text(environment: Mapping[str, str]) -> NoticeText:
     try:
         return NoticeText(ZoneInfo(name), environment.get("PUBLIC_URL", "").rstrip("/"))
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise BadSetting(f"TIME_ZONE: {name} is no IANA time zone, such as Europe/Paris") from error
+        raise BadSetting(
+            f"TIME_ZONE: expected an IANA time zone such as Europe/Paris, not {name}"
+        ) from error
 
 
 def main(
     arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ
 ) -> int:
-    parser = argparse.ArgumentParser(prog="python -m local.rules", description="Notice rules.")
+    parser = argparse.ArgumentParser(
+        prog="python -m local.rules", description="Checks the notice rules."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("check", help="check the rules")
-    explain = commands.add_parser("explain", help="say what they make of an event")
+    commands.add_parser("check", help="print the rules, or what is wrong with them")
+    explain = commands.add_parser("explain", help="print what the rules do with an event")
     explain.add_argument(
         "file",
         type=Path,
         nargs="?",
         default=environment.get("EVENT") or None,
-        help="JSON: an EventBridge event, or the bare detail of one",
+        help="JSON file with an EventBridge event, or only its detail",
     )
     options = parser.parse_args(arguments)
     if options.command == "explain" and options.file is None:
-        parser.error("which event? (make explain-rules EVENT=file.json)")
+        parser.error("EVENT is missing: make explain-rules EVENT=file.json")
     try:
         rules = read_rules(environment)
         if options.command == "check":
             lines = list(described(rules))
         else:
-            heard = read_event(options.file, datetime.now(UTC))
-            lines = list(explained(heard, rules, _notice_text(environment)))
+            sample = read_event(options.file, datetime.now(UTC))
+            lines = list(explained(sample, rules, _notice_text(environment)))
     except (BatchwatchError, UnusableFile, BadSetting) as error:
         print(*(f"error: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""`python -m local.rules`: are the rules right, and what would they make of an event?"""
+"""`python -m local.rules`: the output of `make check-rules` and `make explain-rules`."""
 
 import json
 from pathlib import Path
@@ -21,32 +21,32 @@ room = "lab"
 """
 
 
-class Answer:
-    """What the command printed."""
+class Output:
+    """The exit code of the command, and the lines that it printed."""
 
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status = status
+    def __init__(self, exit_code: int, out: str, err: str) -> None:
+        self.exit_code = exit_code
         self.lines = out.splitlines()
         self.errors = err.splitlines()
 
 
 class Command:
-    """Runs it with an environment and, if there is one, an event in a file."""
+    """Runs the command with an environment and, for `explain`, an event in a file."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self._file = folder / "event.json"
         self._capsys = capsys
 
-    def check(self, **environment: str) -> Answer:
+    def check(self, **environment: str) -> Output:
         return self._run(["check"], environment)
 
-    def explain(self, event: Any, **environment: str) -> Answer:
+    def explain(self, event: Any, **environment: str) -> Output:
         self._file.write_text(event if isinstance(event, str) else json.dumps(event))
         return self._run(["explain", str(self._file)], environment)
 
-    def _run(self, arguments: list[str], environment: dict[str, str]) -> Answer:
-        status = main(arguments, environment)
-        return Answer(status, *self._capsys.readouterr())
+    def _run(self, arguments: list[str], environment: dict[str, str]) -> Output:
+        exit_code = main(arguments, environment)
+        return Output(exit_code, *self._capsys.readouterr())
 
 
 @pytest.fixture
@@ -57,50 +57,50 @@ def rules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
 # ------------------------------------------------------------------ check
 
 
-def test_good_rules_are_listed(rules: Command) -> None:
+def test_valid_rules_are_listed(rules: Command) -> None:
     toml = f"{RULES}\n[[rule]]\non = ['STUCK']\njobs = ['a*']\ntags = {{project = 'x', z = '*'}}"
 
-    answer = rules.check(NOTICE_RULES=toml, WEBEX_ROOM="default")
+    output = rules.check(NOTICE_RULES=toml, WEBEX_ROOM="default")
 
-    assert answer.status == 0
-    assert answer.lines == [
-        "rule 1: FAILED of queues gpu, spot-*, to gpu-room",
-        "rule 2: FAILED, QUEUE_BLOCKED, SUCCEEDED of all jobs, to lab",
-        "rule 3: STUCK of jobs a*, tags project = x, z = *, to default",
-        "the rules are good",
+    assert output.exit_code == 0
+    assert output.lines == [
+        "rule 1: FAILED for queues gpu, spot-*, in room gpu-room",
+        "rule 2: FAILED, QUEUE_BLOCKED, SUCCEEDED for all jobs, in room lab",
+        "rule 3: STUCK for jobs a*, tags project = x, z = *, in room default",
+        "the rules are valid",
     ]
 
 
-def test_the_rules_that_come_with_batchwatch_are_good(rules: Command) -> None:
-    answer = rules.check(WEBEX_ROOM="lab")
+def test_the_default_rules_are_valid(rules: Command) -> None:
+    output = rules.check(WEBEX_ROOM="lab")
 
-    assert answer.lines == [
-        "rule 1: EVENTS_MISSING, FAILED, QUEUE_BLOCKED, RECOVERED, STUCK of all jobs, to lab",
-        "the rules are good",
+    assert output.lines == [
+        "rule 1: EVENTS_MISSING, FAILED, QUEUE_BLOCKED, RECOVERED, STUCK for all jobs, in room lab",
+        "the rules are valid",
     ]
 
 
-def test_without_any_room_it_is_said_that_nobody_is_told(rules: Command) -> None:
-    answer = rules.check()
+def test_the_default_rules_are_listed_without_a_room(rules: Command) -> None:
+    output = rules.check()
 
-    assert answer.status == 0
-    assert answer.lines[0].endswith("to nobody, as WEBEX_ROOM is not set")
+    assert output.exit_code == 0
+    assert output.lines[0].endswith("in room (none: WEBEX_ROOM is not set)")
 
 
-def test_no_rules_are_said_to_tell_nothing(rules: Command) -> None:
+def test_an_empty_file_is_reported(rules: Command) -> None:
     assert rules.check(NOTICE_RULES="# none\n# at all").lines == [
-        "there are no rules, so nobody is told anything"
+        "there are no rules: no notices are sent"
     ]
 
 
-def test_bad_rules_are_errors_each_in_a_line(rules: Command) -> None:
-    answer = rules.check(
+def test_each_problem_of_bad_rules_is_an_error_on_its_own_line(rules: Command) -> None:
+    output = rules.check(
         NOTICE_RULES="[[rule]]\non = ['FAILD']\n[[rule]]\njobs = 1\non = ['STUCK']"
     )
 
-    assert answer.status == 1
-    assert answer.lines == []
-    assert [line.split(": ")[:3] for line in answer.errors] == [
+    assert output.exit_code == 1
+    assert output.lines == []
+    assert [line.split(": ")[:3] for line in output.errors] == [
         ["error", "notice rule 1", "on"],
         ["error", "notice rule 1", "room"],
         ["error", "notice rule 2", "jobs"],
@@ -108,11 +108,11 @@ def test_bad_rules_are_errors_each_in_a_line(rules: Command) -> None:
     ]
 
 
-def test_a_rules_file_that_is_not_there_is_one_error(rules: Command) -> None:
-    answer = rules.check(NOTICE_RULES="none.toml")
+def test_a_missing_rules_file_is_one_error(rules: Command) -> None:
+    output = rules.check(NOTICE_RULES="none.toml")
 
-    assert answer.status == 1
-    assert answer.errors == ["error: notice rules: can't read none.toml: No such file or directory"]
+    assert output.exit_code == 1
+    assert output.errors == ["error: notice rules: can't read none.toml: No such file or directory"]
 
 
 # ------------------------------------------------------------------ explain
@@ -123,46 +123,48 @@ def a_failure(**fields: Any) -> dict[str, Any]:
     return an_event(jobId="4c75", status="FAILED", attempts=attempts, **fields)
 
 
-def test_it_says_which_rules_fire_why_others_do_not_and_shows_the_message(rules: Command) -> None:
-    answer = rules.explain(a_failure(), NOTICE_RULES=RULES)
+def test_the_rules_that_fire_the_mismatches_of_others_and_the_message_are_printed(
+    rules: Command,
+) -> None:
+    output = rules.explain(a_failure(), NOTICE_RULES=RULES)
 
-    assert answer.status == 0
-    assert answer.lines[:5] == [
+    assert output.exit_code == 0
+    assert output.lines[:5] == [
         "FAILED: align (4c75) in high-priority",
-        "rule 1 does not fire: queues is gpu, spot-*",
-        "rule 2 fires, to lab",
+        "rule 1 does not fire, no match: queues = gpu, spot-*",
+        "rule 2 fires, in room lab",
         "",
         "❌ **align** failed in **high-priority**: exit code 1",
     ]
 
 
-def test_if_no_rule_fires_it_says_why_none_does(rules: Command) -> None:
-    answer = rules.explain(an_event(jobId="4c75", status="RUNNING"), NOTICE_RULES=RULES)
+def test_if_no_rule_fires_the_mismatches_of_all_are_printed(rules: Command) -> None:
+    output = rules.explain(an_event(jobId="4c75", status="RUNNING"), NOTICE_RULES=RULES)
 
-    assert answer.lines == [
+    assert output.lines == [
         "RUNNING: align (4c75) in high-priority",
-        "rule 1 does not fire: on is FAILED; queues is gpu, spot-*",
-        "rule 2 does not fire: on is FAILED, QUEUE_BLOCKED, SUCCEEDED",
-        "nobody is told",
+        "rule 1 does not fire, no match: on = FAILED; queues = gpu, spot-*",
+        "rule 2 does not fire, no match: on = FAILED, QUEUE_BLOCKED, SUCCEEDED",
+        "no notice is sent",
     ]
 
 
-def test_a_bare_detail_will_do(rules: Command) -> None:
-    answer = rules.explain(a_detail(jobId="4c75", status="SUCCEEDED"), NOTICE_RULES=RULES)
+def test_the_file_can_contain_only_the_detail(rules: Command) -> None:
+    output = rules.explain(a_detail(jobId="4c75", status="SUCCEEDED"), NOTICE_RULES=RULES)
 
-    assert "✅ **align** succeeded in **high-priority**" in answer.lines
+    assert "✅ **align** succeeded in **high-priority**" in output.lines
 
 
-def test_the_message_has_the_time_zone_and_the_links_of_the_settings(rules: Command) -> None:
-    answer = rules.explain(
+def test_the_message_uses_the_time_zone_and_the_public_url(rules: Command) -> None:
+    output = rules.explain(
         a_failure(),
         NOTICE_RULES=RULES,
         TIME_ZONE="Asia/Kolkata",
         PUBLIC_URL="https://batch.example/prod/",
     )
 
-    assert answer.lines[-2].rstrip().endswith(" IST")
-    assert "(https://batch.example/prod/#/jobs/4c75)" in answer.lines[-1]
+    assert output.lines[-2].rstrip().endswith(" IST")
+    assert "(https://batch.example/prod/#/jobs/4c75)" in output.lines[-1]
 
 
 @pytest.mark.parametrize(
@@ -180,74 +182,79 @@ def test_the_message_has_the_time_zone_and_the_links_of_the_settings(rules: Comm
         (an_event(jobId="4c75:3", status="FAILED"), "⚠️ Child 3 of **align** failed"),
     ],
 )
-def test_each_kind_of_notice_shows_its_message(
+def test_the_message_of_each_kind_of_notice_is_printed(
     rules: Command, event: dict[str, Any], first: str
 ) -> None:
-    answer = rules.explain(event, NOTICE_RULES=RULES)
+    output = rules.explain(event, NOTICE_RULES=RULES)
 
-    assert answer.lines[4].startswith(first)
+    assert output.lines[4].startswith(first)
 
 
-def test_the_end_of_an_array_is_shown_with_its_counts(rules: Command) -> None:
+def test_the_message_of_an_arrays_end_contains_the_counts_of_its_children(rules: Command) -> None:
     summary = {"FAILED": 2, "SUCCEEDED": 6}
     event = a_failure(arrayProperties={"size": 9, "statusSummary": summary})
 
-    answer = rules.explain(event, NOTICE_RULES=RULES)
+    output = rules.explain(event, NOTICE_RULES=RULES)
 
-    assert "6 succeeded, 2 failed, 1 with no recorded result" in "\n".join(answer.lines)
+    assert "6 succeeded, 2 failed, 1 with no recorded result" in "\n".join(output.lines)
 
 
 @pytest.mark.parametrize(
     ("job_id", "status", "why"),
     [
-        ("4c75:3", "SUCCEEDED", "of an array's children only the first failure is told"),
-        ("4c75#1", "FAILED", "a node is told with its multi-node job"),
+        ("4c75:3", "SUCCEEDED", "of an array's children only a failed one is announced"),
+        ("4c75#1", "FAILED", "a node is part of its multi-node job"),
     ],
 )
-def test_it_says_why_a_part_of_a_job_is_not_told(
+def test_the_reason_is_printed_if_a_part_of_a_job_is_not_announced(
     rules: Command, job_id: str, status: str, why: str
 ) -> None:
-    answer = rules.explain(an_event(jobId=job_id, status=status), NOTICE_RULES=RULES)
+    output = rules.explain(an_event(jobId=job_id, status=status), NOTICE_RULES=RULES)
 
-    assert answer.lines[-1].startswith(f"nobody is told: {why}")
+    assert output.lines[-1].startswith(f"no notice is sent: {why}")
 
 
-def test_without_any_room_the_message_is_shown_all_the_same(rules: Command) -> None:
-    answer = rules.explain(a_failure())
+def test_the_message_is_printed_without_a_room(rules: Command) -> None:
+    output = rules.explain(a_failure())
 
-    assert answer.lines[1] == "rule 1 fires, to nobody, as WEBEX_ROOM is not set"
-    assert answer.lines[3].startswith("❌ **align** failed")
+    assert output.lines[1] == "rule 1 fires, in room (none: WEBEX_ROOM is not set)"
+    assert output.lines[3].startswith("❌ **align** failed")
 
 
 @pytest.mark.parametrize(
-    ("event", "words"),
+    ("event", "problem"),
     [
         ("{", "not JSON"),
         ("[]", "must hold one JSON object"),
         ({"status": "FAILED"}, "no jobId"),
         (a_detail(status=1), "`$.detail.status`"),
         (a_detail(jobId="a b"), "jobId is not a Batch job id"),
-        ({"detail-type": "Scheduled Event", "detail": {}}, "no rule is about a Scheduled Event"),
+        (
+            {"detail-type": "Scheduled Event", "detail": {}},
+            "notice rules don't apply to the detail-type Scheduled Event",
+        ),
     ],
 )
-def test_an_event_that_makes_no_sense_is_one_error(rules: Command, event: Any, words: str) -> None:
-    answer = rules.explain(event, NOTICE_RULES=RULES)
+def test_an_unusable_event_is_one_error(rules: Command, event: Any, problem: str) -> None:
+    output = rules.explain(event, NOTICE_RULES=RULES)
 
-    assert answer.status == 1
-    assert len(answer.errors) == 1
-    assert answer.errors[0].startswith("error: ")
-    assert words in answer.errors[0]
+    assert output.exit_code == 1
+    assert len(output.errors) == 1
+    assert output.errors[0].startswith("error: ")
+    assert problem in output.errors[0]
 
 
 @pytest.mark.parametrize("zone", ["Mars", "/etc/localtime", "Europe"])
-def test_a_time_zone_that_is_none_is_one_error(rules: Command, zone: str) -> None:
-    answer = rules.explain(a_failure(), NOTICE_RULES=RULES, TIME_ZONE=zone)
+def test_an_invalid_time_zone_is_one_error(rules: Command, zone: str) -> None:
+    output = rules.explain(a_failure(), NOTICE_RULES=RULES, TIME_ZONE=zone)
 
-    assert answer.errors == [f"error: TIME_ZONE: {zone} is no IANA time zone, such as Europe/Paris"]
+    assert output.errors == [
+        f"error: TIME_ZONE: expected an IANA time zone such as Europe/Paris, not {zone}"
+    ]
 
 
-def test_without_an_event_it_says_how_to_name_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_event_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["explain"], {})
 
-    assert "make explain-rules EVENT=file.json" in capsys.readouterr().err
+    assert "EVENT is missing: make explain-rules EVENT=file.json" in capsys.readouterr().err

@@ -1,8 +1,7 @@
-"""Sends one test notice to the real Webex: `make webex-test ROOM=…`.
+"""Sends one test message to Webex: `make webex-test ROOM=…`.
 
-What can be wrong between a deployment and a room, a token, a membership, a proxy, is found out by
-trying, with the client that the notifier uses; this module puts into plain words what that client
-says. Knows where the token may be, and nothing of notices.
+It uses the notifier's client, so that it fails if the notifier would: because of the token, the
+room, the bot's membership or a proxy. Each error is explained with what to do about it.
 """
 
 import argparse
@@ -36,19 +35,20 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 API_URL = "https://webexapis.com/v1"
-PATIENCE_SECONDS = 30.0
-NOTICE = (
-    "**Test notice of batchwatch**\n\n"
-    "This room can hear of AWS Batch jobs. Nothing has happened: somebody tried `make webex-test`."
+TIMEOUT_SECONDS = 30.0
+MESSAGE = (
+    "**batchwatch test message**\n\n"
+    "This room can receive notices about AWS Batch jobs. No job is affected: someone ran"
+    " `make webex-test`."
 )
 
 
 def send(api_url: str, token: str, room: str) -> str:
-    """The id of the message; NotSent says in a sentence or two what is wrong, and what helps."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    """Send the message and return its id. Raise NotSent, which explains what to do."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     webex = Webex(api_url, lambda: token)
     try:
-        return webex.post_message(room, NOTICE, time_left=lambda: deadline - time.monotonic())
+        return webex.post_message(room, MESSAGE, time_left=lambda: deadline - time.monotonic())
     except WebexError as error:
         raise NotSent(f"{explained(error, api_url)} [{error}]") from error
 
@@ -57,101 +57,102 @@ def explained(error: WebexError, api_url: str) -> str:
     match error:
         case Unauthorized():
             return (
-                "Webex does not take this token. It may be mistyped, cut off or replaced by a"
-                " newer one; one from the developer portal's own pages ends after 12 hours, a"
-                " bot's does not. A bot's page at developer.webex.com makes a new one."
+                "Webex rejected the token. It may be mistyped, truncated or replaced by a newer"
+                " one. A personal token of the developer portal expires after 12 hours."
+                " Generate a new token on the bot's page at https://developer.webex.com."
             )
         case RoomGone():
             return (
-                "There is no such room, or the bot is not a member of it; Webex does not say"
-                " which. Add the bot to the room by its e-mail address, and take the room's id"
-                f" from what {api_url}/rooms answers to the bot's token."
+                "The room does not exist, or the bot is not a member of it; Webex does not tell"
+                " which. Add the bot to the room by its email address, and copy the room's id from"
+                f" the response of {api_url}/rooms to the bot's token."
             )
         case RateLimited():
             return (
-                f"Webex takes nothing for {error.retry_after:.0f} s: too many requests came from"
-                " this bot or its organization. Try again then."
+                f"Webex limits the rate of requests from this bot or its organization. Try again in"
+                f" {error.retry_after:.0f} s."
             )
         case Refused():
-            return (
-                "Webex does not take this message. That the room's id is not one, or is cut off,"
-                " is the likeliest reason."
-            )
+            return "Webex rejected the message. Most often the room's id is malformed or truncated."
         case Unavailable():
-            arrived = " The notice may have arrived all the same: look." if error.maybe_sent else ""
-            return _outage(error, api_url) + arrived
+            note = " The message may have been posted: check the room." if error.maybe_sent else ""
+            return _outage(error, api_url) + note
         case _:
-            return "Webex did not take the notice."
+            return "Webex did not accept the message."
 
 
 def _outage(error: Unavailable, api_url: str) -> str:
     if error.status is not None and error.status >= 500:
-        return "Webex is in trouble itself; https://status.webex.com may know more."
+        return "Webex reported an error of its own. Check https://status.webex.com."
     if error.status is not None:
         return (
-            f"Something else than Webex answers at {api_url}, a proxy perhaps. Look at"
-            " WEBEX_API_URL and HTTPS_PROXY."
+            f"The server at {api_url} is not Webex, but perhaps a proxy. Check WEBEX_API_URL and"
+            " HTTPS_PROXY."
         )
     cause, root = error.__cause__, root_cause(error)
     if isinstance(cause, requests.exceptions.ProxyError):
-        return "The proxy does not let us through. Look at HTTPS_PROXY and NO_PROXY."
+        return "The proxy rejected the connection. Check HTTPS_PROXY and NO_PROXY."
     if isinstance(root, ssl.SSLError):
         return (
-            f"There is no safe connection to {api_url}. If a proxy opens TLS here, name the file"
-            " with its certificate in REQUESTS_CA_BUNDLE."
+            f"The TLS connection to {api_url} failed. If a proxy inspects TLS, set"
+            " REQUESTS_CA_BUNDLE to the file with its certificate."
         )
     if isinstance(root, socket.gaierror):
         return (
-            f"The host of {api_url} has no address here. Without a way to the Internet, name the"
-            " proxy in HTTPS_PROXY."
+            f"The host name of {api_url} can't be resolved. Without direct Internet access, set"
+            " HTTPS_PROXY to the proxy."
         )
     if isinstance(cause, ValueError):
-        return f"WEBEX_API_URL is no URL: {api_url}"
+        return f"WEBEX_API_URL is not a URL: {api_url}"
     if isinstance(cause, requests.Timeout):
         return (
-            f"{api_url} kept us waiting for too long. If a firewall is in the way, name the proxy"
-            " in HTTPS_PROXY."
+            f"{api_url} did not respond in time. If a firewall blocks the connection, set"
+            " HTTPS_PROXY to the proxy."
         )
     if isinstance(root, ConnectionRefusedError):
-        return f"Nothing listens at {api_url}. Look at WEBEX_API_URL."
-    return f"The connection to {api_url} broke off."
+        return f"{api_url} refused the connection. Check WEBEX_API_URL."
+    return f"The connection to {api_url} was closed before a response."
 
 
 def stage_token(secretsmanager: "SecretsManagerClient", stage: str) -> str:
-    """The token in the secret of a stage."""
+    """Return the token in the secret of a stage. Raise NotSent if there is none."""
     secret_id = stages.environment_of(stage)["SECRET_ID"]
     try:
         value = secretsmanager.get_secret_value(SecretId=secret_id)["SecretString"]
         token = json.loads(value).get("webexToken")
     except secretsmanager.exceptions.ResourceNotFoundException as error:
-        raise NotSent(f"no secret {secret_id} here: is the stage deployed, and there?") from error
+        raise NotSent(
+            f"the secret {secret_id} does not exist in this account and region:"
+            " deploy the stage first"
+        ) from error
     except (ValueError, AttributeError):
-        raise NotSent(f"the secret {secret_id} is no JSON object") from None
+        raise NotSent(f"the secret {secret_id} is not a JSON object") from None
     if not token:
-        raise NotSent(f"the secret {secret_id} has no webexToken yet: put the bot's token there")
+        raise NotSent(f"the secret {secret_id} has no webexToken: add the bot's token")
     return str(token)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     given = os.environ.get
     parser = argparse.ArgumentParser(
-        prog="make webex-test", description="Sends one test notice; WEBEX_TOKEN has the token."
+        prog="make webex-test",
+        description="Sends one test message, with the token in WEBEX_TOKEN or in a stage's secret.",
     )
-    parser.add_argument("--room", default=given("ROOM"), help="the id of a Webex room")
+    parser.add_argument("--room", default=given("ROOM"), help="id of a Webex room")
     parser.add_argument(
-        "--stage", default=given("STAGE"), help="whose token to use when there is no WEBEX_TOKEN"
+        "--stage", default=given("STAGE"), help="stage whose token to use if WEBEX_TOKEN is not set"
     )
     options = parser.parse_args(arguments)
     if not options.room:
-        raise NotSent("which room? make webex-test ROOM=<the id of a Webex room>")
+        raise NotSent("ROOM is missing: make webex-test ROOM=<id of a Webex room>")
     token = given("WEBEX_TOKEN")
     if not token and not options.stage:
-        raise NotSent("no token: set WEBEX_TOKEN, or name the STAGE whose secret has it")
+        raise NotSent("no token: set WEBEX_TOKEN, or STAGE to the stage whose secret contains it")
 
     token = token or stage_token(boto3.client("secretsmanager"), options.stage)
     api_url = given("WEBEX_API_URL") or API_URL
     message_id = send(api_url, token, options.room)
-    print(f"sent to {api_url}: look into the room. Its id there is {message_id}")
+    print(f"sent to {api_url}: the message is in the room, with the id {message_id}")
 
 
 if __name__ == "__main__":

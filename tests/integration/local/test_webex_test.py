@@ -1,4 +1,4 @@
-"""`make webex-test`: one notice, or one line that says what is wrong. Never to the real Webex."""
+"""`make webex-test` against the stand-in Webex: one message, or one line with the problem."""
 
 import json
 import math
@@ -29,8 +29,8 @@ def _environment(server: WebexServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEBEX_TOKEN", TOKEN)
 
 
-class Told:
-    """What the command says."""
+class Output:
+    """The exit code of the command, and what it printed."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
         self.code = told_plainly(lambda: webex_test.main(arguments))
@@ -38,36 +38,36 @@ class Told:
 
 
 def problem(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The one line that an unsuccessful command says."""
-    told = Told(capsys, *(arguments or ("--room", ROOM)))
-    assert (told.code, told.out) == (1, "")
-    assert told.error.startswith("error: ")
-    assert told.error.count("\n") == 1
-    assert TOKEN not in told.error
-    return told.error
+    """Run the command, and return the one line of its error."""
+    output = Output(capsys, *(arguments or ("--room", ROOM)))
+    assert (output.code, output.out) == (1, "")
+    assert output.error.startswith("error: ")
+    assert output.error.count("\n") == 1
+    assert TOKEN not in output.error
+    return output.error
 
 
-def test_the_notice_is_posted_and_the_message_named(
+def test_the_message_is_posted_and_its_id_is_printed(
     server: WebexServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = Told(capsys, "--room", ROOM)
+    output = Output(capsys, "--room", ROOM)
 
     [message] = server.messages()
-    assert (told.code, told.error) == (0, "")
-    assert message.id in told.out
+    assert (output.code, output.error) == (0, "")
+    assert message.id in output.out
     assert message.mentions == ()
 
 
-def test_the_room_may_be_in_the_environment_as_make_has_it(
+def test_the_room_can_be_in_the_environment_as_make_sets_it(
     server: WebexServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROOM", ROOM)
 
-    assert Told(capsys).code == 0
+    assert Output(capsys).code == 0
     assert len(server.messages()) == 1
 
 
-def test_the_token_may_be_in_the_secret_of_a_stage(
+def test_the_token_can_be_in_the_secret_of_a_stage(
     aws: LocalAws,
     resources: Resources,
     server: WebexServer,
@@ -78,33 +78,33 @@ def test_the_token_may_be_in_the_secret_of_a_stage(
     for name, value in aws.environment.items():
         monkeypatch.setenv(name, value)
 
-    assert "has no webexToken yet" in problem(capsys, "--room", ROOM, "--stage", "local")
+    assert "has no webexToken: add" in problem(capsys, "--room", ROOM, "--stage", "local")
 
     aws.secretsmanager.put_secret_value(
         SecretId=resources.secret_id, SecretString=json.dumps({"webexToken": TOKEN})
     )
-    assert Told(capsys, "--room", ROOM, "--stage", "local").code == 0
+    assert Output(capsys, "--room", ROOM, "--stage", "local").code == 0
 
     aws.secretsmanager.put_secret_value(SecretId=resources.secret_id, SecretString=f"[{TOKEN}")
-    assert "is no JSON object" in problem(capsys, "--room", ROOM, "--stage", "local")
+    assert "is not a JSON object" in problem(capsys, "--room", ROOM, "--stage", "local")
 
     aws.secretsmanager.delete_secret(SecretId=resources.secret_id, ForceDeleteWithoutRecovery=True)
-    assert "is the stage deployed" in problem(capsys, "--room", ROOM, "--stage", "local")
+    assert "deploy the stage first" in problem(capsys, "--room", ROOM, "--stage", "local")
 
 
-def test_a_room_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "which room? make webex-test ROOM=" in problem(capsys, "--room", "")
+def test_a_missing_room_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "ROOM is missing: make webex-test ROOM=" in problem(capsys, "--room", "")
 
 
-def test_a_token_must_be_somewhere(
+def test_a_missing_token_is_an_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("WEBEX_TOKEN")
 
-    assert "no token: set WEBEX_TOKEN, or name the STAGE" in problem(capsys)
+    assert "no token: set WEBEX_TOKEN, or STAGE" in problem(capsys)
 
 
-def test_a_stage_must_exist(
+def test_an_unknown_stage_is_an_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("WEBEX_TOKEN")
@@ -113,13 +113,15 @@ def test_a_stage_must_exist(
     assert "no stage 'nowhere'" in problem(capsys, "--room", ROOM, "--stage", "nowhere")
 
 
-def test_a_wrong_token(server: WebexServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rejected_token_is_explained(
+    server: WebexServer, capsys: pytest.CaptureFixture[str]
+) -> None:
     server.revoke_token()
 
-    assert "does not take this token" in problem(capsys)
+    assert "rejected the token" in problem(capsys)
 
 
-def test_a_room_that_is_not_there_or_without_the_bot(
+def test_a_missing_room_and_a_room_without_the_bot_are_explained(
     server: WebexServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.add_room("theirs", "Others", members=[])
@@ -131,15 +133,15 @@ def test_a_room_that_is_not_there_or_without_the_bot(
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
-        (Fault(status=400), "the room's id is not one"),
-        (Fault(status=429, retry_after="194"), "takes nothing for 194 s"),
-        (Fault(status=503), "Webex is in trouble itself"),
-        (Fault(status=302), "Something else than Webex answers"),
-        (Fault(body=b"<html>Log in</html>"), "Something else than Webex answers"),
-        (Fault(cut=True), "broke off. The notice may have arrived all the same"),
+        (Fault(status=400), "the room's id is malformed"),
+        (Fault(status=429, retry_after="194"), "Try again in 194 s"),
+        (Fault(status=503), "Webex reported an error"),
+        (Fault(status=302), "is not Webex, but perhaps a proxy"),
+        (Fault(body=b"<html>Log in</html>"), "is not Webex, but perhaps a proxy"),
+        (Fault(cut=True), "closed before a response. The message may have been posted"),
     ],
 )
-def test_what_webex_answers_is_explained(
+def test_an_error_of_webex_is_explained(
     server: WebexServer, fault: Fault, why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.script(fault, times=math.inf)
@@ -148,36 +150,38 @@ def test_what_webex_answers_is_explained(
     assert len(server.requests) == 1
 
 
-def test_a_tracking_id_is_told(server: WebexServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tracking_id_is_printed(
+    server: WebexServer, capsys: pytest.CaptureFixture[str]
+) -> None:
     server.script(Fault(status=500))
 
     assert "(tracking id LOCAL_" in problem(capsys)
 
 
-def test_an_answer_that_takes_too_long(
+def test_a_timeout_is_explained(
     server: WebexServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webex_test, "PATIENCE_SECONDS", 0.6)
+    monkeypatch.setattr(webex_test, "TIMEOUT_SECONDS", 3.0)
     server.script(Fault(seconds=600))
 
-    said = problem(capsys)
+    error = problem(capsys)
 
-    assert "kept us waiting for too long" in said
-    assert "may have arrived all the same" in said
+    assert "did not respond in time" in error
+    assert "may have been posted" in error
 
 
-def test_nothing_that_listens(
+def test_a_refused_connection_is_explained(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WEBEX_API_URL", f"http://{LOOPBACK}:{free_port()}/v1")
 
-    said = problem(capsys)
+    error = problem(capsys)
 
-    assert "Nothing listens at" in said
-    assert "may have arrived" not in said
+    assert "refused the connection" in error
+    assert "may have been posted" not in error
 
 
-def test_a_name_without_an_address(
+def test_a_host_name_that_can_not_be_resolved_is_explained(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unknown(*_: object, **__: object) -> None:
@@ -186,10 +190,10 @@ def test_a_name_without_an_address(
     monkeypatch.setenv("WEBEX_API_URL", "https://webex.invalid/v1")
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
 
-    assert "The host of https://webex.invalid/v1 has no address here" in problem(capsys)
+    assert "The host name of https://webex.invalid/v1 can't be resolved" in problem(capsys)
 
 
-def test_a_proxy_that_does_not_let_through(
+def test_a_proxy_that_rejects_the_connection_is_explained(
     server: WebexServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WEBEX_API_URL", "https://webex.invalid/v1")
@@ -197,10 +201,10 @@ def test_a_proxy_that_does_not_let_through(
     for port in (server.port, free_port()):
         monkeypatch.setenv("HTTPS_PROXY", f"http://{LOOPBACK}:{port}")
 
-        assert "The proxy does not let us through" in problem(capsys)
+        assert "The proxy rejected the connection" in problem(capsys)
 
 
-def test_tls_that_can_not_be_trusted(
+def test_a_failed_tls_connection_is_explained(
     server: WebexServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WEBEX_API_URL", server.api_url.replace("http:", "https:"))
@@ -208,9 +212,9 @@ def test_tls_that_can_not_be_trusted(
     assert "REQUESTS_CA_BUNDLE" in problem(capsys)
 
 
-def test_what_is_no_url(
+def test_an_invalid_url_is_explained(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WEBEX_API_URL", "webexapis.com/v1")
 
-    assert "WEBEX_API_URL is no URL: webexapis.com/v1" in problem(capsys)
+    assert "WEBEX_API_URL is not a URL: webexapis.com/v1" in problem(capsys)

@@ -42,7 +42,7 @@ _DETAIL_OF = {
     **{kind: kind for kind in _STATE_CHANGES},
     **dict(zip(QUEUE_BLOCKED_EVENTS, _STATE_CHANGES, strict=True)),
 }
-"""Maps the detail-types that rules apply to, to the one with the same format of the detail."""
+"""Maps each detail-type that rules apply to, to the job event with the same format of detail."""
 
 
 class BadSetting(Exception):

@@ -100,7 +100,7 @@ class Notice(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw
 def notices_for(observation: Observation, rules: Rules) -> tuple[Notice, ...]:
     """Return the notices that the rules request for an observation, one for each room.
 
-    A repeated observation returns the same notices again: the notifier knows which were sent.
+    A repeated observation returns the same notices again; the notifier sends each of them once.
     """
     if rules.is_empty:
         return ()

@@ -21,7 +21,7 @@ from chalicelib.jobs.job import JobStatus
 from chalicelib.toml_config import GLOBS, is_text
 
 STUCK: Final = "STUCK"
-"""A job is in one status for longer than STUCK_AFTER allows, or many jobs of a queue are."""
+"""A job is in one status for too long, or many jobs of a queue are."""
 RECOVERED: Final = "RECOVERED"
 """The end of one of the other three: a stuck job left its status, or an incident is resolved."""
 QUEUE_BLOCKED: Final = "QUEUE_BLOCKED"

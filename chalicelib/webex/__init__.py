@@ -1,1 +1,1 @@
-"""Notices become Webex messages."""
+"""Sends notices as messages to Webex rooms."""

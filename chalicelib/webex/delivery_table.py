@@ -1,5 +1,5 @@
-"""Repository of deliveries: a claim and then a mark for each notice, a lease for each room, and the
-message that starts each thread.
+"""Repository of deliveries: the claim and the mark of each notice, the lease of each room, and the
+first message of each thread.
 
 Only the notifier that holds a room's lease sends to the room:
 
@@ -18,7 +18,7 @@ Under the lease, each notice is claimed, sent and marked:
                         claim                 the claim is released, or expires after a crash
 
 Every write of a delivery has the condition that the item still has the version that was read, so
-that of several notifiers one succeeds. Must not know Webex or decide whether to send.
+that only one of several notifiers succeeds. Independent of Webex; the caller decides what to send.
 """
 
 from collections.abc import Iterable, Mapping
@@ -103,8 +103,8 @@ class RoomLease(NamedTuple):
 
 
 class DeliveryTable:
-    """Times are epoch milliseconds. `lease_room` raises botocore's errors; the other methods return
-    outcomes."""
+    """The deliveries, rooms and threads in the table. Times are epoch milliseconds. `lease_room`
+    raises botocore's errors; the other methods return outcomes."""
 
     def __init__(self, table: Table, *, retention_days: int = 0) -> None:
         self._table = table
@@ -210,8 +210,8 @@ def _notice_key(notice: Notice) -> table_keys.Key:
 
 
 def _thread_key(notice: Notice) -> table_keys.Key:
-    began = notice.generation if notice.job_id is None else None
-    return table_keys.thread(_subject(notice), notice.room, began)
+    opened_at = notice.generation if notice.job_id is None else None
+    return table_keys.thread(_subject(notice), notice.room, opened_at)
 
 
 def _subject(notice: Notice) -> str:

@@ -4,7 +4,7 @@ A message leaves the notices queue when its notice is marked as sent or skipped,
 the dead-letter queue with a reason; else SQS delivers it again. Webex has no effect on recording,
 which is the work of another queue and another function.
 
-Must not know how a notice is sent (`room_delivery`) or what the message says (`text`).
+Independent of how a notice is sent (`room_delivery`) and what its message contains (`text`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -69,27 +69,27 @@ class Batch:
                 malformed.append(message)
                 continue
             queued_at = now if message.sent_at is None else message.sent_at
-            pending = rooms.setdefault(notice.room, {})
-            known = pending.get(notice.key, PendingNotice(notice, (), queued_at))
-            pending[notice.key] = replace(
-                known,
-                messages=(*known.messages, message),
-                queued_at=min(known.queued_at, queued_at),
+            requested = rooms.setdefault(notice.room, {})
+            pending = requested.get(notice.key, PendingNotice(notice, (), queued_at))
+            requested[notice.key] = replace(
+                pending,
+                messages=(*pending.messages, message),
+                queued_at=min(pending.queued_at, queued_at),
             )
-        return cls({room: list(pending.values()) for room, pending in rooms.items()}, malformed)
+        return cls({room: list(found.values()) for room, found in rooms.items()}, malformed)
 
     @property
     def needs_digest(self) -> bool:
-        return any(len(pending) > DIGEST_THRESHOLD for pending in self.rooms.values())
+        return any(len(requested) > DIGEST_THRESHOLD for requested in self.rooms.values())
 
     def dispositions(self, results: Mapping[str, RoomResult]) -> dict[Message, Disposition]:
         """Return the disposition of each message, given the results by room."""
         malformed = Disposition.dead_letter("the message is not a batchwatch notice")
         return dict.fromkeys(self.malformed, malformed) | {
-            message: results[room].dispositions[one.notice.key]
-            for room, pending in self.rooms.items()
-            for one in pending
-            for message in one.messages
+            message: results[room].dispositions[pending.notice.key]
+            for room, requested in self.rooms.items()
+            for pending in requested
+            for message in pending.messages
         }
 
 
@@ -120,8 +120,8 @@ class Notifier:
         batch = self._read(messages)
 
         results = {
-            room: self._rooms.deliver(room, pending, time_left)
-            for room, pending in batch.rooms.items()
+            room: self._rooms.deliver(room, requested, time_left)
+            for room, requested in batch.rooms.items()
         }
 
         settled = self._queue.settle(batch.dispositions(results))

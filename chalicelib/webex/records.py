@@ -41,7 +41,7 @@ class Records:
         return notice.kind in RESOLUTIONS and not (state and state.has_open_incident(notice))
 
     def context(self, notice: Notice) -> NoticeContext:
-        """Return what the notice's message is written from, but for what `RecordReader` adds."""
+        """Return what the notice's message is written from, except for what `RecordReader` adds."""
         root = self.jobs.job(notice.job_id) if notice.job_id else None
         return NoticeContext(
             notice=notice,
@@ -59,7 +59,8 @@ class Records:
         return self.jobs.job(job_id) if job_id else None
 
     def _shown_job_id(self, notice: Notice) -> str | None:
-        """Return the id of the job that the message shows: of a queue, the one that blocks it."""
+        """Return the id of the job that the message shows; for a blocked queue, the job that blocks
+        it."""
         if notice.job_id is not None:
             return notice.changed_job_id
         state = self._queue_state(notice)
@@ -67,13 +68,13 @@ class Records:
         return blocked.job_id if blocked else None
 
     def _queue_state(self, notice: Notice) -> QueueState | None:
-        known = self.queues.get(notice.queue) if notice.job_id is None else None
-        return known.state if known else None
+        stored = self.queues.get(notice.queue) if notice.job_id is None else None
+        return stored.state if stored else None
 
 
 class RecordReader:
-    """Reads records from the tables of jobs and queues. Raises botocore's errors where a method
-    does not return an outcome."""
+    """Reads records from the tables of jobs and queues. `read` returns why a record could not be
+    read; the other methods raise botocore's errors."""
 
     def __init__(self, jobs: JobTable, index: JobIndex, queues: QueueStateTable) -> None:
         self._jobs = jobs

@@ -1,12 +1,15 @@
 """Decisions about notices that Webex, or the table, did not accept: retry now, later, or never.
 
-    error                       in this invocation  afterwards the notice is     and the room gets
-    RateLimited                 -                   retried after Retry-After    nothing until then
+    error                       in this invocation  then the notice is           then the room is
+    RateLimited                 -                   retried after Retry-After    paused until then
     Unauthorized                -                   retried after 5 to 10 min    -
     RoomGone                    -                   dead-lettered                -
-    Refused                     -                   dead-lettered                its other notices
-    Unavailable                 retried twice       retried after 30 to 60 s     nothing for 30 s
-    Unavailable, response lost  retried once        retried after 1 min or more  nothing for 30 s
+    Refused                     -                   dead-lettered                -
+    Unavailable                 retried twice       retried after 30 to 60 s     paused for 30 s
+    Unavailable, response lost  retried once        retried after 1 min or more  paused for 30 s
+
+Refused concerns one notice; after every other error, all notices of the room that were not sent yet
+get the same disposition.
 
 A lost response means that Webex may have posted the message, so that a retry may post it again:
 the delay doubles with every delivery of the notice by SQS, from one minute up to twelve hours.
@@ -74,5 +77,5 @@ def disposition_after(outcome: Outcome, jitter: float) -> Disposition:
 
 
 def is_response_lost(error: WebexError) -> bool:
-    """Return whether Webex may have posted the message without an answer that was received."""
+    """Return whether no response was received although Webex may have posted the message."""
     return isinstance(error, Unavailable) and error.maybe_sent and error.status is None

@@ -9,9 +9,10 @@ after a failure between the send and the mark:
     the response of Webex is lost               retried at increasing intervals: sent once or more
 
 A duplicate is better than a missing notice (docs/adr/0006-claim-send-mark.md). Independent of how
-notices are queued and of what their messages say.
+notices are queued and what their messages contain.
 """
 
+import itertools
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -37,7 +38,7 @@ from chalicelib.webex.text import NoticeContext, NoticeText
 
 LEASE = 150_000
 """Milliseconds of a room's lease and of a claim: longer than the timeout of `on_notices`, so that
-the holder of an expired one has stopped (tests/unit/webex/test_lease.py)."""
+their holder has stopped when they expire (tests/unit/webex/test_lease.py)."""
 DIGEST_THRESHOLD = 5
 """More notices than this for one room at once become one digest."""
 DIGEST_PAUSE = 10_000
@@ -74,6 +75,9 @@ class DueNotice:
     def notice(self) -> Notice:
         return self.delivery.notice
 
+    def claimed(self, delivery: Delivery) -> "ClaimedNotice":
+        return ClaimedNotice(delivery, self.context, self.receives)
+
 
 class ClaimedNotice(DueNotice):
     """A due notice whose claim was saved: no other notifier sends it until the claim expires."""
@@ -107,7 +111,7 @@ class RoomResult:
 
 
 class RoomDelivery:
-    """Delivers notices to rooms. What notifiers must agree on is in the table of deliveries."""
+    """Delivers notices to rooms. All state that notifiers share is in the table of deliveries."""
 
     def __init__(
         self,
@@ -127,7 +131,7 @@ class RoomDelivery:
         self._runtime = runtime
 
     def deliver(
-        self, room: str, pending: Sequence[PendingNotice], time_left: Callable[[], float]
+        self, room: str, requested: Sequence[PendingNotice], time_left: Callable[[], float]
     ) -> RoomResult:
         """Deliver the notices of one room, and return a disposition for each.
 
@@ -135,7 +139,7 @@ class RoomDelivery:
         and of this package are returned, so that they do not affect other rooms.
         """
         now, owner = self._runtime.now_ms(), uuid.uuid4().hex
-        notices = [one.notice for one in pending]
+        notices = [pending.notice for pending in requested]
         try:
             lease = self._deliveries.lease_room(room, owner, now=now, until=now + LEASE)
         except (ClientError, BotoCoreError):
@@ -143,7 +147,7 @@ class RoomDelivery:
         if not lease.is_acquired:
             return self._retry(notices, Outcome.BUSY)
         try:
-            result = self._deliver_leased(pending, lease, time_left)
+            result = self._deliver_leased(requested, lease, time_left)
         except Exception as error:
             # Notices that were sent are marked as sent: they are retried and then acknowledged.
             result = replace(self._retry(notices, Outcome.OUTAGE), error=type(error).__name__)
@@ -152,33 +156,33 @@ class RoomDelivery:
         return result
 
     def _deliver_leased(
-        self, pending: Sequence[PendingNotice], lease: RoomLease, time_left: Callable[[], float]
+        self, requested: Sequence[PendingNotice], lease: RoomLease, time_left: Callable[[], float]
     ) -> RoomResult:
         wait = lease.resume_at - self._runtime.now_ms()
         if wait > 0:
             disposition = Disposition.retry(wait / 1000)
-            return RoomResult({one.notice.key: disposition for one in pending})
-        due, decided = self._decide(pending)
+            return RoomResult({pending.notice.key: disposition for pending in requested})
+        due, decided = self._decide(requested)
         claimed, unclaimed = self._claim(due)
         return decided + unclaimed + self._send_all(claimed, time_left)
 
     # Decide
 
-    def _decide(self, pending: Sequence[PendingNotice]) -> tuple[list[DueNotice], RoomResult]:
+    def _decide(self, requested: Sequence[PendingNotice]) -> tuple[list[DueNotice], RoomResult]:
         """Return the notices that are due, and the result for the others."""
-        notices = [one.notice for one in pending]
+        notices = [pending.notice for pending in requested]
         found, records = self._deliveries.read(notices), self._records.read(notices)
         due: list[DueNotice] = []
         skipped: list[Delivery] = []
         dispositions: dict[NoticeKey, Disposition] = {}
-        for one in pending:
-            match self._decision(one, found, records):
+        for pending in requested:
+            match self._decision(pending, found, records):
                 case DueNotice() as due_notice:
                     due.append(due_notice)
                 case Delivery() as delivery:
                     skipped.append(delivery)
                 case Disposition() as disposition:
-                    dispositions[one.notice.key] = disposition
+                    dispositions[pending.notice.key] = disposition
         already_done = sum(disposition.is_ack for disposition in dispositions.values())
         return due, RoomResult(dispositions, already_done=already_done) + self._skip(skipped)
 
@@ -220,16 +224,11 @@ class RoomDelivery:
         """Return the notices that were claimed, in the order of their changes, and the result for
         those that another notifier has claimed or the table could not save."""
         now = self._runtime.now_ms()
-        claims = [one.delivery.claimed(until=now + LEASE) for one in due]
+        by_notice = {due_notice.notice: due_notice for due_notice in due}
+        claims = [due_notice.delivery.claimed(until=now + LEASE) for due_notice in due]
         saved, unsaved = self._deliveries.save(claims, now)
-        by_notice = {one.notice: one for one in due}
-        claimed = [
-            ClaimedNotice(
-                delivery, by_notice[delivery.notice].context, by_notice[delivery.notice].receives
-            )
-            for delivery in saved
-        ]
-        return sorted(claimed, key=lambda one: one.notice.at), self._retry_each(unsaved)
+        claimed = [by_notice[delivery.notice].claimed(delivery) for delivery in saved]
+        return sorted(claimed, key=lambda claimed: claimed.notice.at), self._retry_each(unsaved)
 
     # Send and mark
 
@@ -238,10 +237,10 @@ class RoomDelivery:
     ) -> RoomResult:
         """Send the notices one by one, or many in one digest; mark each as soon as it is sent."""
         is_digest = len(claimed) > DIGEST_THRESHOLD
-        batches = [claimed] if is_digest else [[one] for one in claimed]
+        batches = [claimed] if is_digest else [[notice] for notice in claimed]
         result = RoomResult()
         for position, batch in enumerate(batches):
-            unsent = [one for others in batches[position:] for one in others]
+            unsent = list(itertools.chain.from_iterable(batches[position:]))
             try:
                 message_id = self._send(batch, time_left)
             except Refused as error:
@@ -249,7 +248,7 @@ class RoomDelivery:
             except WebexError as error:
                 return result + self._give_up(unsent, error)
             except (ClientError, BotoCoreError) as error:
-                rest = self._retry([one.notice for one in unsent], Outcome.OUTAGE)
+                rest = self._retry([claimed.notice for claimed in unsent], Outcome.OUTAGE)
                 return result + replace(rest, error=type(error).__name__)
             else:
                 result += self._mark(batch, message_id)
@@ -278,7 +277,7 @@ class RoomDelivery:
         notice of the room."""
         try:
             if len(batch) > 1:
-                return self._text.digest([one.context for one in batch])
+                return self._text.digest([claimed.context for claimed in batch])
             return self._text.message(self._records.add_description(batch[0].context))
         except (ClientError, BotoCoreError):
             raise
@@ -304,14 +303,14 @@ class RoomDelivery:
 
     def _mark(self, batch: Sequence[ClaimedNotice], message_id: str) -> RoomResult:
         """Mark notices as sent. One that can't be marked is retried when its claim has expired."""
-        unmarked = [one.delivery.sent(message_id) for one in batch]
+        unmarked = [claimed.delivery.sent(message_id) for claimed in batch]
         for _ in range(_MARK_ATTEMPTS):
             _, unsaved = self._deliveries.save(unmarked, self._runtime.now_ms())
             unmarked = [delivery for delivery in unmarked if delivery.notice in unsaved]
             if not unmarked:
                 break
             self._runtime.sleep(self._runtime.random())
-        dispositions = {one.notice.key: Disposition.ack() for one in batch}
+        dispositions = {claimed.notice.key: Disposition.ack() for claimed in batch}
         retry = Disposition.retry(LEASE / 1000)
         dispositions |= {delivery.notice.key: retry for delivery in unmarked}
         return RoomResult(dispositions, messages=1, sent=len(batch))
@@ -319,9 +318,12 @@ class RoomDelivery:
     def _give_up(self, unsent: Sequence[ClaimedNotice], error: WebexError) -> RoomResult:
         """Release the claims, so that the next delivery need not wait for them to expire."""
         now, jitter = self._runtime.now_ms(), self._runtime.random()
-        self._deliveries.save([one.delivery.released() for one in unsent], now)
+        self._deliveries.save([claimed.delivery.released() for claimed in unsent], now)
         return RoomResult(
-            {one.notice.key: disposition_for(error, one.receives, jitter) for one in unsent},
+            {
+                claimed.notice.key: disposition_for(error, claimed.receives, jitter)
+                for claimed in unsent
+            },
             resume_at=now + round(room_pause(error) * 1000),
             error=f"{type(error).__name__}: {error}",
             is_unauthorized=isinstance(error, Unauthorized),

@@ -10,6 +10,7 @@ import pytest
 from chalicelib.jobs.job import Job, Observation
 from chalicelib.notices.notice import (
     CHILD_FAILED,
+    RESOLUTIONS,
     Notice,
     distinct,
     incident_notices,
@@ -191,6 +192,38 @@ def test_a_notice_is_queued_as_json_without_free_text() -> None:
         "child": 17,
     }
     assert msgspec.json.decode(body, type=Notice) == notice
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"room": 1},
+        {"kind": None},
+        {"jobId": "no such id!"},
+        {"jobId": "j-1", "child": -1},
+        {"jobId": None},
+        {"jobId": None, "kind": "STUCK"},
+    ],
+)
+def test_an_invalid_notice_is_not_decoded(change: dict[str, Any]) -> None:
+    valid = {"room": "r", "jobId": "j-1", "kind": "FAILED", "generation": 0, "at": 0, "queue": "q"}
+
+    assert Notice.decode(json.dumps(valid)).job_id == "j-1"
+    with pytest.raises(ValueError, match=r"\S"):
+        Notice.decode(json.dumps(valid | change))
+
+
+@pytest.mark.parametrize("body", ["", "nonsense", "[]", "[" * 100_000, '{"room": "r"}'])
+def test_a_body_that_is_not_a_notice_is_not_decoded(body: str) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        Notice.decode(body)
+
+
+@pytest.mark.parametrize("kind", [name for kinds in RESOLUTIONS.items() for name in kinds])
+def test_the_notice_of_an_incident_is_decoded_without_a_job_id(kind: str) -> None:
+    (notice,) = incident_notices(kind, "gpu", ["room"], opened_at=NOON, at=NOON)
+
+    assert Notice.decode(msgspec.json.encode(notice).decode()) == notice
 
 
 @pytest.mark.parametrize("change", [{"at": NOON + 1}, {"queue": "q"}, {"child": 3}])

@@ -1,0 +1,89 @@
+"""How a batch of messages becomes notices by room, and the results become dispositions."""
+
+import json
+from typing import Any
+
+from chalicelib.aws.lambda_event import Message
+from chalicelib.aws.sqs import Disposition
+from chalicelib.webex.notifier import Batch
+from chalicelib.webex.room_delivery import DIGEST_THRESHOLD, RoomResult
+from tests.support.builders import NOON
+
+NOTICE = {"room": "a", "jobId": "j-1", "kind": "FAILED", "generation": 0, "at": NOON, "queue": "q"}
+
+
+def message(receives: int = 1, sent_at: int | None = NOON, **fields: Any) -> Message:
+    return Message("id", "handle", json.dumps(NOTICE | fields), receives, sent_at)
+
+
+def test_notices_are_grouped_by_room_in_the_order_of_the_messages() -> None:
+    messages = [message(room="b"), message(), message(room="b", jobId="j-2")]
+
+    batch = Batch.read(messages, NOON)
+
+    assert {
+        room: [pending.notice.job_id for pending in requested]
+        for room, requested in batch.rooms.items()
+    } == {"b": ["j-1", "j-2"], "a": ["j-1"]}
+
+
+def test_messages_that_request_the_same_notice_are_merged() -> None:
+    later, earlier = message(1, NOON + 5), message(3, NOON + 2)
+
+    batch = Batch.read([later, earlier], NOON)
+
+    (pending,) = batch.rooms["a"]
+    assert pending.messages == (later, earlier)
+    assert pending.queued_at == NOON + 2
+    assert pending.receives == 3
+
+
+def test_a_message_without_a_sent_time_counts_as_sent_now() -> None:
+    (pending,) = Batch.read([message(sent_at=None)], NOON + 7).rooms["a"]
+
+    assert pending.queued_at == NOON + 7
+
+
+def test_more_notices_for_one_room_than_the_threshold_need_a_digest() -> None:
+    distinct = [message(jobId=f"j-{number}") for number in range(DIGEST_THRESHOLD + 1)]
+    duplicates = [message()] * 2 * DIGEST_THRESHOLD
+
+    assert Batch.read(distinct, NOON).needs_digest
+    assert not Batch.read(distinct[1:], NOON).needs_digest
+    assert not Batch.read(duplicates, NOON).needs_digest
+
+
+def test_each_message_gets_the_disposition_of_its_notice() -> None:
+    malformed, first, duplicate, other = (
+        message(room=1),
+        message(),
+        message(),
+        message(room="b"),
+    )
+    batch = Batch.read([malformed, first, duplicate, other], NOON)
+    (in_a,), (in_b,) = batch.rooms["a"], batch.rooms["b"]
+    results = {
+        "a": RoomResult({in_a.notice.key: Disposition.ack()}),
+        "b": RoomResult({in_b.notice.key: Disposition.retry(30)}),
+    }
+
+    assert batch.dispositions(results) == {
+        malformed: Disposition.dead_letter("the message is not a batchwatch notice"),
+        first: Disposition.ack(),
+        duplicate: Disposition.ack(),
+        other: Disposition.retry(30),
+    }
+
+
+def test_results_of_parts_of_a_rooms_work_add_up() -> None:
+    (pending, other) = Batch.read([message(), message(jobId="j-2")], NOON).rooms["a"]
+    sent = RoomResult({pending.notice.key: Disposition.ack()}, messages=1, sent=1, resume_at=7)
+    unsent = RoomResult({other.notice.key: Disposition.retry(30)}, error="RoomGone: no such room")
+
+    assert sent + unsent == RoomResult(
+        {pending.notice.key: Disposition.ack(), other.notice.key: Disposition.retry(30)},
+        messages=1,
+        sent=1,
+        resume_at=7,
+        error="RoomGone: no such room",
+    )

@@ -60,7 +60,7 @@ def merged(observations: Iterable[Observation]) -> dict[str, Job]:
     jobs: dict[str, Job] = {}
     for seen in observations:
         job = jobs.get(seen.job_id)
-        jobs[seen.job_id] = job.observe(seen) if job else Job.first_seen(seen)
+        jobs[seen.job_id] = job.observe(seen) if job else Job.from_observation(seen)
     return jobs
 
 

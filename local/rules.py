@@ -57,7 +57,7 @@ class Sample(NamedTuple):
 
     @property
     def job(self) -> Job:
-        return Job.first_seen(self.observation)
+        return Job.from_observation(self.observation)
 
 
 def read_rules(environment: Mapping[str, str]) -> Rules:

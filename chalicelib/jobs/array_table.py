@@ -1,11 +1,8 @@
-"""The repository of how the children of arrays fare.
+"""Stores blocks of array children (`array_summary`) and reads summaries from them.
 
-    pk               sk            what
-    JOB#<root id>    SUMMARY#03    children 1,500 to 1,999 of an array: a byte for each
-
-A block is saved on the condition that it holds what was read: it only ever grows greater, so it
-needs no version, and the same children make the same item however often it is written. It expires
-with its array. Knows keys and their mapping; what the bytes stand for, `array_summary` knows.
+A block is saved on the condition that its attributes are still those that were read. It only grows,
+so it needs no version, and writing the same children again makes the same item. It expires with its
+array. This module maps blocks to items; it must not interpret their bytes.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,9 +15,9 @@ from chalicelib.jobs.array_summary import (
     Block,
     BlockKey,
     Summary,
-    block_of,
-    blocks_of,
-    own_summary,
+    block_of_child,
+    blocks_of_array,
+    reported_summary,
     size_of,
     summary_of,
 )
@@ -35,67 +32,72 @@ class ArrayTable:
         self._table = Table(client, name)
         self._retention_seconds = retention_days * 86_400
 
-    def blocks_telling_of(self, job: Job) -> Collection[BlockKey]:
-        """Those that must hold something of a job: a child's own, and of an array that is over and
-        is to expire all."""
+    def blocks_to_update(self, job: Job) -> Collection[BlockKey]:
+        """Return the blocks that must contain something of a job: of a child its own block; of an
+        array that is over, all blocks, because they are to expire with it."""
         if ":" in job.job_id:
-            return [block_of(job.job_id)]
+            return [block_of_child(job.job_id)]
         if self._retention_seconds and job.is_over:
-            return blocks_of(job.job_id, size_of(job))
+            return blocks_of_array(job.job_id, size_of(job))
         return []
 
     def save(
-        self, told: Mapping[BlockKey, Sequence[Job]], *, consistent: bool
+        self, jobs_by_block: Mapping[BlockKey, Sequence[Job]], *, consistent: bool
     ) -> dict[BlockKey, Outcome]:
-        """What became of each block, of which these jobs tell: read, and written if they tell
-        something new."""
-        known, unread = self._read(told, consistent=consistent)
-        outcomes = unread | {key: Outcome.SAVED for key in told if key not in unread}
+        """Read blocks, join the jobs that belong to them, and save those that changed.
+
+        Return the outcome of each block, SAVED if it did not change.
+        """
+        known, unread = self._read(jobs_by_block, consistent=consistent)
+        read = jobs_by_block.keys() - unread.keys()
         statements: dict[BlockKey, Statement] = {}
-        for key in told.keys() - unread.keys():
+        for key in read:
             before = known.get(key)
-            after = self._with(before or Block(), told[key])
+            after = self._joined(before or Block(), jobs_by_block[key])
             if after != before:
                 statements[key] = self._statement(key, before, after)
         saved = self._table.execute(list(statements.values()))
-        return outcomes | {key: saved[written] for key, (written, _) in statements.items()}
+        outcomes = unread | dict.fromkeys(read, Outcome.SAVED)
+        return outcomes | {key: saved[statement.key] for key, statement in statements.items()}
 
     def summaries(self, jobs: Sequence[Job]) -> dict[str, Summary]:
-        """Of those of the jobs that are arrays, by id: by their own events or by their children,
-        whichever tell more. Blocks are read only of arrays whose own events leave more to tell.
+        """Return the summaries of those jobs that are arrays, by job id.
 
-        Raises TableUnavailable.
+        Each is the more complete one of the array's own events and its blocks. Blocks are read
+        only of arrays whose own events don't say that all children have ended.
+
+        Raises TableUnavailable if some could not be read.
         """
         sizes = {job.job_id: size_of(job) for job in jobs if size_of(job)}
-        told = {job.job_id: own_summary(job) for job in jobs if job.job_id in sizes}
-        asked = {root: size for root, size in sizes.items() if told[root].ended < size}
-        wanted = [key for root, size in asked.items() for key in blocks_of(root, size)]
-        known, unread = self._read(wanted, consistent=False)
+        summaries = {job.job_id: reported_summary(job) for job in jobs if job.job_id in sizes}
+        to_read = {root: size for root, size in sizes.items() if summaries[root].ended < size}
+        keys = [key for root, size in to_read.items() for key in blocks_of_array(root, size)]
+        known, unread = self._read(keys, consistent=False)
         if unread:
-            raise TableUnavailable("the table did not give all the summaries that were asked for")
-        for root, size in asked.items():
-            blocks = {key.number: known[key] for key in blocks_of(root, size) if key in known}
-            of_children = summary_of(blocks, size)
-            if not told[root].tells_more_than(of_children):
-                told[root] = of_children
-        return told
+            raise TableUnavailable("DynamoDB returned only a part of the summaries: try again")
+        for root, size in to_read.items():
+            of_array = blocks_of_array(root, size)
+            of_children = summary_of({k.number: known[k] for k in of_array if k in known}, size)
+            if not summaries[root].is_more_complete_than(of_children):
+                summaries[root] = of_children
+        return summaries
 
-    def _with(self, block: Block, jobs: Sequence[Job]) -> Block:
-        ends = [job.since // 1000 + self._retention_seconds for job in jobs if job.is_root]
+    def _joined(self, block: Block, jobs: Sequence[Job]) -> Block:
+        expiries = [job.since // 1000 + self._retention_seconds for job in jobs if job.is_root]
         block = block.observe(job for job in jobs if not job.is_root)
-        return block.lasting_until(max(ends)) if ends else block
+        return block.kept_until(max(expiries)) if expiries else block
 
     def _read(
-        self, wanted: Iterable[BlockKey], *, consistent: bool
+        self, keys: Iterable[BlockKey], *, consistent: bool
     ) -> tuple[dict[BlockKey, Block], dict[BlockKey, Outcome]]:
-        by_key = {key_of(_key(key)): key for key in wanted}
+        by_item_key = {key_of(_key(key)): key for key in keys}
         items, unread = self._table.read(
-            [_key(key) for key in by_key.values()],
-            attributes=("pk", "sk", "children", "heardUntil", "expiresAt"),
+            [_key(key) for key in by_item_key.values()],
+            attributes=("pk", "sk", "children", "lastObservedAt", "expiresAt"),
             consistent=consistent,
         )
-        known = {by_key[key_of(item)]: _block(item) for item in items}
-        return known, {by_key[key]: outcome for key, outcome in unread.items()}
+        blocks = {by_item_key[key_of(item)]: _block(item) for item in items}
+        return blocks, {by_item_key[key]: outcome for key, outcome in unread.items()}
 
     def _statement(self, key: BlockKey, before: Block | None, after: Block) -> Statement:
         if before is None:
@@ -110,7 +112,7 @@ def _key(key: BlockKey) -> table_keys.Key:
 def _block(item: Item) -> Block:
     return Block(
         item["children"]["B"],
-        int(item["heardUntil"]["N"]),
+        int(item["lastObservedAt"]["N"]),
         int(item["expiresAt"]["N"]) if "expiresAt" in item else 0,
     )
 
@@ -118,7 +120,7 @@ def _block(item: Item) -> Block:
 def _attributes(block: Block) -> Item:
     attributes: Item = {
         "children": {"B": block.children},
-        "heardUntil": {"N": str(block.heard_until)},
+        "lastObservedAt": {"N": str(block.last_observed_at)},
     }
     if block.expires_at:
         attributes["expiresAt"] = {"N": str(block.expires_at)}

@@ -1,11 +1,21 @@
-"""A job is the union of everything that was observed of it.
+"""A job: a grow-only set of transitions (a CRDT), joined from everything that was observed of it.
 
-Events arrive in any order, more than once, and through any number of consumers. Observing is
-therefore a union of sets: commutative, associative, idempotent. Whatever the order, the same
-observations make the same job, and no lock is needed (docs/adr/0001-union-of-observations.md).
+Events arrive in any order, several times, and through any number of consumers. Each is evidence of
+one *transition*: a status that the job entered, in one *generation*, which is the number of
+attempts that had finished by then. `Job.observe` joins it to the set of transitions. A union of
+sets is commutative, associative and idempotent, so the same observations make the same job in any
+order, without a lock (docs/adr/0001-union-of-observations.md):
 
-Pure: knows nothing of AWS clients, storage, the clock or the environment. All times are
-milliseconds since the epoch, as Batch gives them.
+    received    RUNNABLE of generation 1, STARTING of 0, RUNNABLE of 0, RUNNABLE of 1 again
+    joined      RUNNABLE of 0 < STARTING of 0 < RUNNABLE of 1
+    status      RUNNABLE: the first attempt has failed, and the second one has not started
+
+Transitions are sorted by (terminal, generation, rank of the status), not by the time at which they
+were received. Everything else about a job, its `Details`, comes from the one observation that takes
+precedence.
+
+This module is pure: it must not know AWS clients, storage, the clock or the environment. All times
+are epoch milliseconds, as AWS Batch reports them.
 """
 
 import re
@@ -18,9 +28,9 @@ import msgspec
 
 
 class JobStatus(StrEnum):
-    """The statuses that Batch documents, and UNKNOWN, which is ours: Batch forgot the job.
+    """The statuses that AWS documents, and UNKNOWN for a job that AWS Batch has forgotten.
 
-    A job's status is a plain `str`, for Batch may invent new ones and they are recorded too.
+    The status of a job is a plain `str`, because a status that AWS adds later is recorded too.
     """
 
     SUBMITTED = "SUBMITTED"
@@ -42,12 +52,13 @@ ACTIVE = (
     JobStatus.STARTING,
     JobStatus.RUNNING,
 )
-"""What a job goes through before its end, by rank. Stored bytes depend on it (`array_summary`)."""
+"""The statuses before the end, in order of rank. Stored bytes depend on it (`array_summary`)."""
 TERMINAL = (JobStatus.SUCCEEDED, JobStatus.FAILED)
 OTHER = "OTHER"
 LISTED_STATUSES = (*JobStatus, OTHER)
 """The statuses of lists and indexes. OTHER contains the jobs in statuses that AWS added later."""
 _BEFORE_RUNNING = frozenset({JobStatus.SUBMITTED, JobStatus.PENDING, JobStatus.RUNNABLE})
+_KNOWN_STATUSES = frozenset(JobStatus)
 _RANKS: dict[str, int] = {
     JobStatus.SUBMITTED: 0,
     JobStatus.PENDING: 1,
@@ -58,30 +69,29 @@ _RANKS: dict[str, int] = {
     JobStatus.SUCCEEDED: 7,
     JobStatus.FAILED: 7,
 }
-_KNOWN_STATUSES = frozenset(JobStatus)
-_RANK_OF_UNHEARD = 6
-"""A status that Batch invents tomorrow ranks after RUNNING; ties go by name."""
+_RANK_OF_OTHER = 6
+"""A status that AWS adds later ranks after RUNNING; two of them are ordered by name."""
 
 BATCH_LOG_GROUP = "/aws/batch/job"
-"""Where Batch sends the log of a job that names no log group of its own."""
+"""The CloudWatch log group of jobs that don't configure one."""
 
-Entered = tuple[str, int]
-"""What tells a transition from the others of its job: (status, generation)."""
+TransitionId = tuple[str, int]
+"""(status, generation): identifies a transition among those of its job."""
 
 TransitionKey = tuple[int, int, int, str]
-"""What orders a job's transitions: (terminal, generation, rank, name of an unheard status)."""
+"""(terminal, generation, rank, name of an unrecognised status): orders a job's transitions."""
 
 
 class Source(IntEnum):
-    """Who said that a transition happened: an event, or Batch's API when asked for a repair.
-    The smaller is to be believed about its time."""
+    """Where an observation comes from: an event, or a repair (DescribeJobs by the sweep). For the
+    time of a transition, the lower value takes precedence."""
 
     EVENT = 0
     REPAIR = 1
 
 
 class JobId(msgspec.Struct, frozen=True):
-    """A Batch job id, taken apart: `<root>`, `<root>:<index>` for an array's child,
+    """The parts of a job id: `<root>`, `<root>:<index>` for a child of an array, or
     `<root>#<index>` for a node of a multi-node job."""
 
     root: str
@@ -90,7 +100,8 @@ class JobId(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises ValueError, with the end of a sentence that begins with the field's name."""
+        """Raise ValueError if the text is not a job id. Its message continues a sentence that
+        begins with the name of the field."""
         found = _JOB_ID.fullmatch(text)
         if not found:
             raise ValueError(
@@ -115,11 +126,11 @@ def is_terminal(status: str) -> bool:
 
 
 class Transition(msgspec.Struct, frozen=True, array_like=True):
-    """A status that the job entered. `generation` counts the attempts finished by then, those of
-    a service job that were preempted included.
+    """A status that a job entered.
 
-    `at` is the earliest event time known for it; a repair's time only stands in for events that
-    never came.
+    `generation` is the number of attempts that had finished by then, including preempted attempts
+    of a service job. `at` is the earliest event time known; a time from a repair is kept only
+    until an event provides one.
     """
 
     status: str
@@ -128,39 +139,41 @@ class Transition(msgspec.Struct, frozen=True, array_like=True):
     source: Source = Source.EVENT
 
     @property
-    def entered(self) -> Entered:
+    def transition_id(self) -> TransitionId:
         return self.status, self.generation
 
     @property
     def attempt(self) -> int | None:
-        """The attempt that the transition belongs to, from 1; None before anything ran."""
+        """The number of the attempt that the transition belongs to, from 1; None before the first
+        attempt."""
         if is_terminal(self.status) or (self.generation == 0 and self.status in _BEFORE_RUNNING):
             return self.generation or None
         return self.generation + 1
 
-    def joined(self, other: "Transition") -> "Transition":
-        """The better dated of two observations: an event's before a repair's, the earlier first."""
-        return min(self, other, key=lambda seen: (seen.source, seen.at))
+    def join(self, other: "Transition") -> "Transition":
+        """Return which of two observations of one transition provides its time: an event rather
+        than a repair, then the earlier one."""
+        return min(self, other, key=lambda transition: (transition.source, transition.at))
 
 
 def transition_key(status: str, generation: int, *, of_node: bool) -> TransitionKey:
-    """What decides which of two transitions is later, whenever they were heard of.
+    """Return the sort key of a transition: the greater one is later, whenever it was received.
 
-    A terminal status is never left, except by the nodes of a multi-node job: a retry of the main
-    node restarts them, so there the generation comes first.
+    A job never leaves a terminal status. The nodes of a multi-node job do: a retry of the main
+    node restarts them, so their transitions are sorted by generation first.
     """
     terminal = int(is_terminal(status))
-    rank = _RANKS.get(status, _RANK_OF_UNHEARD)
-    unheard = status if status not in _RANKS else ""
+    rank = _RANKS.get(status, _RANK_OF_OTHER)
+    name = "" if status in _RANKS else status
     if of_node:
-        return (generation, terminal, rank, unheard)
-    return (terminal, generation, rank, unheard)
+        return (generation, terminal, rank, name)
+    return (terminal, generation, rank, name)
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
-    """One try at running the job, as Batch lists it. Without `stopped_at` it is still running.
+    """One attempt to run the job. Without `stopped_at` it is still running.
 
-    Stored as an array, for the bytes: new fields go to the end, with a default.
+    Stored as an array to save bytes: add new fields at the end, with a default.
     """
 
     started_at: int | None = None
@@ -172,7 +185,8 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ArrayFacts(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """An array parent has a size (and counts of its children by status), a child an index."""
+    """What only array jobs have: the parent its size and the number of its children by status, a
+    child its index."""
 
     size: int | None = None
     index: int | None = None
@@ -180,15 +194,15 @@ class ArrayFacts(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"
 
 
 class ServiceFacts(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """What a service job has and no other: its type, as SAGEMAKER_TRAINING, and beside each of its
-    attempts, in their order, the ARN of what ran it (a training job), if there is one."""
+    """What only service jobs have: the type, such as SAGEMAKER_TRAINING, and for each of
+    `Details.attempts` the ARN of the training job that ran it, where it is known."""
 
     job_type: str
     resources: tuple[str | None, ...] = ()
 
 
 class Resources(msgspec.Struct, frozen=True, array_like=True):
-    """What a job holds while it runs; `memory` in MiB. Stored as an array, for the bytes."""
+    """What a job requests; `memory` in MiB. Stored as an array to save bytes."""
 
     vcpus: float = 0
     memory: int = 0
@@ -196,15 +210,16 @@ class Resources(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Details(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """What changes during a job's life, as one observation told it, already redacted.
+    """What changes during a job's life, redacted, as one observation reported it.
 
-    `time` is when it was said: the event's time (whole seconds), or the sweep's clock.
-    `exit_code`, `reason` and `log_stream_name` are those that the last of `attempts` does not tell.
-    `log_group` is None for a job whose log does not go to CloudWatch. `description` is the digest
-    of the job's Description, which does not change and is stored apart; `resources` are of it too,
-    and stand here for those who add up many jobs.
+    `time` is when the event was created (in whole seconds), or when the sweep called DescribeJobs.
+    `exit_code`, `reason` and `log_stream_name` are of the job's own container; all three are None
+    if the last of `attempts` has the same. `log_group` is None for a job without a CloudWatch log.
+    `description` is the digest of the job's Description, which is stored apart because it does not
+    change. `resources` are part of the description too, and are repeated here for sums over many
+    jobs.
 
-    Stored as an array, for the bytes: new fields go to the end, with a default.
+    Stored as an array to save bytes: add new fields at the end, with a default.
     """
 
     status: str
@@ -230,12 +245,13 @@ class Details(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     service: ServiceFacts | None = None
 
     @property
-    def entered(self) -> Entered:
+    def transition_id(self) -> TransitionId:
         return self.status, self.generation
 
     @property
     def unlisted_attempts(self) -> int:
-        """Finished ones that `attempts` begins after, for Batch lists only the last few."""
+        """The number of finished attempts before the first of `attempts`: AWS Batch lists only the
+        last few."""
         listed = sum(attempt.stopped_at is not None for attempt in self.attempts)
         return max(0, self.generation - listed)
 
@@ -246,10 +262,11 @@ class Details(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
 
 class Description(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
-    """What is fixed when a job is submitted; redacted. `environment` holds names only.
+    """What does not change after a job is submitted, redacted.
 
-    `memory` is in MiB. A job of several containers is described by its first one, with the
-    vCPUs, memory and GPUs of all.
+    `environment` contains only the names of the variables, `memory` is in MiB. A job with several
+    containers has the image, command and environment of the first one, and the vCPUs, memory and
+    GPUs of all of them.
     """
 
     image: str | None = None
@@ -266,7 +283,7 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
 
 
 class Observation(msgspec.Struct, frozen=True):
-    """One thing that was said about a job, with the transition that it is evidence of."""
+    """What one event or one DescribeJobs response reports of a job: evidence of one transition."""
 
     job_id: str
     details: Details
@@ -274,26 +291,26 @@ class Observation(msgspec.Struct, frozen=True):
 
     @property
     def transition(self) -> Transition:
-        said = self.details
-        return Transition(said.status, said.generation, self._entered_at(), said.source)
+        details = self.details
+        return Transition(details.status, details.generation, self._entered_at(), details.source)
 
     def _entered_at(self) -> int:
-        """A repair was said long after it happened, so it goes by Batch's own dates where they
-        tell; an event was said when it happened."""
-        said = self.details
-        if said.source is Source.EVENT:
-            return said.time
-        ended = said.stopped_at if is_terminal(said.status) else None
-        ran = said.started_at if said.status == JobStatus.RUNNING else None
-        return ended or ran or said.time
+        """Return when the job entered the status. An event is created when that happens; a repair
+        is made long after, so it uses startedAt and stoppedAt where they fit."""
+        details = self.details
+        if details.source is Source.EVENT:
+            return details.time
+        stopped = details.stopped_at if is_terminal(details.status) else None
+        started = details.started_at if details.status == JobStatus.RUNNING else None
+        return stopped or started or details.time
 
 
 class Job(msgspec.Struct, frozen=True):
-    """Everything known of one job. `history` is in the order of `transition_key`, whatever the
-    order in which it was heard; its last entry is the status of now.
+    """The join of all observations of one job.
 
-    `lost_above` is the key of the last transition that was known when Batch knew the job no more:
-    whatever is heard of above it shows that the job was not lost (docs/adr/0008-lost-above.md).
+    `history` is sorted by `transition_key`; its last entry is the current status. `lost_above` is
+    the greatest key at the time when AWS Batch no longer knew the job: until a transition with a
+    greater key is observed, the status is UNKNOWN (docs/adr/0008-lost-above.md).
     """
 
     job_id: str
@@ -302,34 +319,38 @@ class Job(msgspec.Struct, frozen=True):
     lost_above: TransitionKey | None = None
 
     @classmethod
-    def first_seen(cls, seen: Observation) -> Self:
-        return cls(seen.job_id, seen.details, (seen.transition,))
+    def from_observation(cls, observation: Observation) -> Self:
+        return cls(observation.job_id, observation.details, (observation.transition,))
 
-    def observe(self, seen: Observation) -> Self:
-        """This job with one more observation; the very same object if that tells nothing new."""
-        details = seen.details if self._outranked_by(seen.details) else self.details
-        history = self._history_with([seen.transition], details)
+    def observe(self, observation: Observation) -> Self:
+        """Return this job joined with an observation. If that adds nothing, return the same
+        object, so that nothing is written."""
+        takes_precedence = self._is_preceded_by(observation.details)
+        details = observation.details if takes_precedence else self.details
+        history = self._joined_history([observation.transition], details)
         if details is self.details and history == self.history:
             return self
         return type(self)(self.job_id, details, history, self.lost_above)
 
-    def history_with(self, told: Iterable[Transition]) -> tuple[Transition, ...]:
-        """The history, and what else is told of the time before the status of now."""
-        now = self._key(self.details.entered)
-        before = [transition for transition in told if self._key(transition.entered) < now]
-        return self._history_with(before, self.details)
+    def history_with(self, transitions: Iterable[Transition]) -> tuple[Transition, ...]:
+        """Return the history joined with those transitions that precede the current status."""
+        current = self._key(self.details.transition_id)
+        earlier = [each for each in transitions if self._key(each.transition_id) < current]
+        return self._joined_history(earlier, self.details)
 
     def lost(self) -> Self:
-        """This job, which Batch knows no more; the very same object if that is known."""
+        """Return this job marked as unknown to AWS Batch, or the same object if it is marked or
+        has ended."""
         if self.is_terminal or self.is_lost:
             return self
-        return type(self)(self.job_id, self.details, self.history, self._key(self.details.entered))
+        mark = self._key(self.details.transition_id)
+        return type(self)(self.job_id, self.details, self.history, mark)
 
-    def says_nothing_new(self, said: Details) -> bool:
-        """Whether it is what is known, said again at another time: asking Batch twice must not
-        make a second observation."""
+    def is_unchanged_by(self, details: Details) -> bool:
+        """Return whether `details` repeat what is known, except for their time and source. A
+        repeated DescribeJobs must not become another observation."""
         known = self.details
-        return msgspec.structs.replace(said, time=known.time, source=known.source) == known
+        return msgspec.structs.replace(details, time=known.time, source=known.source) == known
 
     @property
     def status(self) -> str:
@@ -337,12 +358,12 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def is_lost(self) -> bool:
-        key = self._key(self.details.entered)
+        key = self._key(self.details.transition_id)
         return self.lost_above is not None and not self.is_terminal and key <= self.lost_above
 
     @property
     def since(self) -> int:
-        """When it entered its status."""
+        """When the job entered its status."""
         return self.history[-1].at
 
     @property
@@ -351,71 +372,84 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def is_over(self) -> bool:
-        """Nothing is expected of it any more, though a lost job may yet be heard of."""
+        """Whether the job has ended or is lost. Late events may still change a lost job."""
         return self.is_terminal or self.is_lost
 
     @property
-    def last_heard(self) -> int:
-        """The time of the last event, or of the last answer of Batch that told something new."""
+    def last_observed_at(self) -> int:
+        """The time of the last event, or of the last repair that changed something."""
         return max(self.details.time, *(transition.at for transition in self.history), 0)
 
     @property
     def queue(self) -> str:
-        """The name of its job queue."""
+        """The name of the job queue."""
         return self.details.queue
 
     @property
     def log_stream_name(self) -> str | None:
-        """Of the attempt that Batch told of last."""
+        """The log stream of the latest attempt that has one."""
         listed = (attempt.log_stream_name for attempt in reversed(self.details.attempts))
         return self.details.log_stream_name or next((name for name in listed if name), None)
 
     @property
     def service_resource(self) -> str | None:
-        """The ARN of what ran the last attempt of a service job: its training job."""
+        """The ARN of the training job that ran the last attempt of a service job."""
         service = self.details.service
         return service.resources[-1] if service and service.resources else None
 
     @property
     def is_service(self) -> bool:
-        """Run by another service for Batch: SageMaker."""
+        """Whether another AWS service runs the job for AWS Batch: SageMaker."""
         return self.details.service is not None
 
     @property
     def is_root(self) -> bool:
-        """Neither an array's child nor a node."""
+        """Whether the job is neither a child of an array nor a node."""
         return ":" not in self.job_id and "#" not in self.job_id
 
     @property
     def is_parent(self) -> bool:
-        """Of an array or a multi-node job: it does not run itself, its children or nodes do."""
+        """Whether the job is an array or a multi-node job, of which only the children or nodes
+        run."""
         size = self.details.array and self.details.array.size
         return self.is_root and (size, self.details.nodes) != (None, None)
 
-    def _history_with(self, told: Iterable[Transition], details: Details) -> tuple[Transition, ...]:
-        known = {transition.entered: transition for transition in self.history}
-        for transition in told:
-            known[transition.entered] = known.get(transition.entered, transition).joined(transition)
-        return tuple(sorted(known.values(), key=partial(self._place, current=details.entered)))
+    def _joined_history(
+        self, transitions: Iterable[Transition], details: Details
+    ) -> tuple[Transition, ...]:
+        """Return the union of the history and other transitions, sorted."""
+        joined = {transition.transition_id: transition for transition in self.history}
+        for transition in transitions:
+            known = joined.get(transition.transition_id, transition)
+            joined[transition.transition_id] = known.join(transition)
+        order = partial(self._order, current=details.transition_id)
+        return tuple(sorted(joined.values(), key=order))
 
-    def _outranked_by(self, other: Details) -> bool:
-        """Whether the other saying describes the job better: the later transition, then time.
+    def _is_preceded_by(self, other: Details) -> bool:
+        """Return whether `other` takes precedence over the current details: those of the later
+        transition, then the later in time.
 
-        A job should not end twice in one generation. If it does, the later end holds, and in
-        the same second FAILED, for nobody looks into a success. The last resort is the content
-        itself, so that any two consumers decide alike.
+        A job should not end twice in one generation. If it does, the later end takes precedence,
+        and within the same second FAILED, because nobody looks into a success. The last criterion
+        is the content itself, so that any two consumers decide alike.
         """
         mine, theirs = self._precedence(self.details), self._precedence(other)
         if mine == theirs:
             return msgspec.json.encode(self.details) < msgspec.json.encode(other)
         return mine < theirs
 
-    def _precedence(self, said: Details) -> tuple[TransitionKey, int, bool]:
-        return self._key(said.entered), said.time, said.status == JobStatus.FAILED
+    def _precedence(self, details: Details) -> tuple[TransitionKey, int, bool]:
+        key = self._key(details.transition_id)
+        return key, details.time, details.status == JobStatus.FAILED
 
-    def _place(self, known: Transition, current: Entered) -> tuple[TransitionKey, bool, int, bool]:
-        ends = known.entered == current, known.at, known.status == JobStatus.FAILED
-        return self._key(known.entered), *ends
+    def _order(
+        self, transition: Transition, current: TransitionId
+    ) -> tuple[TransitionKey, bool, int, bool]:
+        """Return a sort key that puts the current transition last even if the job has ended twice
+        in one generation."""
+        is_current = transition.transition_id == current
+        is_failed = transition.status == JobStatus.FAILED
+        return self._key(transition.transition_id), is_current, transition.at, is_failed
 
-    def _key(self, entered: Entered) -> TransitionKey:
-        return transition_key(*entered, of_node="#" in self.job_id)
+    def _key(self, transition_id: TransitionId) -> TransitionKey:
+        return transition_key(*transition_id, of_node="#" in self.job_id)

@@ -159,7 +159,7 @@ def is_outdated(notice: Notice, job: Job | None) -> bool:
     if notice.kind == STUCK:
         has_changed = job.details.generation > notice.generation or job.since > notice.at
         return job.is_terminal or has_changed
-    return job.details.entered != (notice.kind, notice.generation)
+    return job.details.transition_id != (notice.kind, notice.generation)
 
 
 def is_too_old(notice: Notice, queued_at: int, max_age_seconds: float) -> bool:

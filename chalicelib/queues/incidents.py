@@ -213,7 +213,7 @@ def _confirmed(stuck: StuckJobs, described: Mapping[str, Observation]) -> list[C
         ConfirmedJob(job, observation)
         for job in stuck.jobs.values()
         if (observation := described.get(job.job_id))
-        and observation.details.entered == job.details.entered
+        and observation.details.transition_id == job.details.transition_id
     ]
 
 

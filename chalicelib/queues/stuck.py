@@ -53,7 +53,7 @@ class StuckJob(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", 
             return True
         if self.child is not None or root is None:
             return self.job_id not in stuck.jobs
-        return root.details.entered != (self.status, self.generation)
+        return root.details.transition_id != (self.status, self.generation)
 
 
 @dataclass(frozen=True)

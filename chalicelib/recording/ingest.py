@@ -72,7 +72,7 @@ def merge(stored: StoredJob | None, observations: Sequence[Observation]) -> Deci
     """Return the decision to add all observations to the stored job."""
     job, news = (stored.job if stored else None), 0
     for observation in observations:
-        before, job = job, job.observe(observation) if job else Job.first_seen(observation)
+        before, job = job, job.observe(observation) if job else Job.from_observation(observation)
         news += job is not before
     if job is None or not news:
         return Decision()
@@ -167,7 +167,7 @@ class Ingest:
         those whose summary was not saved with the outcome of that."""
         jobs_in: dict[BlockKey, list[Job]] = {}
         for job in (result.job for result in applied.values() if result.job):
-            for key in self._arrays.blocks_telling_of(job):
+            for key in self._arrays.blocks_to_update(job):
                 jobs_in.setdefault(key, []).append(job)
 
         def save_blocks(keys: Collection[BlockKey], consistent: bool) -> dict[BlockKey, Applied]:

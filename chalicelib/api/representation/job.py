@@ -178,7 +178,7 @@ def _status_reason(job: Job) -> str | None:
         return job.details.status_reason
     return (
         "AWS Batch no longer returns this job. The last status that was recorded is "
-        f"{job.details.status}, at {rfc3339(job.last_heard)}"
+        f"{job.details.status}, at {rfc3339(job.last_observed_at)}"
     )
 
 

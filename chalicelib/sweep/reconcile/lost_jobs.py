@@ -58,7 +58,7 @@ class LostJobs:
         for job_id, stored in load_records(self._jobs, missing, consistent=True).jobs.items():
             if stored.job.is_over:
                 continue
-            if stored.job.last_heard < self._deleted_before:
+            if stored.job.last_observed_at < self._deleted_before:
                 self._candidates[job_id] = stored.job
             else:
                 self.unknown_to_batch.append(job_id)
@@ -116,7 +116,7 @@ def _lose(
     `descriptions` are by job id and digest. The description is saved again with the record because
     both expire together, and a lost job gets an expiry.
     """
-    if stored is None or stored.job.last_heard >= deleted_before:
+    if stored is None or stored.job.last_observed_at >= deleted_before:
         return Decision()
     lost = stored.job.lost()
     if lost is stored.job:

@@ -191,6 +191,6 @@ class Reconciler:
 def merge_unless_known(stored: StoredJob | None, observations: Sequence[Observation]) -> Decision:
     """Return the decision to merge a response of Batch, or no change if it differs from the record
     only in its time: describing a job twice must not write it twice."""
-    if stored and all(stored.job.says_nothing_new(one.details) for one in observations):
+    if stored and all(stored.job.is_unchanged_by(one.details) for one in observations):
         return Decision()
     return merge(stored, observations)

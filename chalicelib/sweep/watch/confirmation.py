@@ -78,7 +78,7 @@ def _merge_same_status(stored: StoredJob | None, seen: Sequence[Observation]) ->
     new = [
         observation
         for observation in seen
-        if observation.details.entered == job.details.entered
-        and not job.says_nothing_new(observation.details)
+        if observation.details.transition_id == job.details.transition_id
+        and not job.is_unchanged_by(observation.details)
     ]
     return merge(stored, new)

@@ -15,7 +15,7 @@ import pytest
 
 from chalicelib.aws.lambda_event import Message
 from chalicelib.errors import MessagesLeft
-from chalicelib.jobs.array_summary import CHILDREN, BlockKey, Summary
+from chalicelib.jobs.array_summary import CHILDREN_PER_BLOCK, BlockKey, Summary
 from chalicelib.runtime import Runtime
 from local.aws import LocalAws, Resources
 from tests.support.api_harness import Api
@@ -128,7 +128,7 @@ def test_four_consumers_at_once_make_the_same_blocks_as_one(
     stand.record([a_parent(root), a_parent(other)])
     assert summary(stand, other).counts == together.truth == alone.truth
     blocks = stand.blocks()
-    numbers = range(-(-SIZE // CHILDREN))
+    numbers = range(-(-SIZE // CHILDREN_PER_BLOCK))
     for one, same in ((BlockKey(root, n), BlockKey(other, n)) for n in numbers):
         assert blocks.pop(one) == blocks.pop(same)
     assert blocks == {}
@@ -155,7 +155,7 @@ def test_a_batch_of_children_costs_one_read_and_a_write_for_each_of_their_blocks
     stand.record([a_body(jobId=f"{root}:0")])
     stand.requests.clear()
 
-    stand.record([a_body(jobId=f"{root}:{index}") for index in range(2 * CHILDREN)])
+    stand.record([a_body(jobId=f"{root}:{index}") for index in range(2 * CHILDREN_PER_BLOCK)])
 
     assert stand.requests == {
         "BatchGetItem": 10 + 1,
@@ -304,4 +304,4 @@ def test_blocks_expire_with_their_array_and_not_before(
 
     expiries = {block["expiresAt"]["N"] for block in block_items(stand)}
     assert expiries == {str(NOON // 1000 + 60 + 30 * 86_400)}
-    assert len(stand.blocks()) == -(-SIZE // CHILDREN)
+    assert len(stand.blocks()) == -(-SIZE // CHILDREN_PER_BLOCK)

@@ -27,7 +27,7 @@ from chalicelib.aws.lambda_event import Message
 from chalicelib.aws.retries import disposition_for
 from chalicelib.aws.sqs import UNSENT_RETRY_SECONDS, Disposition, MessageQueue
 from chalicelib.errors import MessagesLeft
-from chalicelib.jobs.array_summary import Block, BlockKey, block_of
+from chalicelib.jobs.array_summary import Block, BlockKey, block_of_child
 from chalicelib.jobs.job import Job, Observation
 from chalicelib.notices.rules import Rules
 from chalicelib.recording.event import EventReader
@@ -602,17 +602,17 @@ def test_four_concurrent_consumers_store_shuffled_duplicates_like_ordered_events
     events = Counter(event.job_id for event in work.events)
     truth = merged(in_order)
     assert {job_id: found.job for job_id, found in stored.items()} == truth
-    assert harnesses[0].blocks() == blocks_of(truth.values())
+    assert harnesses[0].blocks() == blocks_of_array(truth.values())
     preemptions = [p for job_id in work.truth for p in harnesses[0].table.preemptions(job_id)]
     assert len(preemptions) == len(work.preemptions)
     assert all(found.version <= events[job_id] for job_id, found in stored.items())
     assert (harnesses[0].dead_letters(), pollers[0].waiting()) == ([], 0)
 
 
-def blocks_of(jobs: Iterable[Job]) -> dict[BlockKey, bytes]:
+def blocks_of_array(jobs: Iterable[Job]) -> dict[BlockKey, bytes]:
     blocks: dict[BlockKey, Block] = {}
     for child in (job for job in jobs if ":" in job.job_id):
-        key = block_of(child.job_id)
+        key = block_of_child(child.job_id)
         blocks[key] = blocks.get(key, Block()).observe([child])
     return {key: block.children for key, block in blocks.items()}
 
@@ -625,5 +625,5 @@ def merged(bodies: Iterable[str]) -> dict[str, Job]:
         if not isinstance(event, Observation):
             continue
         job = jobs.get(event.job_id)
-        jobs[event.job_id] = job.observe(event) if job else Job.first_seen(event)
+        jobs[event.job_id] = job.observe(event) if job else Job.from_observation(event)
     return jobs

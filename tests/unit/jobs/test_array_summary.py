@@ -1,4 +1,4 @@
-"""How an array's children fare: bytes in the order of transitions, blocks in any order."""
+"""Bytes sort like the transitions that they encode, and any order of events makes equal blocks."""
 
 import itertools
 import random
@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.jobs.array_summary import (
-    CHILDREN,
+    CHILDREN_PER_BLOCK,
     Block,
     Summary,
-    block_of,
-    blocks_of,
+    block_of_child,
+    blocks_of_array,
     byte_of,
     summary_of,
 )
@@ -23,16 +23,16 @@ from chalicelib.recording.event import EventReader
 from chalicelib.redaction import Redaction
 from tests.support.builders import ACCOUNT, NOON, SOURCE, a_body, an_attempt
 
-WAITING = ("SUBMITTED", "PENDING", "RUNNABLE", "SCHEDULED", "STARTING", "RUNNING", "HIBERNATING")
-ENTERED = [*itertools.product((*WAITING, "SUCCEEDED", "FAILED"), range(11))]
-SIZE = 2 * CHILDREN + 7
+ACTIVE = ("SUBMITTED", "PENDING", "RUNNABLE", "SCHEDULED", "STARTING", "RUNNING", "HIBERNATING")
+TRANSITIONS = [*itertools.product((*ACTIVE, "SUCCEEDED", "FAILED"), range(11))]
+SIZE = 2 * CHILDREN_PER_BLOCK + 7
 
 _reader = EventReader((SOURCE,), ACCOUNT, Redaction())
 
 
-def seen(child: int, status: str, generation: int) -> Observation:
-    """What Batch says of a child, at the same second whenever it says it again."""
-    second = ENTERED.index((status, generation))
+def observation(child: int, status: str, generation: int) -> Observation:
+    """Return an event of a child; the same transition always has the same time."""
+    second = TRANSITIONS.index((status, generation))
     attempts = [an_attempt()] * generation
     event = _reader.read(
         a_body(jobId=f"a:{child}", status=status, attempts=attempts, at=NOON + second * 1000)
@@ -42,14 +42,14 @@ def seen(child: int, status: str, generation: int) -> Observation:
 
 
 def a_child(child: int, status: str, generation: int = 0) -> Job:
-    return Job.first_seen(seen(child, status, generation))
+    return Job.from_observation(observation(child, status, generation))
 
 
 def blocks_from(children: Iterable[Job]) -> dict[int, Block]:
-    """Each child told by itself."""
+    """Join each child in a call of its own."""
     blocks: dict[int, Block] = {}
     for child in children:
-        number = block_of(child.job_id).number
+        number = block_of_child(child.job_id).number
         blocks[number] = blocks.get(number, Block()).observe([child])
     return blocks
 
@@ -58,16 +58,16 @@ def blocks_from(children: Iterable[Job]) -> dict[int, Block]:
 
 
 def test_a_greater_transition_is_a_greater_byte() -> None:
-    bytes_of = {entered: byte_of(a_child(0, *entered)) for entered in ENTERED}
+    bytes_of = {each: byte_of(a_child(0, *each)) for each in TRANSITIONS}
 
-    for one, other in itertools.combinations(ENTERED, 2):
-        keys = [transition_key(*entered, of_node=False) for entered in (one, other)]
+    for one, other in itertools.combinations(TRANSITIONS, 2):
+        keys = [transition_key(*each, of_node=False) for each in (one, other)]
         assert (bytes_of[one] < bytes_of[other]) == (keys[0] < keys[1] or keys[0] == keys[1])
-    assert min(bytes_of.values()) > 0, "0 is for those never heard of"
+    assert min(bytes_of.values()) > 0, "0 encodes a child that was not observed"
 
 
-def test_a_lost_child_is_below_whatever_may_yet_be_heard_of_it() -> None:
-    children = [a_child(0, *entered) for entered in ENTERED]
+def test_a_lost_child_has_a_smaller_byte_than_any_later_transition() -> None:
+    children = [a_child(0, *each) for each in TRANSITIONS]
 
     for child in children:
         if not child.is_terminal:
@@ -75,7 +75,7 @@ def test_a_lost_child_is_below_whatever_may_yet_be_heard_of_it() -> None:
             assert byte_of(child) < byte_of(child.lost()) < min(above)
 
 
-def test_stored_bytes_stay_what_they_were() -> None:
+def test_the_encoding_of_stored_bytes_does_not_change() -> None:
     stored = {
         ("SUBMITTED", 0): 0x02,
         ("PENDING", 0): 0x04,
@@ -91,7 +91,7 @@ def test_stored_bytes_stay_what_they_were() -> None:
         ("FAILED", 10): 0xF5,
     }
 
-    assert {entered: byte_of(a_child(0, *entered)) for entered in stored} == stored
+    assert {each: byte_of(a_child(0, *each)) for each in stored} == stored
     assert byte_of(a_child(0, "RUNNING").lost()) == 0x0D
 
 
@@ -100,30 +100,30 @@ def test_stored_bytes_stay_what_they_were() -> None:
 
 @st.composite
 def events(draw: st.DrawFn) -> list[Observation]:
-    """Of any children; each of them ends in its own way, however often it tries."""
+    """Draw events of one child. Each child has one terminal status, in any number of attempts."""
     child = draw(st.integers(0, SIZE - 1))
-    statuses = (*WAITING, ("SUCCEEDED", "FAILED")[child % 2])
-    entered = st.tuples(st.sampled_from(statuses), st.integers(0, 2))
-    return [seen(child, *one) for one in draw(st.lists(entered, max_size=4))]
+    statuses = (*ACTIVE, ("SUCCEEDED", "FAILED")[child % 2])
+    transitions = st.tuples(st.sampled_from(statuses), st.integers(0, 2))
+    return [observation(child, *each) for each in draw(st.lists(transitions, max_size=4))]
 
 
 @given(
     st.lists(events(), max_size=12).map(lambda lives: [event for life in lives for event in life]),
     st.randoms(use_true_random=False),
 )
-def test_any_order_with_any_duplicates_makes_the_blocks_and_counts_of_the_records(
-    events: list[Observation], jitter: random.Random
+def test_any_order_with_duplicates_makes_the_same_blocks_and_counts_as_the_records(
+    events: list[Observation], rng: random.Random
 ) -> None:
     shuffled = [*events, *events[: len(events) // 2]]
-    jitter.shuffle(shuffled)
+    rng.shuffle(shuffled)
 
     records: dict[str, Job] = {}
-    told: list[Job] = []
+    versions: list[Job] = []
     for event in shuffled:
         known = records.get(event.job_id)
-        records[event.job_id] = known.observe(event) if known else Job.first_seen(event)
-        told.append(records[event.job_id])
-    blocks = blocks_from(told)
+        records[event.job_id] = known.observe(event) if known else Job.from_observation(event)
+        versions.append(records[event.job_id])
+    blocks = blocks_from(versions)
 
     assert blocks == blocks_from(records.values())
     counted = Counter(listed_status(child.status) for child in records.values())
@@ -133,42 +133,42 @@ def test_any_order_with_any_duplicates_makes_the_blocks_and_counts_of_the_record
 
 
 @given(st.lists(events(), max_size=12))
-def test_how_children_are_batched_does_not_matter(lives: list[list[Observation]]) -> None:
-    children = [Job.first_seen(event) for life in lives for event in life]
+def test_the_batches_of_children_do_not_matter(lives: list[list[Observation]]) -> None:
+    children = [Job.from_observation(event) for life in lives for event in life]
 
-    at_once: dict[int, list[Job]] = {}
+    by_block: dict[int, list[Job]] = {}
     for child in children:
-        at_once.setdefault(block_of(child.job_id).number, []).append(child)
+        by_block.setdefault(block_of_child(child.job_id).number, []).append(child)
 
-    assert blocks_from(children) == {n: Block().observe(some) for n, some in at_once.items()}
+    assert blocks_from(children) == {n: Block().observe(batch) for n, batch in by_block.items()}
 
 
-def test_a_lost_child_counts_as_unknown_until_something_higher_is_heard_of_it() -> None:
+def test_a_lost_child_counts_as_unknown_until_a_later_transition_is_observed() -> None:
     lost = a_child(3, "RUNNING").lost()
 
     blocks = blocks_from([lost, a_child(3, "RUNNING")])
     assert summary_of(blocks, SIZE).counts == {"UNKNOWN": 1}
 
-    blocks = blocks_from([lost, lost.observe(seen(3, "FAILED", 1)), lost])
+    blocks = blocks_from([lost, lost.observe(observation(3, "FAILED", 1)), lost])
     assert summary_of(blocks, SIZE).counts == {"FAILED": 1}
 
 
 def test_children_beyond_an_arrays_size_are_not_counted() -> None:
-    blocks = blocks_from(a_child(index, "FAILED", 1) for index in (0, 1, 2, CHILDREN))
+    blocks = blocks_from(a_child(index, "FAILED", 1) for index in (0, 1, 2, CHILDREN_PER_BLOCK))
 
     assert summary_of(blocks, 2).counts == {"FAILED": 2}
 
 
-def test_a_block_of_five_hundred_is_below_a_write_unit() -> None:
-    block = Block().observe(a_child(index, "RUNNING") for index in range(CHILDREN))
+def test_a_block_contains_five_hundred_children() -> None:
+    block = Block().observe(a_child(index, "RUNNING") for index in range(CHILDREN_PER_BLOCK))
 
     assert len(block.children) == 500
-    assert [key.number for key in blocks_of("a", 10_000)] == [*range(20)]
-    assert [key.number for key in blocks_of("a", 500)] == [0]
-    assert [key.number for key in blocks_of("a", 501)] == [0, 1]
+    assert [key.number for key in blocks_of_array("a", 10_000)] == [*range(20)]
+    assert [key.number for key in blocks_of_array("a", 500)] == [0]
+    assert [key.number for key in blocks_of_array("a", 501)] == [0, 1]
 
 
-# Who tells more
+# The more complete summary
 
 
 @pytest.mark.parametrize(
@@ -180,12 +180,12 @@ def test_a_block_of_five_hundred_is_below_a_write_unit() -> None:
         ({"SUBMITTED": 1}, {}),
     ],
 )
-def test_more_is_told_by_more_that_ended_and_then_by_more_that_were_heard_of(
+def test_a_summary_with_more_ended_or_then_more_observed_children_is_more_complete(
     more: dict[str, int], less: dict[str, int]
 ) -> None:
-    assert Summary(more, 0).tells_more_than(Summary(less, 9))
-    assert not Summary(less, 9).tells_more_than(Summary(more, 0))
+    assert Summary(more, 0).is_more_complete_than(Summary(less, 9))
+    assert not Summary(less, 9).is_more_complete_than(Summary(more, 0))
 
 
-def test_as_many_ended_and_as_many_heard_of_tell_no_more() -> None:
-    assert not Summary({"RUNNING": 2}, 9).tells_more_than(Summary({"RUNNABLE": 2}, 0))
+def test_a_summary_with_as_many_ended_and_observed_children_is_not_more_complete() -> None:
+    assert not Summary({"RUNNING": 2}, 9).is_more_complete_than(Summary({"RUNNABLE": 2}, 0))

@@ -1,4 +1,4 @@
-"""A job is the union of what was observed of it, in any order and however often."""
+"""A job is the join of its observations: any order and repetition makes the same job."""
 
 import random
 
@@ -16,7 +16,7 @@ _STATUSES = [
 ]
 
 
-def seen(
+def observed(
     status: str,
     at: int = 0,
     *,
@@ -37,11 +37,15 @@ def seen(
     return Observation(job_id, details, Description())
 
 
-def merge(*observations: Observation) -> Job:
-    job = Job.first_seen(observations[0])
+def join(*observations: Observation) -> Job:
+    job = Job.from_observation(observations[0])
     for observation in observations[1:]:
         job = job.observe(observation)
     return job
+
+
+def of_job(job_id: str, observations: list[Observation]) -> list[Observation]:
+    return [Observation(job_id, each.details, each.description) for each in observations]
 
 
 def statuses(job: Job) -> list[str]:
@@ -50,7 +54,7 @@ def statuses(job: Job) -> list[str]:
 
 observations = st.lists(
     st.builds(
-        seen,
+        observed,
         st.sampled_from(_STATUSES),
         st.integers(0, 5),
         generation=st.integers(0, 3),
@@ -64,86 +68,86 @@ observations = st.lists(
 
 @settings(max_examples=1000)
 @given(observations, st.randoms(use_true_random=False))
-def test_any_order_with_any_repetition_makes_the_same_job(
-    told: list[Observation], jitter: random.Random
+def test_any_order_with_duplicates_makes_the_same_job(
+    events: list[Observation], rng: random.Random
 ) -> None:
-    again = [*told, *jitter.choices(told, k=jitter.randint(0, len(told)))]
-    jitter.shuffle(again)
+    received = [*events, *rng.choices(events, k=rng.randint(0, len(events)))]
+    rng.shuffle(received)
 
-    assert merge(*again) == merge(*told)
+    assert join(*received) == join(*events)
 
 
 @settings(max_examples=1000)
 @given(observations, st.sampled_from(["job:1", "job#1"]))
-def test_any_order_makes_the_same_child_or_node(told: list[Observation], job_id: str) -> None:
-    member = [Observation(job_id, one.details, one.description) for one in told]
+def test_any_order_makes_the_same_child_or_node(events: list[Observation], job_id: str) -> None:
+    events = of_job(job_id, events)
 
-    assert merge(*reversed(member)) == merge(*member)
-
-
-@given(observations)
-def test_what_was_seen_before_gives_the_very_same_job(told: list[Observation]) -> None:
-    job = merge(*told)
-
-    assert all(job.observe(one) is job for one in told)
+    assert join(*reversed(events)) == join(*events)
 
 
 @given(observations)
-def test_the_last_entry_of_the_history_is_the_status(told: list[Observation]) -> None:
-    job = merge(*told)
+def test_a_repeated_observation_returns_the_same_object(events: list[Observation]) -> None:
+    job = join(*events)
+
+    assert all(job.observe(event) is job for event in events)
+
+
+@given(observations)
+def test_the_last_entry_of_the_history_is_the_status(events: list[Observation]) -> None:
+    job = join(*events)
 
     assert job.history[-1].status == job.status
 
 
-def test_a_failed_attempt_goes_back_to_runnable() -> None:
-    job = merge(seen("RUNNING", 1), seen("RUNNABLE", 2, generation=1))
+def test_a_job_returns_to_runnable_after_a_failed_attempt() -> None:
+    job = join(observed("RUNNING", 1), observed("RUNNABLE", 2, generation=1))
 
     assert job.status == "RUNNABLE"
 
 
 def test_a_late_event_of_an_earlier_attempt_changes_only_the_history() -> None:
-    job = merge(seen("RUNNABLE", 9, generation=1), seen("RUNNING", 10))
+    job = join(observed("RUNNABLE", 9, generation=1), observed("RUNNING", 10))
 
     assert job.status == "RUNNABLE"
     assert statuses(job) == ["RUNNING", "RUNNABLE"]
 
 
 def test_a_terminal_status_is_never_left() -> None:
-    job = merge(seen("FAILED", 1, generation=1), seen("RUNNING", 2, generation=2))
+    job = join(observed("FAILED", 1, generation=1), observed("RUNNING", 2, generation=2))
 
     assert job.status == "FAILED"
 
 
 def test_a_node_leaves_failed_when_the_main_node_is_retried() -> None:
-    job = merge(
-        seen("FAILED", 1, generation=1, job_id="job#1"),
-        seen("RUNNING", 2, generation=1, job_id="job#1"),
-        seen("RUNNABLE", 3, generation=2, job_id="job#1"),
+    job = join(
+        observed("FAILED", 1, generation=1, job_id="job#1"),
+        observed("RUNNING", 2, generation=1, job_id="job#1"),
+        observed("RUNNABLE", 3, generation=2, job_id="job#1"),
     )
 
     assert job.status == "RUNNABLE"
 
 
-def test_a_status_of_the_future_ranks_after_running_and_is_not_terminal() -> None:
-    assert merge(seen("HIBERNATING", 1), seen("RUNNING", 2)).status == "HIBERNATING"
-    assert merge(seen("HIBERNATING", 2), seen("SUCCEEDED", 1)).status == "SUCCEEDED"
-    assert merge(seen("PAUSED", 1), seen("HIBERNATING", 2)).status == "PAUSED"
+def test_an_unrecognised_status_ranks_after_running_and_is_not_terminal() -> None:
+    assert join(observed("HIBERNATING", 1), observed("RUNNING", 2)).status == "HIBERNATING"
+    assert join(observed("HIBERNATING", 2), observed("SUCCEEDED", 1)).status == "SUCCEEDED"
+    assert join(observed("PAUSED", 1), observed("HIBERNATING", 2)).status == "PAUSED"
 
 
-def test_of_two_ends_the_later_holds_and_in_the_same_second_failed() -> None:
-    assert merge(seen("FAILED", 1), seen("SUCCEEDED", 2)).status == "SUCCEEDED"
-    assert merge(seen("SUCCEEDED", 1), seen("FAILED", 2)).status == "FAILED"
-    assert merge(seen("FAILED", 1), seen("SUCCEEDED", 1)).status == "FAILED"
+def test_of_two_terminal_statuses_the_later_holds_and_within_a_second_failed() -> None:
+    assert join(observed("FAILED", 1), observed("SUCCEEDED", 2)).status == "SUCCEEDED"
+    assert join(observed("SUCCEEDED", 1), observed("FAILED", 2)).status == "FAILED"
+    assert join(observed("FAILED", 1), observed("SUCCEEDED", 1)).status == "FAILED"
 
 
-def test_a_transition_is_dated_by_its_earliest_event() -> None:
-    job = merge(seen("RUNNING", 5), seen("RUNNING", 3), seen("RUNNING", 4))
+def test_the_time_of_a_transition_is_that_of_its_earliest_event() -> None:
+    job = join(observed("RUNNING", 5), observed("RUNNING", 3), observed("RUNNING", 4))
 
     assert job.since == NOON + 3000
 
 
-def test_an_event_dates_a_transition_better_than_a_repair() -> None:
-    job = merge(seen("RUNNING", 1, source=Source.REPAIR), seen("RUNNING", 5))
+def test_the_time_of_an_event_replaces_that_of_a_repair() -> None:
+    job = join(observed("RUNNING", 1, source=Source.REPAIR), observed("RUNNING", 5))
 
     assert job.history[0].at == NOON + 5000
     assert job.history[0].source is Source.EVENT
@@ -162,11 +166,13 @@ def test_an_event_dates_a_transition_better_than_a_repair() -> None:
         ("FAILED", 0, None),
     ],
 )
-def test_a_transition_knows_its_attempt(status: str, generation: int, attempt: int | None) -> None:
-    assert seen(status, generation=generation).transition.attempt == attempt
+def test_a_transition_belongs_to_an_attempt(
+    status: str, generation: int, attempt: int | None
+) -> None:
+    assert observed(status, generation=generation).transition.attempt == attempt
 
 
-def test_the_log_stream_is_that_of_the_latest_attempt() -> None:
+def test_the_log_stream_is_that_of_the_latest_attempt_with_one() -> None:
     first = Attempt(stopped_at=1, log_stream_name="first")
     running = Details(
         status="RUNNING",
@@ -181,11 +187,11 @@ def test_the_log_stream_is_that_of_the_latest_attempt() -> None:
         status="RUNNABLE", generation=1, time=NOON, job_name="a", job_queue="q", attempts=(first,)
     )
 
-    assert merge(Observation("job", running, Description())).log_stream_name == "second"
-    assert merge(Observation("job", waiting, Description())).log_stream_name == "first"
+    assert join(Observation("job", running, Description())).log_stream_name == "second"
+    assert join(Observation("job", waiting, Description())).log_stream_name == "first"
 
 
-def test_a_job_id_is_taken_apart() -> None:
+def test_a_job_id_is_parsed_into_its_parts() -> None:
     root = a_job_id()
 
     assert JobId.parse(root) == JobId(root)
@@ -197,47 +203,47 @@ def test_a_job_id_is_taken_apart() -> None:
     "text",
     ["", ":", "a:", "a#", ":1", "a:x", "a:01", "a:-1", "a:1:2", "a b", "a/b", "é", "a" * 200],
 )
-def test_what_is_no_job_id_is_refused(text: str) -> None:
+def test_an_invalid_job_id_raises_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="is not a Batch job id"):
         JobId.parse(text)
 
 
-# A job that Batch knows no more
+# Jobs that AWS Batch has forgotten
 
 
 @settings(max_examples=1000)
 @given(observations, st.integers(0, 11), st.sampled_from(["job", "job:1", "job#1"]))
-def test_a_lost_mark_and_any_order_of_observations_end_the_same(
-    told: list[Observation], position: int, job_id: str
+def test_the_lost_mark_and_observations_in_any_order_make_the_same_job(
+    events: list[Observation], position: int, job_id: str
 ) -> None:
-    told = [Observation(job_id, one.details, one.description) for one in told]
-    known = told[: position % len(told) + 1]
-    mark = merge(*known).lost().lost_above
-    orders = [told, [*reversed(told)], [*told, *known]]
+    events = of_job(job_id, events)
+    before = events[: position % len(events) + 1]
+    mark = join(*before).lost().lost_above
+    orders = [events, [*reversed(events)], [*events, *before]]
 
-    marked = [msgspec.structs.replace(merge(*order), lost_above=mark) for order in orders]
-    late = merge(*known).lost()
-    for one in told:
-        late = late.observe(one)
+    marked_last = [msgspec.structs.replace(join(*order), lost_above=mark) for order in orders]
+    marked_first = join(*before).lost()
+    for event in events:
+        marked_first = marked_first.observe(event)
 
-    assert all(job == late for job in marked)
+    assert all(job == marked_first for job in marked_last)
 
 
-def test_a_lost_job_is_unknown_until_something_higher_is_heard() -> None:
-    running = seen("RUNNING")
-    lost = merge(seen("RUNNABLE"), running).lost()
+def test_a_lost_job_is_unknown_until_a_later_transition_is_observed() -> None:
+    running = observed("RUNNING")
+    lost = join(observed("RUNNABLE"), running).lost()
 
     assert lost.status == "UNKNOWN"
     assert lost.is_over
     assert lost.lost() is lost
     assert lost.observe(running) is lost
-    assert lost.observe(seen("STARTING", 9)).status == "UNKNOWN", "older news of a lost job"
-    assert lost.observe(seen("RUNNABLE", generation=1)).status == "RUNNABLE"
-    assert lost.observe(seen("SUCCEEDED")).status == "SUCCEEDED"
+    assert lost.observe(observed("STARTING", 9)).status == "UNKNOWN", "an earlier transition"
+    assert lost.observe(observed("RUNNABLE", generation=1)).status == "RUNNABLE"
+    assert lost.observe(observed("SUCCEEDED")).status == "SUCCEEDED"
 
 
-def test_an_ended_job_is_never_lost() -> None:
-    ended = merge(seen("FAILED"))
+def test_an_ended_job_is_not_marked_as_lost() -> None:
+    ended = join(observed("FAILED"))
 
     assert ended.lost() is ended
 
@@ -249,17 +255,17 @@ def test_an_ended_job_is_never_lost() -> None:
     ("status", "at"),
     [("RUNNING", NOON + 1), ("FAILED", NOON + 2), ("RUNNABLE", NOON + 60_000)],
 )
-def test_a_repair_is_dated_by_batch_where_batch_tells(status: str, at: int) -> None:
-    told = seen(status, 60, source=Source.REPAIR)
-    dates = {"started_at": NOON + 1, "stopped_at": NOON + 2}
-    details = msgspec.structs.replace(told.details, **dates)
+def test_a_repair_uses_the_times_of_batch_where_they_fit(status: str, at: int) -> None:
+    repair = observed(status, 60, source=Source.REPAIR)
+    times = {"started_at": NOON + 1, "stopped_at": NOON + 2}
+    details = msgspec.structs.replace(repair.details, **times)
 
-    assert msgspec.structs.replace(told, details=details).transition.at == at
+    assert msgspec.structs.replace(repair, details=details).transition.at == at
 
 
-def test_what_batch_says_again_is_nothing_new() -> None:
-    job = merge(seen("RUNNABLE", reason="a"))
+def test_repeated_details_of_another_time_and_source_change_nothing() -> None:
+    job = join(observed("RUNNABLE", reason="a"))
 
-    assert job.says_nothing_new(seen("RUNNABLE", 99, reason="a", source=Source.REPAIR).details)
-    assert not job.says_nothing_new(seen("RUNNABLE", 99, reason="b").details)
-    assert not job.says_nothing_new(seen("STARTING", reason="a").details)
+    assert job.is_unchanged_by(observed("RUNNABLE", 99, reason="a", source=Source.REPAIR).details)
+    assert not job.is_unchanged_by(observed("RUNNABLE", 99, reason="b").details)
+    assert not job.is_unchanged_by(observed("STARTING", reason="a").details)

@@ -41,7 +41,7 @@ def read(body: str) -> Observation:
 
 
 def a_job(**fields: Any) -> Job:
-    return Job.first_seen(observed(**fields))
+    return Job.from_observation(observed(**fields))
 
 
 def a_notice(**fields: Any) -> Notice:

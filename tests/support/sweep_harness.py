@@ -92,14 +92,14 @@ class SweepHarness:
         """A sweep that dies at the nth of its requests and answers (-1: never); see `crash_at`."""
         return crash_at(nth, lambda on_request: self.sweep(on_request=on_request))
 
-    def look(
+    def watch_queues(
         self,
         *,
         calls: int = 10,
         queues: Sequence[str] = (),
         on_request: Callable[[], None] | None = None,
     ) -> WatchTally:
-        """One run of the watch over queues, of its own."""
+        """Run the watch over queues once, with clients of its own."""
         stand, batch, notices = self._function(on_request)
         self.requests = stand.requests
         runtime = Runtime(now=lambda: self.now / 1000, sleep=self.slept.append)

@@ -1,5 +1,5 @@
-"""The watch over queues finds what is stuck, blocked or silent, and tells each of it once: through
-a real table and a real notices queue, with a real HTTP server as Batch."""
+"""The watch over job queues reports stuck jobs, blocked queues and missing events once each: with a
+real table, a real notices queue and an HTTP server in place of Batch."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from chalicelib.jobs.job import Job
 from chalicelib.notices.rules import Rules
+from chalicelib.queues.state import QueueState
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.support.builders import NOON, a_body, a_detail, a_job_id, an_attempt, an_event
@@ -15,7 +17,7 @@ from tests.support.crash_injection import crash_at
 from tests.support.sweep_harness import HOUR, MINUTE, SweepHarness
 
 QUEUE = "high-priority"
-ALL = Rules.parse(
+ALL_KINDS = Rules.parse(
     """
     [[rule]]
     on = ["STUCK", "RECOVERED", "QUEUE_BLOCKED", "EVENTS_MISSING"]
@@ -26,39 +28,79 @@ NO_CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - none"
 
 
 @pytest.fixture
-def watch(aws: LocalAws, resources: Resources, batch: BatchServer) -> SweepHarness:
-    return SweepHarness(aws, resources, batch, ALL)
+def harness(aws: LocalAws, resources: Resources, batch: BatchServer) -> SweepHarness:
+    return SweepHarness(aws, resources, batch, ALL_KINDS)
 
 
-def waits(
-    watch: SweepHarness, status: str = "RUNNABLE", *, minutes: int = 90, **fields: Any
+def put_job(
+    harness: SweepHarness, status: str = "RUNNABLE", *, minutes: int = 90, **fields: Any
 ) -> str:
-    """A job that entered its status so long ago, by an event and by Batch."""
+    """Put a job that entered its status `minutes` ago into Batch and the table; return its id."""
     detail = a_detail(status=status, **fields)
-    watch.batch.put([detail])
-    watch.stand.record([a_body(**detail, at=watch.now - minutes * MINUTE)])
+    harness.batch.put([detail])
+    harness.stand.record([a_body(**detail, at=harness.now - minutes * MINUTE)])
     return str(detail["jobId"])
 
 
-def moves(watch: SweepHarness, job_id: str, status: str = "STARTING", **fields: Any) -> None:
-    detail = a_detail(jobId=job_id, status=status, **fields)
-    watch.batch.put([detail])
-    watch.stand.record([a_body(**detail, at=watch.now)])
+def change_status(
+    harness: SweepHarness, job_id: str, status: str = "STARTING", **fields: Any
+) -> None:
+    put_job(harness, status, minutes=0, jobId=job_id, **fields)
 
 
-def blocks(watch: SweepHarness, *, jobId: str | None = None) -> None:  # noqa: N803 -- Batch's name
-    event = an_event(at=watch.now, jobId=jobId or a_job_id(), statusReason=NO_CAPACITY)
-    watch.stand.record([json.dumps(event | {"detail-type": "Batch Job Queue Blocked"})])
+def send_blocked_event(harness: SweepHarness, job_id: str | None = None) -> None:
+    """Record that the queue is blocked by this job, by default one without a record."""
+    event = an_event(at=harness.now, jobId=job_id or a_job_id(), statusReason=NO_CAPACITY)
+    harness.stand.record([json.dumps(event | {"detail-type": "Batch Job Queue Blocked"})])
 
 
-def told(watch: SweepHarness) -> list[str]:
-    """The kinds of all notices, each counted once, as the notifier does."""
-    notices = [json.loads(body) for body in watch.notices()]
-    unique = {(n.get("jobId", n["queue"]), n["kind"], n["generation"]): n for n in notices}
+def put_jobs_without_events(harness: SweepHarness, count: int) -> list[str]:
+    """Put jobs that started and ended an hour ago into Batch only; return their ids."""
+    created_at = harness.now - HOUR
+    details = [
+        a_detail(
+            status="SUCCEEDED",
+            createdAt=created_at,
+            startedAt=created_at + 1,
+            stoppedAt=created_at + MINUTE,
+        )
+        for _ in range(count)
+    ]
+    harness.batch.put(details)
+    return [detail["jobId"] for detail in details]
+
+
+def record_successful_jobs(harness: SweepHarness, count: int, minutes: int) -> None:
+    """Record jobs of one name that ran for `minutes` yesterday."""
+    start = harness.now - 24 * HOUR
+    times = {"startedAt": start, "stoppedAt": start + minutes * MINUTE}
+    for _ in range(count):
+        ended = {**times, "attempts": [an_attempt(**times)], "createdAt": start}
+        harness.stand.record([a_body(status="SUCCEEDED", at=times["stoppedAt"], **ended)])
+
+
+def job(harness: SweepHarness, job_id: str) -> Job:
+    return harness.stand.job(job_id)
+
+
+def state(harness: SweepHarness) -> QueueState:
+    return harness.stand.queues.states([QUEUE])[QUEUE]
+
+
+def received_notices(harness: SweepHarness) -> list[Any]:
+    return [json.loads(body) for body in harness.notices()]
+
+
+def received_kinds(harness: SweepHarness) -> list[str]:
+    """Return the kinds of all received notices, counting repeated ones once like the notifier."""
+    unique = {
+        (notice.get("jobId", notice["queue"]), notice["kind"], notice["generation"]): notice
+        for notice in received_notices(harness)
+    }
     return sorted(notice["kind"] for notice in unique.values())
 
 
-# Stuck
+# Stuck jobs
 
 
 @pytest.mark.parametrize(
@@ -74,176 +116,180 @@ def told(watch: SweepHarness) -> list[str]:
         ("RUNNING", 99 * 60, False),
     ],
 )
-def test_a_job_is_stuck_when_its_status_lasts_too_long(
-    watch: SweepHarness, status: str, minutes: int, is_stuck: bool
+def test_a_job_is_stuck_when_it_stays_in_a_status_for_too_long(
+    harness: SweepHarness, status: str, minutes: int, is_stuck: bool
 ) -> None:
-    waits(watch, status, minutes=minutes)
+    put_job(harness, status, minutes=minutes)
 
-    watch.look()
+    harness.watch_queues()
 
-    assert told(watch) == ["STUCK"] * is_stuck
+    assert received_kinds(harness) == ["STUCK"] * is_stuck
 
 
-def test_over_a_hundred_sweeps_a_stuck_job_is_told_once_and_its_recovery_once(
-    watch: SweepHarness,
+def test_over_many_sweeps_a_stuck_job_is_reported_once_and_its_recovery_once(
+    harness: SweepHarness,
 ) -> None:
-    job_id = waits(watch)
-    for sweep in range(100):
-        if sweep == 50:
-            moves(watch, job_id)
-        watch.now += MINUTE // 10
-        watch.look()
+    job_id = put_job(harness)
+    for sweep in range(20):
+        if sweep == 10:
+            change_status(harness, job_id)
+        harness.now += MINUTE // 10
+        harness.watch_queues()
 
-    bodies = watch.notices()
+    notices = received_notices(harness)
 
-    assert [json.loads(body)["kind"] for body in bodies] == ["STUCK", "RECOVERED"]
-
-
-def test_two_sweeps_at_once_tell_no_more(watch: SweepHarness) -> None:
-    job_id = waits(watch)
-
-    for _ in range(5):
-        with ThreadPoolExecutor(2) as threads:
-            list(threads.map(lambda _: watch.look(), range(2)))
-    stuck = told(watch)
-    moves(watch, job_id)
-    for _ in range(5):
-        with ThreadPoolExecutor(2) as threads:
-            list(threads.map(lambda _: watch.look(), range(2)))
-
-    assert (stuck, told(watch)) == (["STUCK"], ["RECOVERED"])
+    assert [notice["kind"] for notice in notices] == ["STUCK", "RECOVERED"]
 
 
-def test_cut_off_at_any_request_it_tells_nothing_twice_and_forgets_nothing(
-    watch: SweepHarness,
+def test_two_sweeps_at_once_report_a_stuck_job_and_its_recovery_once(
+    harness: SweepHarness,
 ) -> None:
-    def look_dying_at(nth: int) -> int:
-        return crash_at(nth, lambda on_request: watch.look(on_request=on_request))
+    def watch_five_times_in_two_threads() -> None:
+        for _ in range(5):
+            with ThreadPoolExecutor(2) as threads:
+                list(threads.map(lambda _: harness.watch_queues(), range(2)))
 
-    job_id = waits(watch)
-    length = look_dying_at(-1)
-    moves(watch, job_id)
-    watch.look()
-    watch.notices()
-    after_the_gathering = range(length - 30, length + 1)
-    for nth in after_the_gathering:
-        job_id = waits(watch)
-        look_dying_at(nth)
-        watch.look()
-        stuck = told(watch)
-        moves(watch, job_id)
-        look_dying_at(nth)
-        watch.look()
-        assert (stuck, told(watch)) == (["STUCK"], ["RECOVERED"]), nth
+    job_id = put_job(harness)
+    watch_five_times_in_two_threads()
+    stuck = received_kinds(harness)
+    change_status(harness, job_id)
+    watch_five_times_in_two_threads()
+
+    assert (stuck, received_kinds(harness)) == (["STUCK"], ["RECOVERED"])
 
 
-def test_a_record_that_is_merely_stale_is_not_told(watch: SweepHarness) -> None:
-    job_id = waits(watch)
-    watch.batch.put([a_detail(jobId=job_id, status="RUNNING", startedAt=NOON)])
+def test_a_sweep_that_crashes_at_any_request_reports_nothing_twice_and_loses_no_notice(
+    harness: SweepHarness,
+) -> None:
+    def watch_crashing_at(nth: int) -> int:
+        return crash_at(nth, lambda on_request: harness.watch_queues(on_request=on_request))
 
-    watch.look()
+    job_id = put_job(harness)
+    requests = watch_crashing_at(-1)
+    change_status(harness, job_id)
+    harness.watch_queues()
+    harness.notices()
+    # The snapshot only reads. It is followed by up to six requests, and each is counted twice.
+    for nth in range(requests - 15, requests + 1):
+        job_id = put_job(harness)
+        watch_crashing_at(nth)
+        harness.watch_queues()
+        stuck = received_kinds(harness)
+        change_status(harness, job_id)
+        watch_crashing_at(nth)
+        harness.watch_queues()
+        assert (stuck, received_kinds(harness)) == (["STUCK"], ["RECOVERED"]), nth
 
-    assert told(watch) == []
+
+def test_a_job_whose_record_is_outdated_is_not_reported(harness: SweepHarness) -> None:
+    job_id = put_job(harness)
+    harness.batch.put([a_detail(jobId=job_id, status="RUNNING", startedAt=NOON)])
+
+    harness.watch_queues()
+
+    assert received_kinds(harness) == []
 
 
-def test_nothing_is_told_that_batch_does_not_confirm(watch: SweepHarness) -> None:
-    waits(watch)
-    watch.batch.is_wrong_region = True
+def test_a_job_that_batch_does_not_know_is_not_reported(harness: SweepHarness) -> None:
+    put_job(harness)
+    harness.batch.is_wrong_region = True
 
-    watch.look()
+    harness.watch_queues()
 
-    assert told(watch) == []
+    assert received_kinds(harness) == []
 
 
-def test_the_record_gets_the_reason_that_batch_gives_now(watch: SweepHarness) -> None:
-    job_id = waits(watch)
-    watch.batch.put([a_detail(jobId=job_id, statusReason=NO_CAPACITY)])
+def test_the_record_of_a_stuck_job_gets_the_current_status_reason(harness: SweepHarness) -> None:
+    job_id = put_job(harness)
+    harness.batch.put([a_detail(jobId=job_id, statusReason=NO_CAPACITY)])
 
-    watch.look()
+    harness.watch_queues()
 
-    assert watch.stand.job(job_id).details.status_reason == NO_CAPACITY
+    assert job(harness, job_id).details.status_reason == NO_CAPACITY
 
 
 @pytest.mark.parametrize(
-    ("rules", "kinds"),
+    ("rule", "kinds"),
     [
         ('on = ["STUCK", "RECOVERED"]', ["RECOVERED"]),
         ('on = ["STUCK", "RECOVERED", "FAILED"]', ["FAILED"]),
         ('on = ["STUCK"]', []),
     ],
 )
-def test_the_end_of_a_stuck_job_is_told_once_by_the_rules_of_its_end_or_as_its_recovery(
-    aws: LocalAws, resources: Resources, batch: BatchServer, rules: str, kinds: list[str]
+def test_the_failure_of_a_stuck_job_is_reported_once_as_failed_or_as_recovered(
+    aws: LocalAws, resources: Resources, batch: BatchServer, rule: str, kinds: list[str]
 ) -> None:
-    watch = SweepHarness(aws, resources, batch, Rules.parse(f"[[rule]]\n{rules}", "room"))
-    job_id = waits(watch)
-    watch.look()
-    watch.notices()
+    harness = SweepHarness(aws, resources, batch, Rules.parse(f"[[rule]]\n{rule}", "room"))
+    job_id = put_job(harness)
+    harness.watch_queues()
+    harness.notices()
 
-    moves(watch, job_id, "FAILED")
-    watch.look()
+    change_status(harness, job_id, "FAILED")
+    harness.watch_queues()
 
-    assert told(watch) == kinds
+    assert received_kinds(harness) == kinds
 
 
-def test_an_array_is_told_once_through_its_parent_and_its_pending_is_not_stuck(
-    watch: SweepHarness,
+def test_an_array_is_reported_once_for_all_its_children_and_is_not_stuck_while_pending(
+    harness: SweepHarness,
 ) -> None:
-    root = waits(watch, "PENDING", minutes=30 * 60, arrayProperties={"size": 9})
-    watch.look()
-    quiet = told(watch)
-    children = [waits(watch, jobId=f"{root}:{n}", arrayProperties={"index": n}) for n in range(9)]
-    watch.look()
-    bodies = watch.notices()
+    root = put_job(harness, "PENDING", minutes=30 * 60, arrayProperties={"size": 9})
+    harness.watch_queues()
+    while_pending = received_kinds(harness)
+    children = [
+        put_job(harness, jobId=f"{root}:{index}", arrayProperties={"index": index})
+        for index in range(9)
+    ]
+    harness.watch_queues()
+    notices = received_notices(harness)
     for child in children:
-        moves(watch, child, arrayProperties={"index": 0})
-    watch.look()
+        change_status(harness, child, arrayProperties={"index": 0})
+    harness.watch_queues()
 
-    (notice,) = [json.loads(body) for body in bodies]
-    assert quiet == []
+    (notice,) = notices
+    assert while_pending == []
     assert (notice["kind"], notice["jobId"]) == ("STUCK", root)
-    assert told(watch) == ["RECOVERED"]
+    assert received_kinds(harness) == ["RECOVERED"]
 
 
-def test_thousands_stuck_in_a_queue_are_two_messages(watch: SweepHarness) -> None:
-    details = [a_detail(status="RUNNABLE", jobName=f"align-{n}") for n in range(2_000)]
-    watch.batch.put(details)
-    for start in range(0, 2_000, 500):
-        some = details[start : start + 500]
-        watch.stand.record([a_body(**one, at=NOON - 2 * HOUR) for one in some])
+def test_hundreds_of_stuck_jobs_are_one_incident(harness: SweepHarness) -> None:
+    details = [a_detail(status="RUNNABLE", jobName=f"align-{n}") for n in range(500)]
+    harness.batch.put(details)
+    harness.stand.record([a_body(**detail, at=NOON - 2 * HOUR) for detail in details])
 
-    for _ in range(12):
-        watch.look()
-        watch.now += 5 * MINUTE
-    state = watch.stand.queues.states([QUEUE])[QUEUE]
-    begun = told(watch)
-    for start in range(0, 2_000, 500):
-        some = details[start : start + 500]
-        watch.stand.record([a_body(**{**one, "status": "RUNNING"}, at=watch.now) for one in some])
+    for _ in range(5):
+        harness.watch_queues()
+        harness.now += 5 * MINUTE
+    incident = state(harness).bulk_incident
+    opened = received_kinds(harness)
+    running = [{**detail, "status": "RUNNING"} for detail in details]
+    harness.stand.record([a_body(**detail, at=harness.now) for detail in running])
     for _ in range(3):
-        watch.look()
+        harness.watch_queues()
 
-    assert (begun, told(watch)) == (["BULK_STUCK"], ["BULK_STUCK_RESOLVED"])
-    assert state.bulk_incident is not None
-    assert (state.bulk_incident.jobs, state.bulk_incident.sample_size) == (2_000, 100)
+    assert (opened, received_kinds(harness)) == (["BULK_STUCK"], ["BULK_STUCK_RESOLVED"])
+    assert incident is not None
+    assert (incident.jobs, incident.sample_size) == (500, 100)
 
 
-def test_a_few_that_become_a_crowd_are_told_as_one(watch: SweepHarness) -> None:
-    few = [waits(watch) for _ in range(3)]
-    watch.look()
-    one_by_one = told(watch)
-    more = [waits(watch) for _ in range(2)]
-    watch.look()
-    crowd = told(watch)
+def test_a_bulk_incident_replaces_jobs_that_were_reported_individually(
+    harness: SweepHarness,
+) -> None:
+    few = [put_job(harness) for _ in range(3)]
+    harness.watch_queues()
+    individually = received_kinds(harness)
+    more = [put_job(harness) for _ in range(2)]
+    harness.watch_queues()
+    together = received_kinds(harness)
     for job_id in (*few, *more):
-        moves(watch, job_id)
-    watch.look()
+        change_status(harness, job_id)
+    harness.watch_queues()
 
-    assert one_by_one == ["STUCK"] * 3
-    assert (crowd, told(watch)) == (["BULK_STUCK"], ["BULK_STUCK_RESOLVED"])
+    assert individually == ["STUCK"] * 3
+    assert (together, received_kinds(harness)) == (["BULK_STUCK"], ["BULK_STUCK_RESOLVED"])
 
 
-def test_a_crowd_is_told_where_one_of_its_jobs_would_be(
+def test_a_bulk_incident_is_reported_to_the_rooms_of_its_jobs(
     aws: LocalAws, resources: Resources, batch: BatchServer
 ) -> None:
     rules = Rules.parse(
@@ -259,36 +305,23 @@ def test_a_crowd_is_told_where_one_of_its_jobs_would_be(
         """,
         None,
     )
-    watch = SweepHarness(aws, resources, batch, rules)
-    jobs = [waits(watch, tags={"project": "atlas"}) for _ in range(5)]
-    watch.look()
-    for job_id in jobs:
-        moves(watch, job_id)
-    watch.look()
+    harness = SweepHarness(aws, resources, batch, rules)
+    job_ids = [put_job(harness, tags={"project": "atlas"}) for _ in range(5)]
+    harness.watch_queues()
+    for job_id in job_ids:
+        change_status(harness, job_id)
+    harness.watch_queues()
 
-    notices = [json.loads(body) for body in watch.notices()]
+    notices = received_notices(harness)
 
-    assert [(n["kind"], n["room"]) for n in notices] == [
+    assert [(notice["kind"], notice["room"]) for notice in notices] == [
         ("BULK_STUCK", "atlas"),
         ("BULK_STUCK_RESOLVED", "atlas"),
     ]
 
 
-# Running for too long
-
-
-def runs(watch: SweepHarness, count: int, minutes: int) -> None:
-    """Jobs of one name that succeeded yesterday."""
-    start = watch.now - 24 * HOUR
-    stop = start + minutes * MINUTE
-    for _ in range(count):
-        attempt = an_attempt(startedAt=start, stoppedAt=stop)
-        ended = {"startedAt": start, "stoppedAt": stop, "attempts": [attempt]}
-        watch.stand.record([a_body(status="SUCCEEDED", createdAt=start, at=stop, **ended)])
-
-
 @pytest.mark.parametrize(
-    ("ended", "usual", "running", "is_stuck"),
+    ("successes", "run_minutes", "minutes", "is_stuck"),
     [
         (5, 30, 91, True),
         (5, 30, 89, False),
@@ -297,175 +330,169 @@ def runs(watch: SweepHarness, count: int, minutes: int) -> None:
         (5, 1, 59, False),
     ],
 )
-def test_a_job_is_stuck_in_running_by_how_long_such_jobs_run(
-    watch: SweepHarness, ended: int, usual: int, running: int, is_stuck: bool
+def test_a_running_job_is_stuck_when_it_runs_much_longer_than_others_of_its_name(
+    harness: SweepHarness, successes: int, run_minutes: int, minutes: int, is_stuck: bool
 ) -> None:
-    runs(watch, ended, usual)
-    waits(watch, "RUNNING", minutes=running)
+    record_successful_jobs(harness, successes, run_minutes)
+    put_job(harness, "RUNNING", minutes=minutes)
 
-    watch.look()
+    harness.watch_queues()
 
-    assert told(watch) == ["STUCK"] * is_stuck
-
-
-# Blocked
+    assert received_kinds(harness) == ["STUCK"] * is_stuck
 
 
-def test_a_block_of_30_seconds_is_not_told(watch: SweepHarness) -> None:
-    job_id = waits(watch, minutes=1)
-    blocks(watch, jobId=job_id)
-    watch.look()
-    watch.now += MINUTE // 2
-    moves(watch, job_id, "RUNNING")
+# Blocked queues
+
+
+def test_a_block_of_30_seconds_is_not_reported(harness: SweepHarness) -> None:
+    job_id = put_job(harness, minutes=1)
+    send_blocked_event(harness, job_id)
+    harness.watch_queues()
+    harness.now += MINUTE // 2
+    change_status(harness, job_id, "RUNNING")
     for _ in range(10):
-        watch.now += 5 * MINUTE
-        watch.look()
+        harness.now += 5 * MINUTE
+        harness.watch_queues()
 
-    assert told(watch) == []
-    assert watch.stand.queues.states([QUEUE])[QUEUE].blocked is None
+    assert received_kinds(harness) == []
+    assert state(harness).blocked is None
 
 
-@pytest.mark.parametrize("blocked_events", [1, 4])
-def test_a_block_of_20_minutes_is_told_once_and_so_is_its_end(
-    watch: SweepHarness, blocked_events: int
+@pytest.mark.parametrize("events", [1, 4])
+def test_a_block_of_20_minutes_is_reported_once_and_its_end_once(
+    harness: SweepHarness, events: int
 ) -> None:
-    job_id = waits(watch, minutes=1)
-    for minute in range(20):
-        if minute % 5 == 0 and minute // 5 < blocked_events:
-            blocks(watch, jobId=job_id)
-        watch.look()
-        watch.now += MINUTE
-    state = watch.stand.queues.states([QUEUE])[QUEUE]
-    moves(watch, job_id)
+    job_id = put_job(harness, minutes=1)
+    for number in range(8):
+        if number % 2 == 0 and number // 2 < events:
+            send_blocked_event(harness, job_id)
+        harness.watch_queues()
+        harness.now += 5 * MINUTE // 2
+    blocked = state(harness).blocked
+    change_status(harness, job_id)
     for _ in range(5):
-        watch.now += 5 * MINUTE
-        watch.look()
+        harness.now += 5 * MINUTE
+        harness.watch_queues()
 
-    notices = [json.loads(body) for body in watch.notices()]
+    notices = received_notices(harness)
 
-    assert state.blocked is not None
-    assert (state.blocked.since, state.blocked.job_id) == (NOON, job_id)
-    assert state.blocked.reason == NO_CAPACITY
-    assert [(n["kind"], n["generation"]) for n in notices] == [
+    assert blocked is not None
+    assert (blocked.since, blocked.job_id) == (NOON, job_id)
+    assert blocked.reason == NO_CAPACITY
+    assert [(notice["kind"], notice["generation"]) for notice in notices] == [
         ("QUEUE_BLOCKED", NOON),
         ("QUEUE_BLOCKED_RESOLVED", NOON),
     ]
 
 
-def test_a_queue_whose_head_was_cancelled_is_free_unless_another_is_seen_there(
-    watch: SweepHarness,
+def test_a_queue_whose_blocking_job_has_ended_is_free_unless_another_blocks_it(
+    harness: SweepHarness,
 ) -> None:
-    job_id = waits(watch, minutes=1)
-    blocks(watch, jobId=job_id)
-    watch.now += 11 * MINUTE
-    watch.look()
-    moves(watch, job_id, "FAILED")
-    blocks(watch)
-    watch.look()
-    goes_on = told(watch)
-    cancelled = waits(watch, "FAILED", minutes=0)
-    blocks(watch, jobId=cancelled)
-    watch.now += 11 * MINUTE
-    watch.look()
+    job_id = put_job(harness, minutes=1)
+    send_blocked_event(harness, job_id)
+    harness.now += 11 * MINUTE
+    harness.watch_queues()
+    change_status(harness, job_id, "FAILED")
+    send_blocked_event(harness)
+    harness.watch_queues()
+    still_blocked = received_kinds(harness)
+    cancelled = put_job(harness, "FAILED", minutes=0)
+    send_blocked_event(harness, cancelled)
+    harness.now += 11 * MINUTE
+    harness.watch_queues()
 
-    assert (goes_on, told(watch)) == (["QUEUE_BLOCKED"], ["QUEUE_BLOCKED_RESOLVED"])
+    assert still_blocked == ["QUEUE_BLOCKED"]
+    assert received_kinds(harness) == ["QUEUE_BLOCKED_RESOLVED"]
 
 
-def test_a_second_block_is_a_second_episode(watch: SweepHarness) -> None:
+def test_a_second_block_is_a_second_incident(harness: SweepHarness) -> None:
     for _ in range(2):
-        job_id = waits(watch, minutes=0)
-        blocks(watch, jobId=job_id)
-        watch.now += 15 * MINUTE
-        watch.look()
-        moves(watch, job_id)
-        watch.now += MINUTE
-        watch.look()
+        job_id = put_job(harness, minutes=0)
+        send_blocked_event(harness, job_id)
+        harness.now += 15 * MINUTE
+        harness.watch_queues()
+        change_status(harness, job_id)
+        harness.now += MINUTE
+        harness.watch_queues()
 
-    assert told(watch) == ["QUEUE_BLOCKED"] * 2 + ["QUEUE_BLOCKED_RESOLVED"] * 2
-
-
-# Silent
+    assert received_kinds(harness) == ["QUEUE_BLOCKED"] * 2 + ["QUEUE_BLOCKED_RESOLVED"] * 2
 
 
-def lives_unheard(watch: SweepHarness, jobs: int) -> list[str]:
-    """Jobs that came and went an hour ago, which Batch knows and no event told."""
-    born = watch.now - HOUR
-    details = [
-        a_detail(status="SUCCEEDED", createdAt=born, startedAt=born + 1, stoppedAt=born + MINUTE)
-        for _ in range(jobs)
-    ]
-    watch.batch.put(details)
-    return [detail["jobId"] for detail in details]
+# Missing events
 
 
-def test_of_a_queue_whose_events_are_lost_every_job_is_found_and_the_silence_told_once(
-    watch: SweepHarness,
+def test_when_events_are_missing_every_job_is_found_and_the_incident_reported_once(
+    harness: SweepHarness,
 ) -> None:
-    watch.sweep(queues=[QUEUE])
-    watch.look(queues=[QUEUE])
-    found: list[str] = []
+    harness.sweep(queues=[QUEUE])
+    harness.watch_queues(queues=[QUEUE])
+    job_ids: list[str] = []
     for _ in range(5):
-        watch.now += 2 * HOUR
-        found += lives_unheard(watch, 20)
-        watch.sweep(queues=[QUEUE])
-        watch.look(queues=[QUEUE])
-    silent = told(watch)
-    watch.stand.record([a_body()])
+        harness.now += 2 * HOUR
+        job_ids += put_jobs_without_events(harness, 20)
+        harness.sweep(queues=[QUEUE])
+        harness.watch_queues(queues=[QUEUE])
+    opened = received_kinds(harness)
+    harness.stand.record([a_body()])
     for _ in range(3):
-        watch.now += 5 * MINUTE
-        watch.look()
+        harness.now += 5 * MINUTE
+        harness.watch_queues()
 
-    assert {watch.stand.job(job_id).status for job_id in found} == {"SUCCEEDED"}
-    assert (silent, told(watch)) == (["EVENTS_MISSING"], ["EVENTS_MISSING_RESOLVED"])
-
-
-def test_a_queue_in_which_nothing_happens_is_not_silent(watch: SweepHarness) -> None:
-    waits(watch, "RUNNING", minutes=1, startedAt=NOON - MINUTE)
-    for _ in range(5):
-        watch.now += 6 * HOUR
-        watch.sweep()
-        watch.look()
-
-    assert told(watch) == []
+    assert {job(harness, job_id).status for job_id in job_ids} == {"SUCCEEDED"}
+    assert (opened, received_kinds(harness)) == (["EVENTS_MISSING"], ["EVENTS_MISSING_RESOLVED"])
 
 
-def test_one_event_that_was_lost_is_no_silence(watch: SweepHarness) -> None:
-    job_id = waits(watch, "RUNNING", minutes=1, startedAt=NOON - MINUTE)
-    watch.look()
-    watch.now += 3 * HOUR
-    ended = {"startedAt": NOON - MINUTE, "stoppedAt": watch.now - HOUR}
-    watch.batch.put([a_detail(jobId=job_id, status="SUCCEEDED", **ended)])
-    watch.sweep()
-    watch.look()
-
-    assert watch.stand.job(job_id).status == "SUCCEEDED"
-    assert told(watch) == []
-
-
-def test_what_happened_before_a_queue_was_watched_is_no_silence(watch: SweepHarness) -> None:
-    lives_unheard(watch, 20)
-    watch.sweep(queues=[QUEUE])
-    for _ in range(3):
-        watch.look(queues=[QUEUE])
-        watch.now += HOUR
-
-    assert told(watch) == []
-
-
-# What it costs
-
-
-def test_a_run_makes_a_bounded_number_of_requests_however_many_jobs_there_are(
-    watch: SweepHarness,
+def test_no_events_are_missing_from_a_queue_in_which_nothing_happens(
+    harness: SweepHarness,
 ) -> None:
-    watch.stand.record([a_body(at=NOON) for _ in range(10)])
-    watch.look()
-    watch.look()
-    quiet = dict(watch.requests)
-    for start in range(4):
-        watch.stand.record([a_body(status="RUNNING", at=NOON - start * HOUR) for _ in range(250)])
-    watch.look()
+    put_job(harness, "RUNNING", minutes=1, startedAt=NOON - MINUTE)
+    for _ in range(5):
+        harness.now += 6 * HOUR
+        harness.sweep()
+        harness.watch_queues()
 
-    assert quiet == {"Query": 1 + 88 + 1, "BatchGetItem": 1}
-    assert watch.requests["Query"] == quiet["Query"] + 8, "one name's usual time"
-    assert sum(watch.requests.values()) <= sum(quiet.values()) + 8 + 1
+    assert received_kinds(harness) == []
+
+
+def test_a_single_lost_event_is_not_reported(harness: SweepHarness) -> None:
+    job_id = put_job(harness, "RUNNING", minutes=1, startedAt=NOON - MINUTE)
+    harness.watch_queues()
+    harness.now += 3 * HOUR
+    ended = {"startedAt": NOON - MINUTE, "stoppedAt": harness.now - HOUR}
+    harness.batch.put([a_detail(jobId=job_id, status="SUCCEEDED", **ended)])
+    harness.sweep()
+    harness.watch_queues()
+
+    assert job(harness, job_id).status == "SUCCEEDED"
+    assert received_kinds(harness) == []
+
+
+def test_jobs_that_ended_before_the_queue_was_watched_are_not_reported(
+    harness: SweepHarness,
+) -> None:
+    put_jobs_without_events(harness, 20)
+    harness.sweep(queues=[QUEUE])
+    for _ in range(3):
+        harness.watch_queues(queues=[QUEUE])
+        harness.now += HOUR
+
+    assert received_kinds(harness) == []
+
+
+# Cost
+
+
+def test_the_number_of_requests_does_not_depend_on_the_number_of_jobs(
+    harness: SweepHarness,
+) -> None:
+    harness.stand.record([a_body(at=NOON) for _ in range(10)])
+    harness.watch_queues()
+    harness.watch_queues()
+    few_jobs = dict(harness.requests)
+    for hours in range(4):
+        harness.stand.record([a_body(status="RUNNING", at=NOON - hours * HOUR) for _ in range(250)])
+    harness.watch_queues()
+
+    assert few_jobs == {"Query": 1 + 88 + 1, "BatchGetItem": 1}
+    assert harness.requests["Query"] == few_jobs["Query"] + 8, "run times of one job name"
+    assert sum(harness.requests.values()) <= sum(few_jobs.values()) + 8 + 1

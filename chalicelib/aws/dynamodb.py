@@ -20,6 +20,11 @@ from chalicelib.telemetry import LogEvent
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import (
+        BatchStatementRequestTypeDef,
+        KeysAndAttributesUnionTypeDef,
+        WriteRequestUnionTypeDef,
+    )
 
 READS, WRITES, STATEMENTS = 100, 25, 25
 """DynamoDB's limits for the keys of a BatchGetItem, the requests of a BatchWriteItem and the
@@ -51,7 +56,7 @@ class Statement(NamedTuple):
     """A PartiQL statement, and the key of the item that it writes."""
 
     key: Key
-    request: Item
+    request: "BatchStatementRequestTypeDef"
 
 
 class Table:
@@ -84,14 +89,14 @@ class Table:
             if Outcome.OUTAGE in unread.values():
                 unread |= {key_of(key): Outcome.OUTAGE for key in chunk}
                 continue
-            request: Any = {
+            request: KeysAndAttributesUnionTypeDef = {
                 "Keys": chunk,
                 "ConsistentRead": consistent,
                 "ProjectionExpression": ", ".join(names),
                 "ExpressionAttributeNames": names,
             }
             try:
-                response: Any = self.client.batch_get_item(RequestItems={self.name: request})
+                response = self.client.batch_get_item(RequestItems={self.name: request})
             except (ClientError, BotoCoreError) as error:
                 outcome = _outcome_of(error)
                 if outcome is Outcome.REFUSED:
@@ -100,8 +105,8 @@ class Table:
                 unread |= dict.fromkeys(map(key_of, chunk), outcome)
                 continue
             items += response["Responses"].get(self.name, ())
-            unprocessed = response.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", ())
-            unread |= {key_of(key): Outcome.BUSY for key in unprocessed}
+            if unprocessed := response.get("UnprocessedKeys", {}).get(self.name):
+                unread |= {key_of(key): Outcome.BUSY for key in unprocessed["Keys"]}
         return items, unread
 
     def items_under(self, pk: str, sk_prefix: str) -> Iterator[Item]:
@@ -167,7 +172,7 @@ class Table:
         return self.update_if_equal(_version(version), key, changed, removals)
 
     def _write(
-        self, requests: Sequence[tuple[Key, Item]], size: int, call: "_Call"
+        self, requests: Sequence[tuple[Key, _T]], size: int, call: "_Call[_T]"
     ) -> dict[Key, Outcome]:
         outcomes: dict[Key, Outcome] = {}
         for chunk in chunks(requests, size):
@@ -177,7 +182,7 @@ class Table:
                 outcomes |= self._try(chunk, call)
         return outcomes
 
-    def _try(self, requests: Sequence[tuple[Key, Item]], call: "_Call") -> dict[Key, Outcome]:
+    def _try(self, requests: Sequence[tuple[Key, _T]], call: "_Call[_T]") -> dict[Key, Outcome]:
         try:
             return call(requests)
         except (ClientError, BotoCoreError) as error:
@@ -187,23 +192,25 @@ class Table:
             return {key: of for each in requests for key, of in self._try([each], call).items()}
         return dict.fromkeys(dict(requests), outcome)
 
-    def _put(self, requests: Sequence[tuple[Key, Item]]) -> dict[Key, Outcome]:
-        puts: Any = [{"PutRequest": {"Item": item}} for _, item in requests]
-        response: Any = self.client.batch_write_item(RequestItems={self.name: puts})
+    def _put(self, items: Sequence[tuple[Key, Item]]) -> dict[Key, Outcome]:
+        puts: list[WriteRequestUnionTypeDef] = [{"PutRequest": {"Item": item}} for _, item in items]
+        response = self.client.batch_write_item(RequestItems={self.name: puts})
         unprocessed = response.get("UnprocessedItems", {}).get(self.name, ())
         unwritten = {key_of(request["PutRequest"]["Item"]) for request in unprocessed}
-        return {key: Outcome.BUSY if key in unwritten else Outcome.SAVED for key, _ in requests}
+        return {key: Outcome.BUSY if key in unwritten else Outcome.SAVED for key, _ in items}
 
-    def _execute(self, requests: Sequence[tuple[Key, Item]]) -> dict[Key, Outcome]:
-        statements: Any = [statement for _, statement in requests]
-        responses = self.client.batch_execute_statement(Statements=statements)["Responses"]
+    def _execute(
+        self, statements: Sequence[tuple[Key, "BatchStatementRequestTypeDef"]]
+    ) -> dict[Key, Outcome]:
+        requests = [request for _, request in statements]
+        responses = self.client.batch_execute_statement(Statements=requests)["Responses"]
         return {
             key: _outcome_of_code(response.get("Error", {}).get("Code"))
-            for (key, _), response in zip(requests, responses, strict=True)
+            for (key, _), response in zip(statements, responses, strict=True)
         }
 
 
-_Call = Callable[[Sequence[tuple[Key, Item]]], dict[Key, Outcome]]
+_Call = Callable[[Sequence[tuple[Key, _T]]], dict[Key, Outcome]]
 
 
 def _version(number: int) -> Item:

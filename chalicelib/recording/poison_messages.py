@@ -69,7 +69,8 @@ class PoisonMessages:
         self._table.client.put_item(TableName=self._table.name, Item=item)
 
     def clear(self, message_id: str) -> None:
-        """Delete the mark of a settled message. If DynamoDB fails, the mark's age will tell."""
+        """Delete the mark of a settled message. If DynamoDB fails, its age shows
+        later that the function did not crash."""
         with contextlib.suppress(ClientError, BotoCoreError):
             self._table.client.delete_item(
                 TableName=self._table.name, Key=table_keys.poison_mark(message_id)

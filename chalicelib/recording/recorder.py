@@ -1,7 +1,9 @@
 """The recorder: processes a batch of messages from the events queue.
 
     read      decode each message, independent of the others
-    store     apply the observations and publish their notices (`ingest`); put what never changes
+    store     apply the observations and publish their notices (`ingest`); put preemptions and
+              blocked events, which never change
+    decide    what to do with each message (pure)
     settle    acknowledge, retry or dead-letter each message
 
 A message is acknowledged only after its effect is stored and its notices are queued. If a message
@@ -12,9 +14,10 @@ at a time (`poison_messages`).
 Contains the order of these steps only; must not know event formats, table keys or notice rules.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -35,54 +38,25 @@ from chalicelib.runtime import Runtime
 from chalicelib.telemetry import LogEvent, Tally, count, seconds
 
 
-class Unreadable(NamedTuple):
+class Malformed(NamedTuple):
     """Why a message contains no event."""
 
     reason: str
 
 
-Event = Observation | Preemption | BlockedEvent | OtherEvent | Unreadable
-
-
-class _Batch(NamedTuple):
-    """The event in each message, and the events to store, observations by job id."""
-
-    events: Mapping[Message, Event]
-    observations: Mapping[str, Sequence[Observation]]
-    preemptions: Sequence[Preemption]
-    blocked_events: Sequence[BlockedEvent]
-
-    @classmethod
-    def of(cls, events: Mapping[Message, Event]) -> Self:
-        observations: dict[str, list[Observation]] = {}
-        for event in events.values():
-            if isinstance(event, Observation):
-                observations.setdefault(event.job_id, []).append(event)
-        preemptions = [event for event in events.values() if isinstance(event, Preemption)]
-        blocked_events = [event for event in events.values() if isinstance(event, BlockedEvent)]
-        return cls(events, observations, preemptions, blocked_events)
-
-    @property
-    def queues(self) -> set[str]:
-        """The names of the job queues whose events arrived."""
-        observed = (o.details.queue for of_job in self.observations.values() for o in of_job)
-        return {*observed, *(event.queue for event in self.blocked_events)}
-
-    @property
-    def times(self) -> list[int]:
-        """The times of the job events, in epoch milliseconds."""
-        return [o.details.time for of_job in self.observations.values() for o in of_job]
+StoredEvent = Observation | Preemption | BlockedEvent
+Event = StoredEvent | OtherEvent | Malformed
 
 
 class _Stored(NamedTuple):
-    """What became of a batch's events, jobs by id, and the number of notices queued."""
+    """The outcomes of storing events, jobs by id, and the number of notices queued."""
 
     jobs: Mapping[str, Applied]
     preemptions: Mapping[Preemption, Outcome]
     blocked_events: Mapping[BlockedEvent, Outcome]
     notices: int
 
-    def outcome(self, event: Observation | Preemption | BlockedEvent) -> Outcome:
+    def outcome(self, event: StoredEvent) -> Outcome:
         match event:
             case Observation():
                 return self.jobs[event.job_id].outcome
@@ -99,14 +73,19 @@ class _Stored(NamedTuple):
 
 
 class _Processed(NamedTuple):
+    """Settled messages, and what was stored of them: nothing if they were settled unread."""
+
     dispositions: Mapping[Message, Disposition]
+    settled: Settled
+    events: Mapping[Message, Event]
+    stored: _Stored
     met_outage: bool
 
 
 @dataclass(kw_only=True)
 class RecordingTally(Tally):
-    """Figures of one batch, in messages; `conflicts` counts saves that another consumer's save made
-    fail.
+    """Figures of one batch, in messages, except `conflicts` (saves that another consumer's save
+    made fail) and `notices`.
 
     Preemptions are written without reading them first, so `recorded` includes duplicates of them.
     """
@@ -118,32 +97,13 @@ class RecordingTally(Tally):
     unchanged: int = count("Unchanged")
     blocked: int = count("QueueBlockedEvents")
     other: int = count("OtherEvents")
-    quarantined: int = count("Quarantined")
-    handed_back: int = count("HandedBack")
+    dead_lettered: int = count("Quarantined")
+    retried: int = count("HandedBack")
     conflicts: int = count("Conflicts")
     notices: int = count("NoticesQueued")
     oldest_event_age: int | None = seconds("OldestEventAge")
     reasons: set[str] = field(default_factory=set)
     """Why messages were dead-lettered."""
-
-    def add_stored(self, batch: _Batch, stored: _Stored, now: float) -> None:
-        for job_id, applied in stored.jobs.items():
-            if applied.outcome is Outcome.SAVED:
-                self.recorded += applied.news
-                self.unchanged += len(batch.observations[job_id]) - applied.news
-            self.conflicts += applied.conflicts
-        self.recorded += sum(stored.outcome(e) is Outcome.SAVED for e in batch.preemptions)
-        self.blocked += sum(stored.outcome(e) is Outcome.SAVED for e in batch.blocked_events)
-        self.other += sum(isinstance(event, OtherEvent) for event in batch.events.values())
-        self.notices += stored.notices
-        if batch.times:
-            age = round(now - min(batch.times) / 1000)
-            self.oldest_event_age = max(self.oldest_event_age or 0, age)
-
-    def add_settled(self, dispositions: Iterable[Disposition], settled: Settled) -> None:
-        self.quarantined += len(settled.dead_lettered)
-        self.handed_back += len(settled.retried)
-        self.reasons |= {d.reason for d in dispositions if d.reason is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,118 +125,163 @@ class Recorder:
 
         Raises MessagesLeft, after it has deleted the other messages, if some have to be retried.
         """
-        tally = RecordingTally(received=len(messages))
         time_left = without_reserve(time_left)
         trusted = [m for m in messages if m.receive_count <= TRUSTED_RECEIVES]
         suspected = [m for m in messages if m.receive_count > TRUSTED_RECEIVES]
 
-        processed = self._process(trusted, time_left, tally)
-        self._settle(processed.dispositions, tally, lambda_deletes=not suspected)
-        self._process_one_by_one(suspected, time_left, tally)
+        together = self._process(trusted, time_left, lambda_deletes=not suspected)
+        alone = self._process_one_by_one(suspected, time_left)
 
+        tally = _tally([together, *alone], self.runtime.now())
         self.report(tally)
-        if tally.handed_back:
+        if tally.retried:
             raise MessagesLeft(
-                f"{tally.handed_back} of {len(messages)} messages returned to the queue for retry"
+                f"{tally.retried} of {len(messages)} messages returned to the queue for retry"
             )
 
     def _process(
-        self, messages: Iterable[Message], time_left: Callable[[], float], tally: RecordingTally
+        self,
+        messages: Iterable[Message],
+        time_left: Callable[[], float],
+        *,
+        lambda_deletes: bool = False,
     ) -> _Processed:
-        """Store what the messages contain, and decide what to do with each message."""
-        batch = _Batch.of({message: self._read(message) for message in messages})
-        stored = self._store(batch, time_left)
-        tally.add_stored(batch, stored, self.runtime.now())
-        dispositions = {m: self._disposition(event, stored) for m, event in batch.events.items()}
-        return _Processed(dispositions, stored.met_outage)
+        """Read messages, store their events, decide on their dispositions and settle them."""
+        events = {message: self._read(message) for message in messages}
+        stored = self._store(events.values(), time_left)
+        dispositions = {
+            message: _disposition(event, stored, self.runtime.random())
+            for message, event in events.items()
+        }
+        settled = self.events_queue.settle(dispositions, lambda_deletes=lambda_deletes)
+        return _Processed(dispositions, settled, events, stored, stored.met_outage)
 
     def _read(self, message: Message) -> Event:
         try:
             return self.reader.read(message.body)
         except MalformedEvent as error:
-            return Unreadable(str(error))
+            return Malformed(str(error))
         except Exception as error:
             # A defect in batchwatch must not block the other messages of the batch.
-            return Unreadable(f"batchwatch could not read it: {type(error).__name__}")
+            return Malformed(f"batchwatch could not read it: {type(error).__name__}")
 
-    def _store(self, batch: _Batch, time_left: Callable[[], float]) -> _Stored:
-        applied = self.ingest.apply(batch.observations, time_left)
-        published = self.ingest.publish(
-            {
-                job_id: batch.observations[job_id]
-                for job_id, of_job in applied.items()
-                if of_job.outcome is Outcome.SAVED
-            }
-        )
-        applied |= {
-            job_id: Applied(Outcome.BUSY, conflicts=applied[job_id].conflicts)
-            for job_id in published.unsent
-        }
+    def _store(self, events: Collection[Event], time_left: Callable[[], float]) -> _Stored:
+        observations = _by_job(events)
+        applied = self.ingest.apply(observations, time_left)
+        saved = [job_id for job_id, of_job in applied.items() if of_job.outcome is Outcome.SAVED]
+        published = self.ingest.publish({job_id: observations[job_id] for job_id in saved})
+        for job_id in published.unsent:
+            applied[job_id] = Applied(Outcome.BUSY, conflicts=applied[job_id].conflicts)
+        preemptions = [event for event in events if isinstance(event, Preemption)]
+        blocked_events = [event for event in events if isinstance(event, BlockedEvent)]
         stored = _Stored(
             applied,
-            self.jobs.put_preemptions(batch.preemptions),
-            self.queue_states.put_blocked_events(batch.blocked_events),
+            self.jobs.put_preemptions(preemptions),
+            self.queue_states.put_blocked_events(blocked_events),
             published.notices,
         )
         if not stored.met_outage:
-            self.queue_states.touch(batch.queues)
+            self.queue_states.touch(_queues(events))
         return stored
 
-    def _disposition(self, event: Event, stored: _Stored) -> Disposition:
-        match event:
-            case Unreadable(reason):
-                return Disposition.dead_letter(reason)
-            case OtherEvent():
-                return Disposition.ack()
-            case _:
-                return disposition_for(stored.outcome(event), self.runtime.random())
-
     def _process_one_by_one(
-        self, messages: Sequence[Message], time_left: Callable[[], float], tally: RecordingTally
-    ) -> None:
-        """Process messages that may crash the function, those without a crash first, and settle
-        each before the next. In an outage or without time left, retry the rest later."""
+        self, messages: Sequence[Message], time_left: Callable[[], float]
+    ) -> Iterator[_Processed]:
+        """Process messages that may crash the function, those with the fewest crashes first.
+
+        Each message is settled before the next is read. In an outage or without time left, the
+        rest is retried later.
+        """
         crashes, unread = self.poison_messages.crashes([m.message_id for m in messages])
-        self._retry_later(
-            {m: unread[m.message_id] for m in messages if m.message_id in unread}, tally
-        )
-        known = [message for message in messages if message.message_id in crashes]
-        ordered = sorted(known, key=lambda message: crashes[message.message_id])
+        outcomes = {m: unread[m.message_id] for m in messages if m.message_id in unread}
+        yield self._settle_unread(self._retry_after(outcomes))
+        counted = [message for message in messages if message.message_id in crashes]
+        ordered = sorted(counted, key=lambda message: crashes[message.message_id])
         for position, message in enumerate(ordered, 1):
-            outage = self._process_alone(message, crashes[message.message_id], time_left, tally)
-            if outage or time_left() <= 0:
-                outcome = Outcome.OUTAGE if outage else Outcome.BUSY
-                self._retry_later(dict.fromkeys(ordered[position:], outcome), tally)
+            processed = self._process_alone(message, crashes[message.message_id], time_left)
+            yield processed
+            if processed.met_outage or time_left() <= 0:
+                outcome = Outcome.OUTAGE if processed.met_outage else Outcome.BUSY
+                rest = dict.fromkeys(ordered[position:], outcome)
+                yield self._settle_unread(self._retry_after(rest))
                 return
 
     def _process_alone(
-        self, message: Message, crashes: int, time_left: Callable[[], float], tally: RecordingTally
-    ) -> bool:
-        """Process and settle a message while it is marked. Return whether there is an outage."""
+        self, message: Message, crashes: int, time_left: Callable[[], float]
+    ) -> _Processed:
+        """Process and settle a message while it is marked."""
         if crashes >= FATAL_CRASHES:
             reason = f"the function crashed {crashes} times while processing this message alone"
-            self._settle({message: Disposition.dead_letter(reason)}, tally)
-            return False
+            return self._settle_unread({message: Disposition.dead_letter(reason)})
         try:
             self.poison_messages.mark(message.message_id, crashes + 1)
         except (ClientError, BotoCoreError):
-            self._retry_later({message: Outcome.OUTAGE}, tally)
-            return True
-        processed = self._process([message], time_left, tally)
-        self._settle(processed.dispositions, tally)
+            later = self._retry_after({message: Outcome.OUTAGE})
+            return self._settle_unread(later)._replace(met_outage=True)
+        processed = self._process([message], time_left)
         self.poison_messages.clear(message.message_id)
-        return processed.met_outage
+        return processed
 
-    def _retry_later(self, outcomes: Mapping[Message, Outcome], tally: RecordingTally) -> None:
+    def _retry_after(self, outcomes: Mapping[Message, Outcome]) -> dict[Message, Disposition]:
         jitter = self.runtime.random
-        self._settle({m: disposition_for(of, jitter()) for m, of in outcomes.items()}, tally)
+        return {message: disposition_for(of, jitter()) for message, of in outcomes.items()}
 
-    def _settle(
-        self,
-        dispositions: Mapping[Message, Disposition],
-        tally: RecordingTally,
-        *,
-        lambda_deletes: bool = False,
-    ) -> None:
-        settled = self.events_queue.settle(dispositions, lambda_deletes=lambda_deletes)
-        tally.add_settled(dispositions.values(), settled)
+    def _settle_unread(self, dispositions: Mapping[Message, Disposition]) -> _Processed:
+        settled = self.events_queue.settle(dispositions)
+        return _Processed(dispositions, settled, {}, _Stored({}, {}, {}, 0), met_outage=False)
+
+
+def _by_job(events: Iterable[Event]) -> dict[str, list[Observation]]:
+    observations: dict[str, list[Observation]] = {}
+    for event in events:
+        if isinstance(event, Observation):
+            observations.setdefault(event.job_id, []).append(event)
+    return observations
+
+
+def _queues(events: Iterable[Event]) -> set[str]:
+    """Return the names of the job queues that sent events. A preemption doesn't name its queue."""
+    queues: set[str] = set()
+    for event in events:
+        if isinstance(event, Observation):
+            queues.add(event.details.queue)
+        elif isinstance(event, BlockedEvent):
+            queues.add(event.queue)
+    return queues
+
+
+def _disposition(event: Event, stored: _Stored, jitter: float) -> Disposition:
+    match event:
+        case Malformed(reason):
+            return Disposition.dead_letter(reason)
+        case OtherEvent():
+            return Disposition.ack()
+        case _:
+            return disposition_for(stored.outcome(event), jitter)
+
+
+def _tally(processed: Sequence[_Processed], now: float) -> RecordingTally:
+    acknowledged = Counter(
+        type(event)
+        for part in processed
+        for message, event in part.events.items()
+        if part.dispositions[message].is_ack
+    )
+    jobs = [applied for part in processed for applied in part.stored.jobs.values()]
+    news = sum(applied.news for applied in jobs)
+    events = [event for part in processed for event in part.events.values()]
+    times = [event.details.time for event in events if isinstance(event, Observation)]
+    dispositions = [d for part in processed for d in part.dispositions.values()]
+    return RecordingTally(
+        received=len(dispositions),
+        recorded=news + acknowledged[Preemption],
+        unchanged=acknowledged[Observation] - news,
+        blocked=acknowledged[BlockedEvent],
+        other=acknowledged[OtherEvent],
+        dead_lettered=sum(len(part.settled.dead_lettered) for part in processed),
+        retried=sum(len(part.settled.retried) for part in processed),
+        conflicts=sum(applied.conflicts for applied in jobs),
+        notices=sum(part.stored.notices for part in processed),
+        oldest_event_age=max(0, round(now - min(times) / 1000)) if times else None,
+        reasons={disposition.reason for disposition in dispositions if disposition.reason},
+    )

@@ -302,7 +302,7 @@ def test_a_batch_without_failures_needs_few_calls_and_leaves_no_messages(
     }, "for the batch, for the suspected message, and once for the time of the last event"
 
 
-@pytest.mark.parametrize(("scene", "writes"), [(LARGE, 4), (ARRAY, 2)])
+@pytest.mark.parametrize(("scenario", "writes"), [(LARGE, 4), (ARRAY, 2)])
 def test_no_failure_of_one_call_loses_an_event_or_writes_it_twice(
     start: Start, faulty: FaultyAws, scenario: Scenario, writes: int
 ) -> None:

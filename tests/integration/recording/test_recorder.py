@@ -142,7 +142,7 @@ def test_malformed_messages_are_dead_lettered_with_reasons_and_delay_no_others(
 
     tally = harness.record([*mixed, *good[len(bad) :]])
 
-    assert (tally.recorded, tally.quarantined) == (100, len(_BAD))
+    assert (tally.recorded, tally.dead_lettered) == (100, len(_BAD))
     assert len(harness.records()) == 100
     reasons = {
         letter["MessageAttributes"]["MessageId"]["StringValue"]: letter["MessageAttributes"]
@@ -171,7 +171,7 @@ def test_events_of_other_types_are_counted_and_acknowledged(harness: RecorderHar
 
     tally = harness.record([other, a_body()])
 
-    assert (tally.other, tally.recorded, tally.quarantined) == (1, 1, 0)
+    assert (tally.other, tally.recorded, tally.dead_lettered) == (1, 1, 0)
 
 
 def a_blocked_body(at: int, **fields: Any) -> str:
@@ -237,7 +237,7 @@ def test_only_the_messages_of_an_unreadable_record_are_dead_lettered(
 
     tally = harness.record([a_body(jobId=unreadable, status="RUNNING"), a_body(jobId=readable)])
 
-    assert (tally.quarantined, tally.recorded) == (1, 1)
+    assert (tally.dead_lettered, tally.recorded) == (1, 1)
     assert harness.job(readable).status == "RUNNABLE"
 
 
@@ -250,7 +250,7 @@ def test_only_the_messages_of_a_record_over_dynamodbs_size_limit_are_dead_letter
 
     tally = harness.record([*more, a_body(jobId=small)])
 
-    assert (tally.quarantined, tally.recorded) == (100, 1)
+    assert (tally.dead_lettered, tally.recorded) == (100, 1)
     assert len(harness.job(huge).history) == 1_900, "the stored record is unchanged"
 
 
@@ -313,7 +313,7 @@ def test_an_event_with_a_time_out_of_range_delays_no_others(
 
     tally = harness.record([invalid, a_body(), a_body()])
 
-    assert (tally.recorded, tally.quarantined) == (2, 1)
+    assert (tally.recorded, tally.dead_lettered) == (2, 1)
     assert tally.reasons == {"time is before 1970 or after 9999"}
 
 
@@ -342,4 +342,4 @@ def test_a_job_with_as_much_text_as_an_event_can_contain_is_recorded(
 
     tally = harness.record([a_body(jobId=job_id, parameters=wide, tags=wide)])
 
-    assert (tally.recorded, tally.quarantined) == (1, 0)
+    assert (tally.recorded, tally.dead_lettered) == (1, 0)

@@ -117,6 +117,7 @@ class LocalAws:
             [PYTHON, "-m", "ministack"],
             environment=self._environment(temporary),
             log=self.state_dir / "aws.log",
+            stop_timeout=60,
         )
         try:
             wait_for(self._process, f"{self.endpoint}/_ministack/health")
@@ -130,7 +131,7 @@ class LocalAws:
 
     def stop(self) -> None:
         """Lets it save what it holds, which takes a while when that is much."""
-        self._process.stop(patience=60)
+        self._process.stop()
 
     def reset(self) -> None:
         """Empties it, stacks and all, in a few milliseconds."""

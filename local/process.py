@@ -1,7 +1,8 @@
-"""A program that we start and stop: its log, its sudden end, and all that it started in turn.
+"""Child processes that don't outlive this process.
 
-Each gets a session of its own, so that Ctrl-C in a terminal reaches us alone and we stop things
-in order; and so that one signal reaches whatever it left behind.
+Each child leads its own session, so that Ctrl-C in a terminal reaches only this process, which
+then stops its children in order. If this process ends without stopping a child (SIGKILL, a
+crash), a watchdog stops the child and everything that the child started.
 """
 
 import os
@@ -14,16 +15,34 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
+
+_START = 'echo $$ >&0; exec "$@" </dev/null'
+"""Shell script: write the process id to standard input, the watchdog's pipe, and run a command
+under that id. The child registers itself, so no child exists that the watchdog doesn't know."""
+
+_WATCHDOG = """
+read -r child || exit
+read -r end_of_input
+kill -TERM "$child"
+checks=$(($1 * 5))
+while [ "$checks" -gt 0 ] && kill -0 "$child"; do
+    sleep 0.2
+    checks=$((checks - 1))
+done
+kill -KILL "-$child"
+"""
+"""Shell script: read the child's process id, wait until the pipe is closed, which the kernel does
+when this process ends, then stop the child as `Process.stop` does. $1 is the time limit."""
 
 
 class LocalError(Exception):
-    """What keeps the local stack from running, in a line for the person who started it."""
+    """A problem that prevents the local stack from running, reported in one line."""
 
 
 class Process:
-    """Runs from its construction to `stop`, which a `with` block calls by itself."""
+    """A program that runs from the construction of this object until `stop` or the end of a
+    `with` block. Its output goes to a log file."""
 
     def __init__(
         self,
@@ -33,15 +52,25 @@ class Process:
         environment: Mapping[str, str],
         log: Path,
         folder: Path | None = None,
-    ):
+        stop_timeout: int = 10,
+    ) -> None:
+        """`stop_timeout` is the number of seconds from SIGTERM to SIGKILL."""
         self.name = name
         self.log = log
+        self._stop_timeout = stop_timeout
+        self._watchdog = subprocess.Popen(
+            ["/bin/sh", "-c", _WATCHDOG, "watchdog", str(stop_timeout)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                command,
+                ["/bin/sh", "-c", _START, "start", *command],
                 cwd=folder,
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                stdin=self._watchdog.stdin,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -50,39 +79,44 @@ class Process:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.stop()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code when the process has ended. Raise subprocess.TimeoutExpired."""
+        return self._process.wait(timeout)
+
     def finish(self) -> None:
-        """Waits for its end; LocalError if that is not a good one."""
-        if self._process.wait() != 0:
+        """Wait until the process has ended. Raise LocalError if its exit code is not 0."""
+        if self.wait() != 0:
             raise self._ended()
 
     def check(self) -> None:
-        """LocalError if it has ended."""
+        """Raise LocalError if the process has ended."""
         if self._process.poll() is not None:
             raise self._ended()
 
-    def stop(self, patience: float = 10.0) -> None:
-        """Asks it to end, and after `patience` seconds ends it and every process it started."""
+    def stop(self) -> None:
+        """Send SIGTERM and wait; then kill what is left of the process and its descendants."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(patience)
+                self._process.wait(self._stop_timeout)
             except subprocess.TimeoutExpired:
                 print(
-                    f"warning: {self.name} did not stop within {patience:.0f} s and was killed;"
-                    " what it had not saved is lost",
+                    f"warning: {self.name} did not stop within {self._stop_timeout} s and was"
+                    " killed; unsaved data is lost",
                     file=sys.stderr,
                 )
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._watchdog.kill()
+        self._watchdog.communicate()
 
     def _ended(self) -> LocalError:
         lines = self.log.read_text(errors="replace").splitlines()[-10:]
@@ -93,7 +127,8 @@ class Process:
 
 
 def wait_for(process: Process, url: str, seconds: float = 30.0) -> None:
-    """Returns when something answers there, whatever it says."""
+    """Wait until the URL responds, with any status. Raise LocalError if the process ends first
+    or the time is over."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         process.check()
@@ -104,4 +139,6 @@ def wait_for(process: Process, url: str, seconds: float = 30.0) -> None:
             return
         except OSError:
             time.sleep(0.02)
-    raise LocalError(f"{process.name} is silent after {seconds:.0f} s; its log is {process.log}")
+    raise LocalError(
+        f"{process.name} did not respond within {seconds:.0f} s; see its log {process.log}"
+    )

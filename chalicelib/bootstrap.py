@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from chalicelib.queues.stats_table import QueueStatsTable
     from chalicelib.recording.ingest import Ingest
     from chalicelib.recording.recorder import Recorder
-    from chalicelib.sweep.count import QueueCounter
+    from chalicelib.sweep.count.queue_counter import QueueCounter
     from chalicelib.sweep.reconcile.step import ReconcileStep
     from chalicelib.sweep.sweep import Sweep
     from chalicelib.sweep.watch.queue_watch import QueueWatch
@@ -116,7 +116,7 @@ def sweeper() -> "Sweep":
 
 
 def _counting() -> "QueueCounter":
-    from chalicelib.sweep.count import QueueCounter
+    from chalicelib.sweep.count.queue_counter import QueueCounter
 
     return QueueCounter(
         _job_index(),

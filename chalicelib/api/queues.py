@@ -13,7 +13,8 @@ from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.queue_registry import QueueRegistry
 from chalicelib.queues.rollup import DAY_MS, HOUR_MS, Rollup
 from chalicelib.queues.state_table import QueueStateTable
-from chalicelib.queues.stats_table import QueueStats, QueueStatsTable
+from chalicelib.queues.stats import QueueStats
+from chalicelib.queues.stats_table import QueueStatsTable
 from chalicelib.runtime import Runtime
 
 _MAX_QUEUES: Final = 500

@@ -12,7 +12,8 @@ from chalicelib.jobs.usage import JobUsage, Usage
 from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.histogram import Histogram
 from chalicelib.queues.rollup import Rollup
-from chalicelib.queues.stats_table import QueueStats, Rollups
+from chalicelib.queues.stats import QueueStats
+from chalicelib.queues.stats_table import Rollups
 
 
 class Percentiles(Body, frozen=True):

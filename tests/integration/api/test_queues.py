@@ -14,7 +14,7 @@ from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.state import QueueState
 from chalicelib.queues.stats_table import QueueStatsTable
 from chalicelib.runtime import Runtime
-from chalicelib.sweep.count import QueueCounter
+from chalicelib.sweep.count.queue_counter import QueueCounter
 from tests.support.api_harness import Api
 from tests.support.builders import NOON, a_body, a_job_id, a_service_body
 from tests.support.recorder_harness import RecorderHarness

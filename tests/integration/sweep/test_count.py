@@ -1,4 +1,4 @@
-"""Counts and hours are what the jobs say: in any order, after repairs, cut off, twice at once."""
+"""Counts and rollups match the jobs: with late events, repairs, crashes and two runs at once."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -14,8 +14,7 @@ from chalicelib.queues.queue_registry import QueueRegistry
 from chalicelib.queues.rollup import DAY_MS, HOUR_MS, Rollup, total
 from chalicelib.queues.stats_table import QueueStatsTable
 from chalicelib.runtime import Runtime
-from chalicelib.sweep import count as counting
-from chalicelib.sweep.count import CountTally, QueueCounter
+from chalicelib.sweep.count.queue_counter import CountLimits, CountTally, QueueCounter
 from local.aws import LocalAws, Resources
 from local.lifecycles import QUEUES, Workload, workload
 from tests.support.builders import NOON, a_body, a_job_id, bodies_of
@@ -25,76 +24,94 @@ from tests.support.recorder_harness import RecorderHarness
 QUEUE = "high-priority"
 
 
-class Count:
-    """The recorder, and runs of counting by a clock of its own (`now`, epoch milliseconds)."""
+class CountHarness:
+    """A recorder, and runs of the counter with a clock of their own (`now`, epoch milliseconds)."""
 
     def __init__(self, aws: LocalAws, resources: Resources) -> None:
         self.now = NOON
-        self.stand = RecorderHarness(aws, resources)
-        self.queues = QueueStatsTable(self.stand.dynamodb, resources.jobs_table)
+        self.recorder = RecorderHarness(aws, resources)
+        self.stats = QueueStatsTable(self.recorder.dynamodb, resources.jobs_table)
         self._aws, self._resources = aws, resources
 
     def record(self, bodies: Sequence[str]) -> None:
         for start in range(0, len(bodies), 500):
-            self.stand.record(bodies[start : start + 500])
+            self.recorder.record(bodies[start : start + 500])
 
     def run(
         self,
         *,
         since: int | None = None,
         time_left: Callable[[], float] = lambda: 100,
+        limits: CountLimits | None = None,
         on_write: Callable[[], None] | None = None,
     ) -> CountTally:
-        """A run of its own. `on_write` is called before each of its writes, and after."""
-        stand = RecorderHarness(self._aws, self._resources)
+        """Run the counter once, with clients of its own. `on_write` is called before each of its
+        writes, and after each response."""
+        own = RecorderHarness(self._aws, self._resources)
         if on_write:
             for operation in ("BatchWriteItem", "BatchExecuteStatement"):
                 for moment in ("before-send", "after-call"):
-                    stand.dynamodb.meta.events.register(
+                    own.dynamodb.meta.events.register(
                         f"{moment}.dynamodb.{operation}", lambda **_: on_write()
                     )
-        queues = QueueStatsTable(stand.dynamodb, self._resources.jobs_table)
-        now = Runtime(now=lambda: self.now / 1000)
-        run = QueueCounter(stand.index, stand.registry, queues, lambda tally: None, runtime=now)
-        return run.run(time_left, since)
+        stats = QueueStatsTable(own.dynamodb, self._resources.jobs_table)
+        runtime = Runtime(now=lambda: self.now / 1000)
+        counter = QueueCounter(
+            own.index,
+            own.registry,
+            stats,
+            lambda tally: None,
+            limits=limits or CountLimits(),
+            runtime=runtime,
+        )
+        return counter.run(time_left, since)
 
     def stored(self) -> dict[str, dict[int, Rollup]]:
-        """All hours and days of each queue in which anything ended."""
+        """Return the stored hours and days of each queue, without empty ones."""
         return {
-            f"{kind} {queue}": {
-                at: of for at, of in read(queue, 0, NOON + DAY_MS).items() if of != Rollup()
+            f"{name} {queue}": {
+                at: rollup
+                for at, rollup in read(queue, 0, NOON + DAY_MS).items()
+                if rollup != Rollup()
             }
-            for queue in self.stand.registry.names()
-            for kind, read in (("hours", self.queues.hours), ("days", self.queues.days))
+            for queue in self.recorder.registry.names()
+            for name, read in (("hours", self.stats.hours), ("days", self.stats.days))
         }
 
-    def truth(self) -> dict[str, dict[int, Rollup]]:
-        """What they must be, from every job that there is."""
-        jobs = [self.stand.job(job_id) for job_id in self.stand.records()]
-        found: dict[str, dict[int, Rollup]] = {}
-        for queue in self.stand.registry.names():
+    def expected(self) -> dict[str, dict[int, Rollup]]:
+        """Return what the hours and days of each queue must be, from all jobs that are stored."""
+        jobs = [self.recorder.job(job_id) for job_id in self.recorder.records()]
+        rollups: dict[str, dict[int, Rollup]] = {}
+        for queue in self.recorder.registry.names():
             ended = [job for job in jobs if job.queue == queue and job.is_over]
-            for kind, length in (("hours", HOUR_MS), ("days", DAY_MS)):
-                found[f"{kind} {queue}"] = by_time(ended, length)
-        return found
+            rollups[f"hours {queue}"] = rollups_by_period(ended, HOUR_MS)
+            rollups[f"days {queue}"] = rollups_by_period(ended, DAY_MS)
+        return rollups
+
+    def counts(self) -> tuple[dict[str, int], bool]:
+        """Return the counts of QUEUE without zeros, and whether there may be more."""
+        stats = self.stats.load(QUEUE).stats
+        counts = {status: number for status, number in stats.counts.items() if number}
+        return counts, stats.counts_are_at_least
 
 
-def by_time(jobs: Sequence[Job], length: int) -> dict[int, Rollup]:
-    begins = {job.since // length * length for job in jobs}
-    found = {
-        at: Rollup.of(job for job in jobs if job.since // length * length == at) for at in begins
+def rollups_by_period(jobs: Sequence[Job], length: int) -> dict[int, Rollup]:
+    starts = {job.since // length * length for job in jobs}
+    rollups = {
+        start: Rollup.of(job for job in jobs if job.since // length * length == start)
+        for start in starts
     }
-    # Of a child that never ran there is nothing to tell.
-    return {at: rollup for at, rollup in found.items() if rollup != Rollup()}
+    # A period in which only a child ended that never ran has an empty rollup.
+    return {start: rollup for start, rollup in rollups.items() if rollup != Rollup()}
 
 
 @pytest.fixture
-def count(aws: LocalAws, resources: Resources) -> Count:
-    return Count(aws, resources)
+def harness(aws: LocalAws, resources: Resources) -> CountHarness:
+    return CountHarness(aws, resources)
 
 
-def lives(jobs: int, queues: Sequence[str] = QUEUES, seed: int = 5) -> Workload:
-    """Lives that end at noon."""
+def lifecycles(jobs: int, queues: Sequence[str] = QUEUES, seed: int = 5) -> Workload:
+    """Return jobs of which the last one ends at noon."""
     length = workload(seed, jobs, 0, queues).events[-1].at
     return workload(seed, jobs, NOON - length, queues)
 
@@ -105,218 +122,219 @@ def shuffled(work: Workload, seed: int = 1) -> list[str]:
     return bodies
 
 
-def ended(at: int, **fields: Any) -> str:
+def succeeded(at: int, **fields: Any) -> str:
     fields = {"jobId": a_job_id(), "status": "SUCCEEDED", "stoppedAt": at, **fields}
     return a_body(at=at, **fields)
 
 
-def test_the_hours_are_what_the_jobs_say_while_events_come_in_any_order(count: Count) -> None:
-    bodies = shuffled(lives(400))
+# Rollups of jobs that ended
+
+
+def test_rollups_match_the_jobs_while_events_arrive_in_any_order(harness: CountHarness) -> None:
+    bodies = shuffled(lifecycles(400))
     third = len(bodies) // 3
 
-    for some in (bodies[:third], bodies[third : 2 * third], bodies[2 * third :]):
-        count.record(some)
-        count.run()
-        count.now += HOUR_MS
-    count.run()
+    for chunk in (bodies[:third], bodies[third : 2 * third], bodies[2 * third :]):
+        harness.record(chunk)
+        harness.run()
+        harness.now += HOUR_MS
+    harness.run()
 
-    assert count.stored() == count.truth()
-    assert sum(hour.failed for hour in count.stored()["hours gpu"].values()) > 0
+    assert harness.stored() == harness.expected()
+    assert sum(hour.failed for hour in harness.stored()["hours gpu"].values()) > 0
 
 
-def test_a_second_run_writes_no_hour(count: Count) -> None:
-    count.record(bodies_of(lives(100)))
+def test_a_second_run_writes_no_rollup(harness: CountHarness) -> None:
+    harness.record(bodies_of(lifecycles(100)))
 
-    first, second = count.run(), count.run()
+    first, second = harness.run(), harness.run()
 
     assert first.written > 0
     assert second.written == 0
 
 
-def test_a_job_that_turns_out_to_have_ended_earlier_leaves_its_hour(count: Count) -> None:
-    """A repair dated its end late, and then the event came."""
+def test_a_job_whose_end_is_corrected_leaves_its_hour(harness: CountHarness) -> None:
+    """A repair dated the end late, and then the event arrived."""
     job_id = a_job_id()
-    count.record([ended(NOON, jobId=job_id)])
-    count.run()
+    harness.record([succeeded(NOON, jobId=job_id)])
+    harness.run()
 
-    count.record([ended(NOON - 3 * HOUR_MS, jobId=job_id)])
-    count.now += HOUR_MS
-    count.run()
+    harness.record([succeeded(NOON - 3 * HOUR_MS, jobId=job_id)])
+    harness.now += HOUR_MS
+    harness.run()
 
-    assert count.stored() == count.truth()
-
-
-@pytest.mark.parametrize(("age", "later"), [(20 * HOUR_MS, HOUR_MS), (9 * DAY_MS, DAY_MS)])
-def test_what_is_heard_of_late_is_counted_late(count: Count, age: int, later: int) -> None:
-    count.record([ended(NOON - age)])
-    count.run()
-    count.record([ended(NOON - age + 1)])
-
-    count.run()
-    before = count.stored()
-    count.now += later
-    count.run()
-
-    assert before != count.truth()
-    assert count.stored() == count.truth()
+    assert harness.stored() == harness.expected()
 
 
-def test_what_is_older_is_counted_when_the_sweep_begins_anew(count: Count) -> None:
-    count.record([ended(NOON - 40 * DAY_MS)])
-    count.run()
-    count.record([ended(NOON - 40 * DAY_MS + 1), ended(NOON - 80 * DAY_MS)])
-    count.now += 2 * DAY_MS
+@pytest.mark.parametrize(
+    ("age", "interval"), [(20 * HOUR_MS, HOUR_MS), (9 * DAY_MS, DAY_MS)], ids=["day", "fortnight"]
+)
+def test_a_late_event_is_counted_when_its_hour_is_recomputed(
+    harness: CountHarness, age: int, interval: int
+) -> None:
+    harness.record([succeeded(NOON - age)])
+    harness.run()
+    harness.record([succeeded(NOON - age + 1)])
 
-    count.run()
-    before = count.stored()
-    count.run(since=NOON - 41 * DAY_MS)
-    later = count.stored()["hours high-priority"]
-    count.run(since=0)
+    harness.run()
+    before = harness.stored()
+    harness.now += interval
+    harness.run()
+
+    assert before != harness.expected()
+    assert harness.stored() == harness.expected()
+
+
+def test_an_event_that_is_even_later_is_counted_after_a_backfill(harness: CountHarness) -> None:
+    harness.record([succeeded(NOON - 40 * DAY_MS)])
+    harness.run()
+    harness.record([succeeded(NOON - 40 * DAY_MS + 1), succeeded(NOON - 80 * DAY_MS)])
+    harness.now += 2 * DAY_MS
+
+    harness.run()
+    before = harness.stored()
+    harness.run(since=NOON - 41 * DAY_MS)
+    partly = harness.stored()["hours high-priority"]
+    harness.run(since=0)
 
     assert len(before["hours high-priority"]) == 1
-    assert [hour.succeeded for hour in later.values()] == [2]
-    assert count.stored() == count.truth()
+    assert [hour.succeeded for hour in partly.values()] == [2]
+    assert harness.stored() == harness.expected()
 
 
-def test_a_run_that_has_no_time_goes_on_the_next_time(count: Count) -> None:
-    count.record([ended(NOON - hours * HOUR_MS) for hours in range(0, 400, 7)])
+def test_a_run_without_time_left_is_continued_by_the_next_one(harness: CountHarness) -> None:
+    harness.record([succeeded(NOON - hours * HOUR_MS) for hours in range(0, 400, 7)])
     runs = 0
     left = True
 
     while left and runs < 500:
         seconds = iter([100.0] * (12 + runs % 5))
-        left = count.run(time_left=lambda left=seconds: next(left, 0.0)).left
+        left = harness.run(time_left=lambda left=seconds: next(left, 0.0)).left
         runs += 1
 
     assert runs > 3
-    assert count.stored() == count.truth()
+    assert harness.stored() == harness.expected()
 
 
-def test_a_run_reads_only_so_many_jobs(count: Count, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "_MAX_JOBS_READ", 10)
-    count.record([ended(NOON - hours * HOUR_MS) for hours in range(50)])
+def test_a_run_reads_a_limited_number_of_jobs(harness: CountHarness) -> None:
+    limits = CountLimits(max_jobs_read=10)
+    harness.record([succeeded(NOON - hours * HOUR_MS) for hours in range(50)])
 
-    tallies = [count.run() for _ in range(9)]
+    tallies = [harness.run(limits=limits) for _ in range(9)]
 
     assert max(tally.read for tally in tallies) <= 10
     assert [tally.left for tally in tallies][::8] == [True, False]
-    assert count.stored() == count.truth()
+    assert harness.stored() == harness.expected()
 
 
-def test_a_run_that_dies_at_any_of_its_writes_changes_nothing_but_who_does_the_work(
+def test_a_run_that_crashes_at_any_write_is_completed_by_the_next_one(
     running_aws: LocalAws,
 ) -> None:
-    bodies = bodies_of(lives(60, QUEUES[:1]))
+    bodies = bodies_of(lifecycles(60, QUEUES[:1]))
 
-    def dying_at(nth: int) -> tuple[Count, int]:
+    def crashed_at(nth: int) -> tuple[CountHarness, int]:
         running_aws.reset()
-        count = Count(running_aws, running_aws.create_resources())
-        count.record(bodies)
-        return count, crash_at(nth, lambda on_write: count.run(on_write=on_write))
+        harness = CountHarness(running_aws, running_aws.create_resources())
+        harness.record(bodies)
+        return harness, crash_at(nth, lambda on_write: harness.run(on_write=on_write))
 
-    whole, length = dying_at(-1)
+    uninterrupted, writes = crashed_at(-1)
 
-    assert length >= 6
-    assert whole.stored() == whole.truth()
-    for nth in range(1, length + 1):
-        count, _ = dying_at(nth)
-        count.run()
-        assert count.stored() == whole.stored(), nth
+    assert writes >= 6
+    assert uninterrupted.stored() == uninterrupted.expected()
+    for nth in range(1, writes + 1):
+        harness, _ = crashed_at(nth)
+        harness.run()
+        assert harness.stored() == uninterrupted.stored(), nth
 
 
-def test_two_runs_at_once_do_no_harm(count: Count) -> None:
-    count.record(bodies_of(lives(300)))
+def test_two_runs_at_once_store_the_same_rollups(harness: CountHarness) -> None:
+    harness.record(bodies_of(lifecycles(300)))
 
     with ThreadPoolExecutor(2) as threads:
-        list(threads.map(lambda _: count.run(), range(2)))
-    count.run()
+        list(threads.map(lambda _: harness.run(), range(2)))
+    harness.run()
 
-    assert count.stored() == count.truth()
-
-
-# What is in a queue now
+    assert harness.stored() == harness.expected()
 
 
-def counts(count: Count) -> tuple[dict[str, int], bool]:
-    stored = count.queues.load(QUEUE).stats
-    return {status: n for status, n in stored.counts.items() if n}, stored.counts_are_at_least
+def test_the_last_day_is_the_current_hour_and_the_23_before_it(harness: CountHarness) -> None:
+    hour = NOON // HOUR_MS * HOUR_MS
+    first = hour - 23 * HOUR_MS
+    harness.record([succeeded(first), succeeded(first - 1), succeeded(NOON)])
+
+    harness.run()
+
+    last_day = harness.stats.load(QUEUE).stats.last_day
+    assert last_day.succeeded == 2
+    assert last_day == total(harness.stats.hours(QUEUE, first, hour + HOUR_MS).values())
 
 
-def test_jobs_that_have_not_ended_are_counted_an_array_as_one(count: Count) -> None:
+def test_rollups_expire_like_jobs_and_an_hour_of_which_jobs_have_expired_is_not_recomputed(
+    harness: CountHarness,
+) -> None:
+    expiring_hour = NOON - 30 * DAY_MS
+    harness.record([succeeded(at) for at in (expiring_hour + 1, expiring_hour + HOUR_MS, NOON)])
+    client, table = harness.recorder.dynamodb, harness.recorder.resources.jobs_table
+
+    runtime = Runtime(now=lambda: NOON / 1000)
+    jobs = JobTable(client, table, retention_days=30, runtime=runtime)
+    counter = QueueCounter(
+        JobIndex(client, table, jobs),
+        QueueRegistry(client, table),
+        QueueStatsTable(client, table, retention_days=30),
+        lambda tally: None,
+        retention_days=30,
+        runtime=runtime,
+    )
+    counter.run(lambda: 100)
+
+    last_hour = NOON // HOUR_MS * HOUR_MS
+    assert set(harness.stats.hours(QUEUE, 0, NOON + DAY_MS)) == {last_hour}
+    expiries = {
+        item["sk"]["S"]: int(item["expiresAt"]["N"])
+        for item in harness.recorder.items()
+        if "expiresAt" in item and item["sk"]["S"].startswith("HOUR#")
+    }
+    assert expiries == {"HOUR#2026-05-28T20": (last_hour + HOUR_MS + 30 * DAY_MS) // 1000}
+
+
+# Counts of active jobs
+
+
+def test_active_jobs_are_counted_by_status_and_an_array_as_one(harness: CountHarness) -> None:
     root = a_job_id()
-    count.record(
+    harness.record(
         [
             a_body(jobId=root, status="PENDING", arrayProperties={"size": 2}),
-            *(a_body(jobId=f"{root}:{n}", status="RUNNING") for n in range(2)),
+            *(a_body(jobId=f"{root}:{index}", status="RUNNING") for index in range(2)),
             *(a_body(status="RUNNABLE") for _ in range(3)),
-            ended(NOON),
+            succeeded(NOON),
         ]
     )
 
-    tally = count.run()
+    tally = harness.run()
 
-    assert counts(count) == ({"PENDING": 1, "RUNNABLE": 3}, False)
+    assert harness.counts() == ({"PENDING": 1, "RUNNABLE": 3}, False)
     assert tally.counted == 4
 
 
-def test_of_very_many_it_is_said_that_there_are_at_least_so_many(
-    count: Count, monkeypatch: pytest.MonkeyPatch
+def test_a_count_stops_at_a_limit_and_then_states_that_there_may_be_more(
+    harness: CountHarness,
 ) -> None:
-    monkeypatch.setattr(counting, "MAX_COUNTED", 16)
-    count.record([a_body(status="RUNNABLE") for _ in range(200)])
+    harness.record([a_body(status="RUNNABLE") for _ in range(200)])
 
-    count.run()
+    harness.run(limits=CountLimits(max_counted=16))
 
-    assert counts(count) == ({"RUNNABLE": 16}, True)
+    assert harness.counts() == ({"RUNNABLE": 16}, True)
 
 
-def test_a_big_queue_is_counted_less_often(count: Count) -> None:
-    count.record([a_body(status="RUNNABLE") for _ in range(500)])
+def test_a_large_queue_is_counted_less_often(harness: CountHarness) -> None:
+    harness.record([a_body(status="RUNNABLE") for _ in range(500)])
 
-    tallies = []
+    counted = []
     for _ in range(3):
-        tallies.append(count.run().counted)
-        count.now += 20_000
+        counted.append(harness.run().counted)
+        harness.now += 20_000
 
-    assert tallies == [500, 0, 500]
-
-
-def test_the_last_day_is_the_current_hour_and_the_23_before_it(count: Count) -> None:
-    hour = NOON // HOUR_MS * HOUR_MS
-    count.record([ended(hour - 23 * HOUR_MS), ended(hour - 23 * HOUR_MS - 1), ended(NOON)])
-
-    count.run()
-
-    last_day = count.queues.load(QUEUE).stats.last_day
-    assert last_day.succeeded == 2
-    assert last_day == total(
-        count.queues.hours(QUEUE, hour - 23 * HOUR_MS, hour + HOUR_MS).values()
-    )
-
-
-def test_hours_expire_like_jobs_and_are_not_made_of_what_is_left_of_them(count: Count) -> None:
-    """At the edge of the retention some jobs of an hour are gone, and others not yet."""
-    edge = NOON - 30 * DAY_MS
-    count.record([ended(edge + 1), ended(edge + HOUR_MS), ended(NOON)])
-    client, name = count.stand.dynamodb, count.stand.resources.jobs_table
-
-    noon = Runtime(now=lambda: NOON / 1000)
-    jobs = JobTable(client, name, retention_days=30, runtime=noon)
-    run = QueueCounter(
-        JobIndex(client, name, jobs),
-        QueueRegistry(client, name),
-        QueueStatsTable(client, name, retention_days=30),
-        lambda tally: None,
-        retention_days=30,
-        runtime=noon,
-    )
-    run.run(lambda: 100)
-
-    last = NOON // HOUR_MS * HOUR_MS
-    assert set(count.queues.hours(QUEUE, 0, NOON + DAY_MS)) == {last}
-    expiries = {
-        item["sk"]["S"]: int(item["expiresAt"]["N"])
-        for item in count.stand.items()
-        if "expiresAt" in item and item["sk"]["S"].startswith("HOUR#")
-    }
-    assert expiries == {"HOUR#2026-05-28T20": (last + HOUR_MS + 30 * DAY_MS) // 1000}
+    assert counted == [500, 0, 500]

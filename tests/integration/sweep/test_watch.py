@@ -164,21 +164,21 @@ def test_a_sweep_that_crashes_at_any_request_reports_nothing_twice_and_loses_no_
     def watch_crashing_at(nth: int) -> int:
         return crash_at(nth, lambda on_request: harness.watch_queues(on_request=on_request))
 
-    job_id = put_job(harness)
-    requests = watch_crashing_at(-1)
-    change_status(harness, job_id)
-    harness.watch_queues()
-    harness.notices()
-    # The snapshot only reads. It is followed by up to six requests, and each is counted twice.
-    for nth in range(requests - 15, requests + 1):
-        job_id = put_job(harness)
-        watch_crashing_at(nth)
-        harness.watch_queues()
-        stuck = received_kinds(harness)
+    def replace_stuck_job(job_id: str) -> str:
         change_status(harness, job_id)
+        return put_job(harness)
+
+    stuck = put_job(harness)
+    harness.watch_queues()
+    stuck = replace_stuck_job(stuck)
+    requests = watch_crashing_at(-1)
+    harness.notices()
+    # The snapshot only reads. At most six requests follow, and each is counted twice.
+    for nth in range(requests - 14, requests + 1):
+        stuck = replace_stuck_job(stuck)
         watch_crashing_at(nth)
         harness.watch_queues()
-        assert (stuck, received_kinds(harness)) == (["STUCK"], ["RECOVERED"]), nth
+        assert received_kinds(harness) == ["RECOVERED", "STUCK"], nth
 
 
 def test_a_job_whose_record_is_outdated_is_not_reported(harness: SweepHarness) -> None:

@@ -1,0 +1,34 @@
+"""The statistics of a job queue that are kept between two sweeps.
+
+Pure: no I/O, no clock. All times are epoch milliseconds.
+"""
+
+import msgspec
+
+from chalicelib.queues.rollup import Rollup
+
+
+class HourCursor(msgspec.Struct, frozen=True):
+    """Progress of a pass from newer to older hours, which started at `started_at`. Hours from `at`
+    on are done, those down to `floor` are to do; `at` is None between two passes."""
+
+    started_at: int = 0
+    at: int | None = None
+    floor: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether at least one pass was made, and none is in progress."""
+        return self.started_at > 0 and self.at is None
+
+
+class QueueStats(msgspec.Struct, frozen=True):
+    """`counts` is the number of jobs in each active status at `as_of` (None: not counted yet);
+    statuses that batchwatch does not recognize are not counted. `counts_are_at_least`: there may be
+    more. `last_day` covers the current hour and the 23 before it. `cursors` are by window name."""
+
+    as_of: int | None = None
+    counts: dict[str, int] = {}
+    counts_are_at_least: bool = False
+    last_day: Rollup = Rollup()
+    cursors: dict[str, HourCursor] = {}

@@ -1,0 +1,131 @@
+"""One queue in one run of the counter: update its counts, then recompute the hours that are due.
+
+Progress is saved after each day of hours, on the condition that no other run has saved the queue's
+statistics in between.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from chalicelib.jobs.job import ACTIVE
+from chalicelib.jobs.job_index import JobIndex, StatusPartition, TimeRange
+from chalicelib.queues.rollup import total
+from chalicelib.queues.stats import HourCursor, QueueStats
+from chalicelib.queues.stats_table import QueueStatsTable, StatsConflict
+from chalicelib.sweep.count.hourly_rollups import HourlyRollups, ReadBudget
+from chalicelib.sweep.count.windows import WINDOWS, hour_of, last_day, recent_hours
+
+_COUNTED_PER_MINUTE = 1_000
+"""A COUNT query reads the record of each job, about a kilobyte. So a queue is counted again only
+after a minute for each thousand jobs in it; with fewer than 5,000, in each run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountRun:
+    """A run of the counter, at `now`. `oldest` is the first hour whose jobs have not expired (both
+    in epoch milliseconds), `max_counted` the maximum count of one queue and status."""
+
+    index: JobIndex
+    table: QueueStatsTable
+    budget: ReadBudget
+    now: int
+    oldest: int
+    max_counted: int
+
+
+class QueuePass:
+    """`counted` is the number of active jobs, `written` of rollups that differed from what was
+    stored. `is_unfinished`: more is due, but the budget is spent."""
+
+    def __init__(self, run: CountRun, queue: str) -> None:
+        self.is_complete = False
+        self.is_unfinished = False
+        self.counted = 0
+        self.written = 0
+        self._run = run
+        self._queue = queue
+        self._stored = run.table.load(queue)
+        self._rollups = HourlyRollups(run.index, run.table, queue, run.budget)
+
+    @property
+    def as_of(self) -> int:
+        return self._stats.as_of or 0
+
+    @property
+    def _stats(self) -> QueueStats:
+        return self._stored.stats
+
+    def completes(self, stage: "Callable[[QueuePass], None]") -> bool:
+        """Run a stage of the pass. Return False if another run works on the same queue, which is
+        then left to it."""
+        if self._run.budget.is_spent:
+            self.is_unfinished = True
+            return True
+        try:
+            stage(self)
+        except StatsConflict:
+            return False
+        return True
+
+    def update_counts(self) -> None:
+        """Update what users see first: the counts of active jobs and the last day."""
+        if _is_count_due(self._stats, self._run.now):
+            self._stored = self._stored._replace(stats=self._count())
+        for _ in self._recompute(recent_hours(self._run.now)):
+            pass
+        self._recompute_window("day")
+        since, until = last_day(self._run.now)
+        hours = self._run.table.hours(self._queue, since, until)
+        self._save(replace(self._stats, last_day=total(hours.values())))
+        self.is_complete = True
+
+    def recompute_older_hours(self) -> None:
+        for window in WINDOWS:
+            self._recompute_window(window)
+
+    def _count(self) -> QueueStats:
+        partitions = [StatusPartition(self._queue, status) for status in ACTIVE]
+        counted = self._run.index.count(partitions, at_most=self._run.max_counted)
+        counts = {partition.status: count.jobs for partition, count in counted.items()}
+        self.counted = sum(counts.values())
+        return replace(
+            self._stats,
+            as_of=self._run.now,
+            counts=counts,
+            counts_are_at_least=not all(count.is_exact for count in counted.values()),
+        )
+
+    def _recompute_window(self, name: str) -> None:
+        """Start a pass through the window if one is due, and advance a pass as far as possible."""
+        cursor = self._stats.cursors.get(name, HourCursor())
+        if WINDOWS[name].is_due(cursor, self._run.now):
+            cursor = WINDOWS[name].start(cursor, self._run.now)
+        if cursor.at is None:
+            return
+        hours = TimeRange(hour_of(max(cursor.floor, self._run.oldest)), cursor.at)
+        if hours.until <= hours.since:
+            self._save_cursor(name, replace(cursor, at=None))
+            return
+        for since in self._recompute(hours):
+            cursor = replace(cursor, at=since if since > hours.since else None)
+            self._save_cursor(name, cursor)
+        self.is_unfinished |= cursor.at is not None
+
+    def _recompute(self, hours: TimeRange) -> Iterator[int]:
+        for since, written in self._rollups.recompute(hours):
+            self.written += written
+            yield since
+
+    def _save_cursor(self, name: str, cursor: HourCursor) -> None:
+        self._save(replace(self._stats, cursors={**self._stats.cursors, name: cursor}))
+
+    def _save(self, stats: QueueStats) -> None:
+        self._stored = self._run.table.save(self._queue, stats, self._stored.version)
+
+
+def _is_count_due(stats: QueueStats, now: int) -> bool:
+    if stats.as_of is None:
+        return True
+    return now - stats.as_of >= sum(stats.counts.values()) * 60_000 // _COUNTED_PER_MINUTE

@@ -1,4 +1,4 @@
-"""Whether a job queue is blocked, and since when.
+"""Blocked job queues: when a block begins and when it is over.
 
 A Batch Job Queue Blocked event states that the job at the head of the queue could not start at that
 time. Batch sends no event when the queue is no longer blocked, so that is inferred from its jobs.
@@ -14,7 +14,8 @@ import msgspec
 
 from chalicelib.jobs.job import Job, JobStatus, Source
 
-_STARTED = frozenset({JobStatus.SCHEDULED, JobStatus.STARTING, JobStatus.RUNNING})
+STARTED = (JobStatus.SCHEDULED, JobStatus.STARTING, JobStatus.RUNNING)
+"""The statuses of a job that has left RUNNABLE to run."""
 
 
 class BlockedEvent(msgspec.Struct, frozen=True, order=True, kw_only=True):
@@ -41,17 +42,17 @@ class Blocked(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", k
 
 
 def last_start(jobs: Iterable[Job]) -> int:
-    """Return when one of the jobs last left RUNNABLE to start, or 0 if none did.
+    """Return when one of the jobs last left RUNNABLE to run, or 0 if none did.
 
-    A repair dates STARTING with the sweep's clock, which is no evidence; it dates RUNNING with
-    Batch's `startedAt`.
+    The time of a STARTING that a repair recorded is ignored, because it is only the time of the
+    sweep. That of a RUNNING is Batch's `startedAt`.
     """
     return max(
         (
             transition.at
             for job in jobs
             for transition in job.history
-            if transition.status in _STARTED
+            if transition.status in STARTED
             and (transition.source is Source.EVENT or transition.status == JobStatus.RUNNING)
         ),
         default=0,
@@ -63,9 +64,9 @@ def current_block(
 ) -> Blocked | None:
     """Return the block that is in effect, or None.
 
-    `previous` is the block found by the last sweep, `events` are those received since, in any order
-    and with any repetition. What is not newer than `unblocked_at`, when a job of the queue last
-    started, is over.
+    `previous` is the block that the last sweep found, `events` are those received since, in any
+    order and with any repetition. A block or event that is not later than `unblocked_at` is over,
+    because the queue was not blocked then.
     """
     recent = sorted(event for event in events if event.at > unblocked_at)
     ongoing = previous if previous and previous.since > unblocked_at else None

@@ -1,4 +1,4 @@
-"""The next state of a job queue: which incidents are opened and resolved, and the notices for them.
+"""Incidents of a job queue: what is opened and resolved by a sweep, and the notices for it.
 
 Stuck jobs are reported individually, or as one bulk incident if there are many; a blocked queue
 when the block persists; missing events when there is enough evidence. Each is reported once when it
@@ -32,7 +32,7 @@ class ReportedJob(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What the table shows of a queue at the time of a sweep.
+    """A queue as the table shows it at the time of a sweep.
 
     `counts` is the number of stuck jobs by status, including those that `stuck` leaves out because
     there are too many. `head` is the record of the job that blocks the queue.
@@ -56,7 +56,7 @@ class ConfirmedJob(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class IncidentPolicy:
-    """`blocked_after` is how long a block must last before it is reported, in milliseconds."""
+    """The rooms to notify, and how long a block must last (milliseconds) before it is reported."""
 
     rules: Rules
     blocked_after: int
@@ -74,8 +74,8 @@ class Incidents:
         self, state: QueueState, snapshot: Snapshot, described: Mapping[str, Observation]
     ) -> QueueState:
         """Return the state after this sweep. `described` is Batch's current description of stuck
-        jobs by id; a stuck job that is not there, or has another status there, has an outdated
-        record and is not reported."""
+        jobs by id. A stuck job that is not there, or has another status there, is not reported: its
+        record may be outdated."""
         if state.bulk_incident:
             state = self._with_bulk_incident(state, state.bulk_incident, snapshot)
         else:
@@ -103,22 +103,22 @@ class Incidents:
     ) -> QueueState:
         resolved, ongoing = _partition(snapshot)
         reported = {job.stuck.job_id for job in snapshot.reported}
-        new = [each for each in confirmed if JobId.parse(each.job.job_id).root not in reported]
+        new = [stuck for stuck in confirmed if JobId.parse(stuck.job.job_id).root not in reported]
         if len(ongoing) + len(new) > MAX_INDIVIDUAL:
             return self._with_new_bulk_incident(state, snapshot.counts, confirmed)
         notices = [notice for job in resolved for notice in self._recovered_notices(job)]
-        notices += [notice for each in new for notice in self._stuck_notices(each)]
+        notices += [notice for stuck in new for notice in self._stuck_notices(stuck)]
         return replace(
             state,
-            stuck=(*ongoing, *(StuckJob.of(each.job) for each in new)),
+            stuck=(*ongoing, *(StuckJob.of(stuck.job) for stuck in new)),
             outbox=(*state.outbox, *notices),
         )
 
     def _with_new_bulk_incident(
         self, state: QueueState, counts: Mapping[str, int], confirmed: Sequence[ConfirmedJob]
     ) -> QueueState:
-        """Replace the jobs that were reported individually: the resolution of the bulk incident is
-        the end of theirs, too."""
+        """Open a bulk incident, which includes the jobs that were reported individually: they get
+        no RECOVERED notice."""
         notices = incident_notices(
             BULK_STUCK, self.queue, self._rooms(STUCK, confirmed), opened_at=self.now, at=self.now
         )

@@ -23,9 +23,9 @@ HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
 
 class Rollup(Struct, frozen=True, array_like=True):
-    """`causes` counts failed jobs by cause of failure. `wait` is the time from a job's creation to
-    its first start, `run` the total run time of its attempts. `wasted` is the part of `usage` that
-    did not contribute to a success.
+    """Statistics of ended jobs. `causes` counts failed jobs by cause of failure. `wait` is the time
+    from a job's creation to its first start, `run` the total run time of its attempts. `wasted` is
+    the part of `usage` that did not contribute to a success.
 
     Stored as an array to save bytes: append new fields, with a default.
     """

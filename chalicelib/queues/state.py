@@ -17,9 +17,9 @@ from chalicelib.queues.stuck import BulkIncident, StuckJob
 
 
 class QueueState(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
-    """`watched_since` is when a sweep first saw the queue. `stuck` are the jobs that were reported
-    individually. Blocked events up to `unblocked_at` are no longer relevant. `outbox` are the
-    notices that the notices queue has not accepted yet."""
+    """Open incidents and outbox. `watched_since` is when a sweep first saw the queue. `stuck` are
+    the jobs that were reported individually. Blocked events up to `unblocked_at` are no longer
+    relevant. `outbox` are the notices that the notices queue has not accepted yet."""
 
     watched_since: int
     stuck: tuple[StuckJob, ...] = ()

@@ -28,14 +28,15 @@ _BLOCKED_EVENT_TTL_SECONDS = 30 * 86_400
 
 
 class StoredState(NamedTuple):
-    """`state` is None and `version` 0 before the first sweep. `last_event_at` is when the last
-    event arrived, in epoch milliseconds; 0: never."""
+    """A queue's state and its version, None and 0 before the first sweep. `last_event_at` is when
+    the last event arrived, in epoch milliseconds; 0: never."""
 
     state: QueueState | None = None
     version: int = 0
     last_event_at: int = 0
 
     def state_or_initial(self, now: int) -> QueueState:
+        """Return the state, or that of a queue which is first watched at `now`."""
         return self.state or QueueState(watched_since=now)
 
 

@@ -18,14 +18,15 @@ class HourCursor(msgspec.Struct, frozen=True):
 
     @property
     def is_complete(self) -> bool:
-        """Whether at least one pass was made, and none is in progress."""
+        """Return whether at least one pass was made, and none is in progress."""
         return self.started_at > 0 and self.at is None
 
 
 class QueueStats(msgspec.Struct, frozen=True):
-    """`counts` is the number of jobs in each active status at `as_of` (None: not counted yet);
-    statuses that batchwatch does not recognize are not counted. `counts_are_at_least`: there may be
-    more. `last_day` covers the current hour and the 23 before it. `cursors` are by window name."""
+    """Counts and progress of the rollups. `counts` is the number of jobs in each active status at
+    `as_of` (None: not counted yet); statuses that batchwatch does not recognize are not counted.
+    `counts_are_at_least`: there may be more. `last_day` covers the current hour and the 23 before
+    it. `cursors` are by window name."""
 
     as_of: int | None = None
     counts: dict[str, int] = {}

@@ -26,7 +26,7 @@ Rollups = Mapping[int, Rollup]
 
 
 class StoredStats(NamedTuple):
-    """`version` is the one that a save must still find; 0: nothing is stored."""
+    """A queue's statistics, and the version that a save must still find; 0: nothing is stored."""
 
     stats: QueueStats
     version: int
@@ -51,7 +51,7 @@ class QueueStatsTable:
         return StoredStats(_stats(item), int(item["version"]["N"]))
 
     def save(self, queue: str, stats: QueueStats, version: int) -> StoredStats:
-        """Replace the statistics that have this version. Raise StatsConflict or
+        """Replace the statistics that have this version. Raises StatsConflict and
         TableUnavailable."""
         key = table_keys.queue_counts(queue)
         statement = self._table.save_if_version_is(version, key, json_text("counts", stats))
@@ -64,7 +64,7 @@ class QueueStatsTable:
 
     def stats(self, queues: Sequence[str]) -> dict[str, QueueStats]:
         """Return the statistics of the queues that were counted, eventually consistent. One request
-        reads a hundred queues. Raise TableUnavailable if some can't be read now."""
+        reads a hundred queues. Raises TableUnavailable if some can't be read now."""
         items, unread = self._table.read(
             [table_keys.queue_counts(queue) for queue in queues],
             attributes=("pk", "counts"),
@@ -75,15 +75,15 @@ class QueueStatsTable:
         return {table_keys.queue_of(item): _stats(item) for item in items}
 
     def hours(self, queue: str, since: int, until: int) -> dict[int, Rollup]:
-        """Return the rollups of hours from `since` until before `until`, without empty hours."""
+        """Return the rollups of hours that begin from `since` on and before `until`."""
         return dict(self._rollups(table_keys.hours(queue, since, until - HOUR_MS)))
 
     def days(self, queue: str, since: int, until: int) -> dict[int, Rollup]:
-        """Return the rollups of days from `since` until before `until`, without empty days."""
+        """Return the rollups of days that begin from `since` on and before `until`."""
         return dict(self._rollups(table_keys.days(queue, since, until - DAY_MS)))
 
     def put(self, queue: str, hours: Rollups, days: Rollups) -> None:
-        """Replace rollups. Raise TableUnavailable if some were not written."""
+        """Replace rollups. Raises TableUnavailable if some were not written."""
         items = [
             self._rollup_item(table_keys.hour(queue, at), rollup, at + HOUR_MS)
             for at, rollup in hours.items()

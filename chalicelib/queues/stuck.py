@@ -1,4 +1,4 @@
-"""Which jobs of a queue are stuck, and when they are reported as one incident.
+"""Stuck jobs of a queue, and when they are reported as one incident.
 
 A job is stuck when it stays in one status for longer than it should. Up to MAX_INDIVIDUAL stuck
 jobs of a queue are reported individually. If there are more, the queue has one bulk incident,
@@ -114,7 +114,8 @@ class BulkIncident(msgspec.Struct, frozen=True, omit_defaults=True, rename="came
     def open(
         cls, now: int, statuses: Mapping[str, int], sample: Sequence[Job], rooms: tuple[str, ...]
     ) -> Self:
-        """`sample` are jobs as Batch describes them now, the longest stuck first."""
+        """Open an incident. `sample` are jobs as Batch describes them now, the longest stuck first,
+        `rooms` those that receive the resolution."""
         reasons = Counter(job.details.status_reason or "" for job in sample)
         causes = Counter(_cause(job) for job in sample)
         longest = sample[0]

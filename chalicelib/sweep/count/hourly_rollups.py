@@ -16,7 +16,7 @@ from chalicelib.queues.stats_table import QueueStatsTable, Rollups
 
 
 class ReadBudget:
-    """How long a run may take, and how many ended jobs it may read. `time_left` returns seconds."""
+    """Limits of a run: its time (`time_left` returns seconds), and how many ended jobs it reads."""
 
     def __init__(self, time_left: Callable[[], float], max_jobs: int) -> None:
         self.jobs_read = 0
@@ -41,7 +41,7 @@ class ReadBudget:
 
 
 class Recomputed(NamedTuple):
-    """Hours from `since` on are stored; `written` is the number of hours and days that differed."""
+    """Progress: hours from `since` on are stored, and `written` hours and days of them differed."""
 
     since: int
     written: int

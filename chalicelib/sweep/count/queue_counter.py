@@ -29,8 +29,9 @@ _MAX_RESTART_ATTEMPTS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class CountLimits:
-    """`max_counted`: a larger count of one queue and status is reported as "at least" this.
-    `max_jobs_read`: a run that has read this many ended jobs completes the current hour and stops.
+    """Limits of a run. `max_counted`: a larger count of one queue and status is reported as "at
+    least" this. `max_jobs_read`: a run that has read this many ended jobs completes the current
+    hour and stops.
     """
 
     max_counted: int = 10_000
@@ -39,8 +40,9 @@ class CountLimits:
 
 @dataclass(kw_only=True)
 class CountTally(Tally):
-    """`counted` are active jobs, `read` ended jobs, `written` rollups that differed from what was
-    stored. `left`: another run should follow at once, because more is due."""
+    """Figures of a run. `counted` are active jobs, `read` ended jobs, `written` rollups that
+    differed from what was stored. `left`: another run should follow at once, because more is
+    due."""
 
     EVENT = LogEvent.QUEUES_COUNTED
 
@@ -52,7 +54,7 @@ class CountTally(Tally):
 
 
 class QueueCounter:
-    """`report` receives the tally of each run, also of one that raises."""
+    """The step `count` of the sweep. `report` receives the tally of each run, even if it raises."""
 
     def __init__(
         self,
@@ -77,7 +79,7 @@ class QueueCounter:
         """Count and summarize as much as the time allows, the queue whose counts are the oldest
         first. With `since` (epoch milliseconds), recompute all hours from then on.
 
-        Raise TableUnavailable.
+        Raises TableUnavailable.
         """
         seconds_left = without_reserve(time_left, _RESERVE_SECONDS)
         budget = ReadBudget(seconds_left, self._limits.max_jobs_read)
@@ -93,10 +95,10 @@ class QueueCounter:
             left = _run_stages(passes)
         finally:
             tally = CountTally(
-                queues=sum(each.is_complete for each in passes),
-                counted=sum(each.counted for each in passes),
+                queues=sum(queue_pass.is_counted for queue_pass in passes),
+                counted=sum(queue_pass.counted for queue_pass in passes),
                 read=budget.jobs_read,
-                written=sum(each.written for each in passes),
+                written=sum(queue_pass.written for queue_pass in passes),
                 left=left,
             )
             self._report(tally)
@@ -133,7 +135,7 @@ class QueueCounter:
 
 def _run_stages(passes: Sequence[QueuePass]) -> bool:
     """Run each stage for all queues, and return whether more is due."""
-    remaining = sorted(passes, key=lambda each: each.as_of)
+    remaining = sorted(passes, key=lambda queue_pass: queue_pass.as_of)
     for stage in (QueuePass.update_counts, QueuePass.recompute_older_hours):
-        remaining = [each for each in remaining if each.completes(stage)]
-    return any(each.is_unfinished for each in remaining)
+        remaining = [queue_pass for queue_pass in remaining if queue_pass.run_stage(stage)]
+    return any(queue_pass.is_unfinished for queue_pass in remaining)

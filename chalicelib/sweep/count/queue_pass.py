@@ -1,4 +1,5 @@
-"""One queue in one run of the counter: update its counts, then recompute the hours that are due.
+"""The work on one queue in a run of the counter: update its counts, then recompute the hours that
+are due.
 
 Progress is saved after each day of hours, on the condition that no other run has saved the queue's
 statistics in between.
@@ -36,11 +37,12 @@ class CountRun:
 
 
 class QueuePass:
-    """`counted` is the number of active jobs, `written` of rollups that differed from what was
-    stored. `is_unfinished`: more is due, but the budget is spent."""
+    """Work on one queue and its results: `counted` is the number of active jobs, `written` the
+    number of rollups that differed from what was stored. `is_counted`: counts and last day are
+    saved. `is_unfinished`: more is due, but the budget is spent."""
 
     def __init__(self, run: CountRun, queue: str) -> None:
-        self.is_complete = False
+        self.is_counted = False
         self.is_unfinished = False
         self.counted = 0
         self.written = 0
@@ -57,9 +59,9 @@ class QueuePass:
     def _stats(self) -> QueueStats:
         return self._stored.stats
 
-    def completes(self, stage: "Callable[[QueuePass], None]") -> bool:
-        """Run a stage of the pass. Return False if another run works on the same queue, which is
-        then left to it."""
+    def run_stage(self, stage: "Callable[[QueuePass], None]") -> bool:
+        """Run a stage of the pass. Return False if another run works on the same queue: leave it to
+        that run."""
         if self._run.budget.is_spent:
             self.is_unfinished = True
             return True
@@ -79,7 +81,7 @@ class QueuePass:
         since, until = last_day(self._run.now)
         hours = self._run.table.hours(self._queue, since, until)
         self._save(replace(self._stats, last_day=total(hours.values())))
-        self.is_complete = True
+        self.is_counted = True
 
     def recompute_older_hours(self) -> None:
         for window in WINDOWS:

@@ -1,4 +1,4 @@
-"""Which hours a run recomputes.
+"""Windows of hours that are recomputed at different intervals.
 
     window      hours by age         recomputed
     (recent)    0 to 2 hours         in each run
@@ -21,8 +21,8 @@ _RECENT_HOURS = 2
 
 
 class HourWindow(NamedTuple):
-    """Hours by age, in hours before the current one: younger than or as old as `oldest`, and older
-    than `youngest`. `oldest` None: back to the first job; `interval_ms` None: only once."""
+    """Hours whose age (in hours before the current one) is above `youngest` and up to `oldest`.
+    `oldest` None: back to the first job; `interval_ms` None: recompute only once."""
 
     youngest: int
     oldest: int | None

@@ -32,7 +32,7 @@ class Described(NamedTuple):
 
 
 class BatchConfirmation:
-    """`batch` is boto3's client; a run makes at most `max_calls` calls."""
+    """Asks Batch through its boto3 client, with at most `max_calls` calls a run."""
 
     def __init__(
         self,

@@ -31,6 +31,8 @@ class Applied(NamedTuple):
 
 
 class Outbox:
+    """The stored states of queues, and the notices queue that empties their outboxes."""
+
     def __init__(self, states: QueueStateTable, notices: MessageQueue) -> None:
         self._states = states
         self._notices = notices

@@ -19,8 +19,9 @@ from chalicelib.telemetry import LogEvent, Tally, count
 
 @dataclass(kw_only=True)
 class WatchTally(Tally):
-    """`stuck` counts jobs, an array as one; `queues`, `blocked` and `events_missing` count queues;
-    `calls` are calls of Batch's API. `left`: some queues were not watched completely."""
+    """Figures of a run. `stuck` counts jobs, an array as one; `queues`, `blocked` and
+    `events_missing` count queues; `calls` are calls of Batch's API. `left`: some queues were not
+    watched completely."""
 
     EVENT = LogEvent.QUEUES_WATCHED
 
@@ -43,8 +44,8 @@ class WatchTally(Tally):
 
 
 class QueueWatch:
-    """`list_queues` returns the names of the queues to watch, with repetitions if need be.
-    `report` receives the tally of each run, also of one that raises."""
+    """The step `watch` of the sweep. `list_queues` returns the names of the queues to watch, which
+    may contain duplicates. `report` receives the tally of each run, even if it raises."""
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class QueueWatch:
         self._runtime = runtime
 
     def run(self, time_left: Callable[[], float], since: int | None = None) -> WatchTally:
-        """Watch all queues. `since` has no effect, as each run looks at the present."""
+        """Watch all queues. `since` has no effect, because a run only reads the present."""
         tally = WatchTally()
         try:
             self._watch(time_left, tally)

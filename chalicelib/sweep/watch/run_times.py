@@ -20,6 +20,8 @@ _MAX_CACHED = 1_000
 
 
 class RunTimes:
+    """A cache of the limits for RUNNING by queue and job name."""
+
     def __init__(self, index: JobIndex, runtime: Runtime = Runtime()) -> None:
         self._index = index
         self._runtime = runtime

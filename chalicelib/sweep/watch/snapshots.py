@@ -13,7 +13,7 @@ from chalicelib.errors import TableUnavailable
 from chalicelib.jobs.job import TERMINAL, Description, Job, JobStatus
 from chalicelib.jobs.job_index import JobIndex, StatusPartition, TimeRange
 from chalicelib.jobs.job_table import JobTable
-from chalicelib.queues.blocked import Blocked, current_block, last_start
+from chalicelib.queues.blocked import STARTED, Blocked, current_block, last_start
 from chalicelib.queues.incidents import ReportedJob, Snapshot
 from chalicelib.queues.missing_events import MAX_DELIVERY_MS, MissingEvents, detect_missing_events
 from chalicelib.queues.state import QueueState
@@ -28,12 +28,11 @@ _MAX_COUNTED = 100_000
 """Maximum count of stuck jobs of one status."""
 _MAX_CHANGES_EXAMINED = 20
 _CHANGED = (JobStatus.RUNNABLE, JobStatus.RUNNING, *TERMINAL)
-_STARTED = (JobStatus.SCHEDULED, JobStatus.STARTING, JobStatus.RUNNING, *TERMINAL)
 
 
 class SnapshotReader:
-    """`stuck_after` contains, for each status that a job can be stuck in, after how many
-    milliseconds it is."""
+    """Reader of queues. `stuck_after` contains, for each status that a job can be stuck in, after
+    how many milliseconds it is."""
 
     def __init__(
         self,
@@ -132,7 +131,7 @@ class SnapshotReader:
         since = state.blocked.since if state.blocked else events[-1].at
         partitions = [
             StatusPartition(queue, status, members)
-            for status in _STARTED
+            for status in (*STARTED, *TERMINAL)
             for members in (False, True)
         ]
         started = self._index.newest(partitions, limit=MAX_EXAMINED, window=TimeRange(since=since))

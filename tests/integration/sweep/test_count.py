@@ -131,7 +131,7 @@ def succeeded(at: int, **fields: Any) -> str:
 
 
 def test_rollups_match_the_jobs_while_events_arrive_in_any_order(harness: CountHarness) -> None:
-    bodies = shuffled(lifecycles(400))
+    bodies = shuffled(lifecycles(250))
     third = len(bodies) // 3
 
     for chunk in (bodies[:third], bodies[third : 2 * third], bodies[2 * third :]):
@@ -203,7 +203,7 @@ def test_an_event_that_is_even_later_is_counted_after_a_backfill(harness: CountH
 
 
 def test_a_run_without_time_left_is_continued_by_the_next_one(harness: CountHarness) -> None:
-    harness.record([succeeded(NOON - hours * HOUR_MS) for hours in range(0, 400, 7)])
+    harness.record([succeeded(NOON - hours * HOUR_MS) for hours in range(0, 400, 13)])
     runs = 0
     left = True
 

@@ -131,12 +131,14 @@ class ListedPage(NamedTuple):
 class CallBudget:
     """The calls that one run may make, failed attempts included, and the time it has for them.
 
-    `time_left` returns seconds.
+    `time_left` returns seconds. `reserved` calls must be left to describe the jobs that the run has
+    found so far.
     """
 
     def __init__(self, limit: int, time_left: Callable[[], float]) -> None:
         self.limit = limit
         self.time_left = time_left
+        self.reserved = 1
         self.calls = 0
         self.throttled = 0
 

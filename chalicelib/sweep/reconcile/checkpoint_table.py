@@ -92,7 +92,8 @@ def pass_name(partition: StatusPartition) -> str:
 
 
 class InFlight(msgspec.Struct, frozen=True):
-    """The jobs that a run is processing, and when it started (epoch milliseconds)."""
+    """The jobs that a run is processing, and when it started (epoch milliseconds; 0 if it has
+    ended)."""
 
     started_at: int
     job_ids: list[str]

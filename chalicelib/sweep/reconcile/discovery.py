@@ -61,13 +61,13 @@ class Discovery:
         """Yield the jobs of all queues, beginning with the queue whose cursor is the oldest.
 
         Each queue but the last may use half of the remaining calls, so that a long list of one
-        queue does not starve the others. One call is reserved to describe what was found.
+        queue does not starve the others.
         """
         queues = sorted(self._checkpoints.queues, key=self._cursor_started_at)
         for behind, queue in zip(reversed(range(len(queues))), queues, strict=True):
-            reserve = max(1, budget.calls_left // 2) if behind else 1
+            kept_calls = budget.calls_left // 2 if behind else 0
             try:
-                yield from self._candidates_of(queue, budget, reserve)
+                yield from self._candidates_of(queue, budget, kept_calls)
             except BatchRefused as error:
                 telemetry.warning(LogEvent.QUEUE_NOT_LISTED, queue=queue, reason=str(error))
                 if not error.concerns_one_resource:
@@ -92,14 +92,14 @@ class Discovery:
         )
 
     def _candidates_of(
-        self, queue: str, budget: CallBudget, reserve: int
+        self, queue: str, budget: CallBudget, kept_calls: int
     ) -> Iterator[Candidate[CursorPosition]]:
         cursor = self._cursor(queue)
         created_before = cursor.position or 0
         is_complete = created_before <= cursor.floor
         page: ListedPage | None = None
         while not is_complete:
-            if budget.calls_left <= reserve:
+            if budget.calls_left <= max(kept_calls, budget.reserved):
                 self.has_more = True
                 return
             page = self._next_page(queue, created_before, page)

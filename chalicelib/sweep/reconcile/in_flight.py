@@ -6,7 +6,7 @@ its notice. Every run therefore processes the jobs in flight of all other runs f
 their notices again; the notifier ignores duplicates.
 
 Until then the run adds them to its own jobs in flight, so that it may crash as well, and deletes
-the jobs in flight of runs that must have crashed.
+the jobs in flight of runs that have ended.
 """
 
 import uuid
@@ -33,7 +33,7 @@ class InFlightJobs:
         self._now = now
         self._run_id = uuid.uuid4().hex
         self._inherited: set[str] = set()
-        self._crashed_runs: set[str] = set()
+        self._ended_runs: set[str] = set()
 
     @property
     def inherited(self) -> AbstractSet[str]:
@@ -44,7 +44,7 @@ class InFlightJobs:
         for run_id, in_flight in self._table.in_flight().items():
             self._inherited.update(in_flight.job_ids)
             if in_flight.started_at < self._now - _MAX_RUN_MS:
-                self._crashed_runs.add(run_id)
+                self._ended_runs.add(run_id)
         job_ids = sorted(self._inherited)
         records = load_records(self._jobs, job_ids)
         for job_id in job_ids:
@@ -61,9 +61,15 @@ class InFlightJobs:
         """
         if in_flight := sorted({*self._inherited, *job_ids}):
             self._table.put_in_flight(self._run_id, InFlight(self._now, in_flight))
-        while self._crashed_runs:
-            self._table.delete_in_flight(self._crashed_runs.pop())
+        while self._ended_runs:
+            self._table.delete_in_flight(self._ended_runs.pop())
 
-    def clear(self) -> None:
-        """Delete this run's jobs in flight, when all of them are done."""
-        self._table.delete_in_flight(self._run_id)
+    def finish(self) -> None:
+        """Leave only the inherited jobs that this run has not processed to the next run.
+
+        Raises RunStopped.
+        """
+        if self._inherited:
+            self._table.put_in_flight(self._run_id, InFlight(0, sorted(self._inherited)))
+        else:
+            self._table.delete_in_flight(self._run_id)

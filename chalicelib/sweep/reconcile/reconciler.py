@@ -4,7 +4,7 @@ Independent of where candidates come from and of how positions are stored.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any, NamedTuple
 
@@ -70,6 +70,11 @@ class _Batch:
         return self.jobs + self.service_jobs
 
     @property
+    def calls(self) -> int:
+        """Return the number of calls that describe the jobs."""
+        return bool(self.jobs) + len(self.service_jobs)
+
+    @property
     def is_full(self) -> bool:
         return len(self.jobs) >= MAX_DESCRIBED_JOBS or len(self.service_jobs) >= _MAX_SERVICE_JOBS
 
@@ -97,6 +102,7 @@ class Reconciler:
     sources: Sequence[AnySource]
     lost_jobs: LostJobs
     tally: ReconcileTally
+    _batch: _Batch = field(init=False, default_factory=_Batch)
 
     def run(self) -> None:
         """Process all candidates, or as many as the budget allows, and complete the tally.
@@ -114,23 +120,19 @@ class Reconciler:
 
     def _process_all(self) -> None:
         try:
-            self._process_batches()
+            self._process_candidates()
+            self.in_flight.finish()
         except RunStopped:
             self.tally.left = True
 
-    def _process_batches(self) -> None:
-        batch = _Batch()
+    def _process_candidates(self) -> None:
         try:
             for entry in self._entries():
-                batch.add(entry)
-                if batch.is_full:
-                    self._process(batch)
-                    batch = _Batch()
-            self._process(batch)
-            self.in_flight.clear()
+                self._add(entry)
+            self._process_batch()
         except BatchStopped:
             self.tally.left = True
-            self._commit(batch.leading_positions)
+            self._commit(self._batch.leading_positions)
 
     def _entries(self) -> Iterator[_Entry]:
         """Yield the candidates of all sources; no job is described twice in a run."""
@@ -143,7 +145,24 @@ class Reconciler:
                     described.add(job_id)
             self.tally.left |= source.has_more
 
-    def _process(self, batch: _Batch) -> None:
+    def _add(self, entry: _Entry) -> None:
+        """Add an entry to the batch, and process the batch when it is full, or when the calls don't
+        suffice for one more service job: a batch that exceeds the budget would never be done."""
+        budget = self.api.budget
+        if (
+            entry.describes
+            and entry.candidate.is_service
+            and self._batch.calls >= budget.calls_left
+        ):
+            self._process_batch()
+        self._batch.add(entry)
+        if self._batch.is_full:
+            self._process_batch()
+        # Discovery may yet add jobs that need another DescribeJobs call.
+        budget.reserved = len(self._batch.service_jobs) + 1
+
+    def _process_batch(self) -> None:
+        batch = self._batch
         if batch.job_ids:
             known = self._describe(batch)
             self.in_flight.put(known.keys())
@@ -152,6 +171,7 @@ class Reconciler:
             self._record({job_id: seen for job_id, seen in known.items() if seen})
             self.lost_jobs.check(batch.job_ids, known.keys())
         self._commit(batch.entries)
+        self._batch = _Batch()
 
     def _describe(self, batch: _Batch) -> dict[str, Observation | None]:
         known = self.api.describe(batch.jobs) if batch.jobs else {}

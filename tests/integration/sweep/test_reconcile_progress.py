@@ -7,9 +7,18 @@ from typing import Any
 import pytest
 
 from chalicelib.sweep.batch_api import BatchRefused
+from chalicelib.sweep.reconcile.checkpoint_table import CheckpointTable, InFlight
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
-from tests.support.builders import NOON, QUEUE_ARN, a_body, a_detail, a_job_id
+from tests.support.builders import (
+    NOON,
+    QUEUE_ARN,
+    a_body,
+    a_detail,
+    a_job_id,
+    a_service_body,
+    a_service_detail,
+)
 from tests.support.faulty_aws import FaultyAws, on, partial_failure
 from tests.support.sweep_harness import HOUR, SweepHarness
 
@@ -304,3 +313,46 @@ def test_a_server_error_without_a_name_passes(aws: LocalAws, resources: Resource
 
     assert answers == ["listjobs", "listjobs", "describejobs"]
     assert missing(watch, [job]) == []
+
+
+def test_discovery_leaves_enough_calls_to_describe_the_jobs_found_before(
+    watch: SweepHarness,
+) -> None:
+    service_jobs = [a_service_detail(status="RUNNING", createdAt=NOON - DAY) for _ in range(6)]
+    watch.stand.record([a_service_body(**job, at=NOON - 2 * HOUR) for job in service_jobs])
+    watch.batch.put(job | {"status": "FAILED", "stoppedAt": NOON - HOUR} for job in service_jobs)
+    queues = [f"queue-{number}" for number in range(8)]
+    jobs = [ended(jobQueue=arn(queue)) for queue in queues]
+    watch.batch.put(jobs)
+
+    sweep_until_done(watch, calls=5, queues=queues)
+
+    assert sum(tally.repaired for tally in watch.tallies) == 6
+    assert missing(watch, jobs) == []
+
+
+def test_more_service_jobs_on_a_page_than_calls_are_discovered_run_by_run(
+    watch: SweepHarness,
+) -> None:
+    jobs = [a_service_detail(status="RUNNING", createdAt=NOON - DAY) for _ in range(9)]
+    watch.batch.put(jobs)
+
+    sweep_until_done(watch, calls=5, queues=["training"])
+
+    assert missing(watch, jobs) == []
+
+
+def test_more_jobs_in_flight_of_a_crashed_run_than_calls_are_processed_run_by_run(
+    watch: SweepHarness,
+) -> None:
+    jobs = [a_service_detail(status="RUNNING", createdAt=NOON - DAY) for _ in range(9)]
+    watch.stand.record([a_service_body(**job, at=NOON) for job in jobs])
+    watch.batch.put(jobs)
+    checkpoints = CheckpointTable(watch.stand.dynamodb, watch.stand.resources.jobs_table)
+    crashed = InFlight(started_at=NOON - HOUR, job_ids=[job["jobId"] for job in jobs])
+    checkpoints.put_in_flight("crashed", crashed)
+
+    sweep_until_done(watch, calls=5)
+
+    assert sum(tally.known_to_batch for tally in watch.tallies) == 9
+    assert checkpoints.in_flight() == {}

@@ -89,24 +89,16 @@ class Table:
             if Outcome.OUTAGE in unread.values():
                 unread |= {key_of(key): Outcome.OUTAGE for key in chunk}
                 continue
-            request: KeysAndAttributesUnionTypeDef = {
-                "Keys": chunk,
-                "ConsistentRead": consistent,
-                "ProjectionExpression": ", ".join(names),
-                "ExpressionAttributeNames": names,
-            }
-            try:
-                response = self.client.batch_get_item(RequestItems={self.name: request})
-            except (ClientError, BotoCoreError) as error:
-                outcome = _outcome_of(error)
-                if outcome is Outcome.REFUSED:
-                    # Our keys are always valid, so the table has another key schema.
-                    outcome = Outcome.OUTAGE
-                unread |= dict.fromkeys(map(key_of, chunk), outcome)
-                continue
-            items += response["Responses"].get(self.name, ())
-            if unprocessed := response.get("UnprocessedKeys", {}).get(self.name):
-                unread |= {key_of(key): Outcome.BUSY for key in unprocessed["Keys"]}
+            found, failed = self._read(
+                {
+                    "Keys": chunk,
+                    "ConsistentRead": consistent,
+                    "ProjectionExpression": ", ".join(names),
+                    "ExpressionAttributeNames": names,
+                }
+            )
+            items += found
+            unread |= failed
         return items, unread
 
     def items_under(self, pk: str, sk_prefix: str) -> Iterator[Item]:
@@ -170,6 +162,21 @@ class Table:
         if version == 0:
             return self.insert_if_absent(key | changed)
         return self.update_if_equal(_version(version), key, changed, removals)
+
+    def _read(
+        self, request: "KeysAndAttributesUnionTypeDef"
+    ) -> tuple[Sequence[Item], dict[Key, Outcome]]:
+        try:
+            response = self.client.batch_get_item(RequestItems={self.name: request})
+        except (ClientError, BotoCoreError) as error:
+            outcome = _outcome_of(error)
+            if outcome is Outcome.REFUSED:
+                # Our keys are always valid, so the table has another key schema.
+                outcome = Outcome.OUTAGE
+            return [], {key_of(key): outcome for key in request["Keys"]}
+        unprocessed = response.get("UnprocessedKeys", {}).get(self.name)
+        busy = map(key_of, unprocessed["Keys"]) if unprocessed else ()
+        return response["Responses"].get(self.name, []), dict.fromkeys(busy, Outcome.BUSY)
 
     def _write(
         self, requests: Sequence[tuple[Key, _T]], size: int, call: "_Call[_T]"

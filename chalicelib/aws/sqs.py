@@ -98,24 +98,26 @@ class MessageQueue:
         entries = [{"MessageBody": body} for body in bodies]
         return self._in_batches(self._client.send_message_batch, self._queue, entries)
 
-    def take(self, most: int) -> list[Message]:
-        """Receive up to `most` messages that Lambda did not deliver; stop at the first empty
-        receive. The caller has to settle them."""
-        taken: list[Message] = []
-        while len(taken) < most:
+    def receive(self, limit: int) -> list[Message]:
+        """Receive up to `limit` messages that Lambda did not deliver, until SQS returns none.
+
+        The caller has to settle them.
+        """
+        received: list[Message] = []
+        while len(received) < limit:
             try:
-                answer = self._client.receive_message(
+                response = self._client.receive_message(
                     QueueUrl=self._url(self._queue),
-                    MaxNumberOfMessages=min(_ENTRIES, most - len(taken)),
+                    MaxNumberOfMessages=min(_ENTRIES, limit - len(received)),
                     MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
                 )
             except (ClientError, BotoCoreError) as error:
                 telemetry.warning(LogEvent.SQS_CALL_FAILED, queue=self._queue, error=_code(error))
                 break
-            if not answer.get("Messages"):
+            if not response.get("Messages"):
                 break
-            taken += [Message.of(message) for message in answer["Messages"]]
-        return taken
+            received += [Message.of(message) for message in response["Messages"]]
+        return received
 
     def settle(
         self, dispositions: Mapping[Message, Disposition], *, lambda_deletes: bool = False
@@ -172,12 +174,12 @@ class MessageQueue:
         for positions in _batches(entries):
             batch = [{"Id": str(position), **entries[position]} for position in positions]
             try:
-                answer = call(QueueUrl=self._url(queue), Entries=batch)
+                response = call(QueueUrl=self._url(queue), Entries=batch)
             except (ClientError, BotoCoreError) as error:
                 telemetry.warning(LogEvent.SQS_CALL_FAILED, queue=queue, error=_code(error))
                 rejected.update(positions)
                 continue
-            for failure in answer.get("Failed", ()):
+            for failure in response.get("Failed", ()):
                 code = failure["Code"]
                 telemetry.warning(LogEvent.SQS_ENTRY_REJECTED, queue=queue, error=code)
                 rejected.add(int(failure["Id"]))

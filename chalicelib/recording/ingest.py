@@ -82,6 +82,8 @@ def merge(stored: StoredJob | None, observations: Sequence[Observation]) -> Deci
 
 
 class Ingest:
+    """Stores observations and queues notices; one instance serves all invocations of a function."""
+
     def __init__(
         self,
         jobs: JobTable,

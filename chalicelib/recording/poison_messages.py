@@ -1,14 +1,14 @@
 """Poison messages: messages that crash the function that processes them.
 
-A crash (out of memory, timeout) leaves nothing but a message that SQS delivers again. So a message
-that was received often is processed alone, between two writes:
+After a crash (out of memory, timeout), SQS delivers the messages again, and nothing else shows that
+it happened. So a message that was received often is processed alone, between two writes: `mark`
+counts a crash before it can happen, and `clear` deletes the mark. What is left of it when the
+message is received again shows what happened:
 
-    mark     counts a crash before it can happen
-    clear    deletes the mark after the message is settled, whatever its disposition
-
-A mark that still exists when the message is received again was left by a crash, with one exception:
-a function that returns the message to the queue but loses DynamoDB before `clear` also leaves the
-mark. The age of the mark distinguishes them (`RETURNED_SECONDS`).
+    no crash               mark, process, settle, clear           no mark
+    crash                  mark, process ...                      a mark that is older than the
+                                                                  queue's visibility timeout allows
+    outage before clear    mark, process, settle (retry) ...      a younger mark: RETURNED_SECONDS
 
 Contains the crash counts; must not read message bodies.
 """
@@ -32,15 +32,19 @@ FATAL_CRASHES = 2
 """Crashes after which a message is dead-lettered. One crash may be an accident between `mark` and
 `clear`; two are caused by the message."""
 RETURNED_SECONDS = range(4, 450)
-"""Age of the mark of a message that a living function returned to the queue, when it is received
-again: at least the shortest delay of `disposition_for`, and less than the VisibilityTimeout of the
-events queue (infra/resources.json) minus the function's timeout and batching window, for which the
-messages of a crashed function stay invisible."""
+"""Ages of a mark that was not left by a crash: the function returned the message to the queue.
+
+They range from the shortest delay of a retry (`aws.retries`) to the longest plus the function's
+timeout. After a crash, a mark is older: the message stays invisible for the VisibilityTimeout of
+the events queue (infra/resources.json), less the time between its receipt and the mark.
+"""
 _KEPT_SECONDS = 15 * 86_400
 """One day longer than the events queue retains a message."""
 
 
 class PoisonMessages:
+    """The crash counts of messages, in the table."""
+
     def __init__(self, client: "DynamoDBClient", table: str, runtime: Runtime = Runtime()) -> None:
         self._table = Table(client, table)
         self._runtime = runtime
@@ -57,7 +61,7 @@ class PoisonMessages:
         return crashes, unread
 
     def mark(self, message_id: str, crashes: int) -> None:
-        """Store the number of crashes, including the one that would now happen.
+        """Store the number of crashes, including a crash from now until `clear`.
 
         Raises botocore's errors: a suspected message must not be processed without its mark.
         """
@@ -69,8 +73,10 @@ class PoisonMessages:
         self._table.client.put_item(TableName=self._table.name, Item=item)
 
     def clear(self, message_id: str) -> None:
-        """Delete the mark of a settled message. If DynamoDB fails, its age shows
-        later that the function did not crash."""
+        """Delete the mark of a settled message.
+
+        Errors are ignored: the age of the mark shows later that the function did not crash.
+        """
         with contextlib.suppress(ClientError, BotoCoreError):
             self._table.client.delete_item(
                 TableName=self._table.name, Key=table_keys.poison_mark(message_id)

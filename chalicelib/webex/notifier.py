@@ -137,7 +137,7 @@ class Notifier:
         batch = Batch.read(messages, self._runtime.now_ms())
         if not batch.needs_digest:
             return batch
-        more = self._queue.take(MAX_BATCH - len(messages))
+        more = self._queue.receive(MAX_BATCH - len(messages))
         return Batch.read([*messages, *more], self._runtime.now_ms())
 
 

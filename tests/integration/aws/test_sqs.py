@@ -26,7 +26,7 @@ class Queues:
     def receive(self, *bodies: str) -> Sequence[Message]:
         """Send messages and receive them."""
         assert self.queue.send(bodies) == set()
-        return sorted(self.queue.take(len(bodies)), key=lambda message: message.body)
+        return sorted(self.queue.receive(len(bodies)), key=lambda message: message.body)
 
     def counts(self) -> tuple[int, int]:
         """Return the number of visible and of invisible messages in the events queue."""
@@ -67,7 +67,7 @@ def test_each_message_is_settled_by_its_disposition(queues: Queues) -> None:
 
     assert settled == ([done], [later, now], [bad])
     assert queues.counts() == (1, 1)
-    assert [message.body for message in queues.queue.take(10)] == ["3 now"]
+    assert [message.body for message in queues.queue.receive(10)] == ["3 now"]
     assert queues.dead_letters() == {"4 bad": "malformed"}
 
 

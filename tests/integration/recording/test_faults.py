@@ -233,7 +233,7 @@ class Trial:
         items = [item for item in self.harness.items() if not is_transient(item)]
         return FinalState(
             items=sorted(items, key=lambda item: (item["pk"]["S"], item["sk"]["S"])),
-            notices={message.body for message in self._notices.take(1_000)},
+            notices={message.body for message in self._notices.receive(1_000)},
             dead_letters={letter["Body"] for letter in self.harness.dead_letters()},
             waiting=self.poller.waiting(),
         )

@@ -230,7 +230,8 @@ def test_a_blocked_event_contains_the_job_at_the_head_of_the_queue(kind: str) ->
 def test_a_blocked_event_without_its_queue_or_job_is_malformed(
     field: str, value: str | None
 ) -> None:
-    event = an_event(**{field: value}) | {"detail-type": "Batch Job Queue Blocked"}
+    fields: dict[str, Any] = {field: value}
+    event = an_event(**fields) | {"detail-type": "Batch Job Queue Blocked"}
 
     with pytest.raises(MalformedEvent, match=field):
         reader.read(json.dumps(event))

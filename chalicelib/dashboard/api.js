@@ -1,20 +1,20 @@
-// Asks the API, with the token. What can go wrong:
+// Requests to the API, with the token. Their errors:
 //
 //   Error
-//   ├── Refused      the token is missing, wrong, or was taken back
-//   ├── NotThere     nothing of that name, or not for this token
-//   ├── Declined     any other answer; says why in the API's words
-//   └── Unreachable  no answer at all
+//   ├── Unauthorized  the token is missing, invalid or revoked
+//   ├── NotFound      the resource does not exist, or the token does not cover it
+//   ├── Failed        any other error response, with the API's message
+//   └── Unreachable   no response
 
 import { token } from "./token.js";
 
-// This file is at assets/<version>/ of wherever the API is.
+// The API's base address: this file is at assets/<version>/.
 const ROOT = new URL("../../", import.meta.url);
 
-export class Refused extends Error {}
-export class NotThere extends Error {}
+export class Unauthorized extends Error {}
+export class NotFound extends Error {}
 export class Unreachable extends Error {}
-export class Declined extends Error {
+export class Failed extends Error {
   constructor(message, status, retrySeconds) {
     super(message);
     this.status = status;
@@ -22,22 +22,22 @@ export class Declined extends Error {
   }
 }
 
-// The answer's body. `path` is a list of names, which may have any characters.
+// Returns the body. `path` is a list of unencoded segments.
 export async function get(path, query, signal) {
-  return (await ask(path, query, { signal })).json();
+  return (await request(path, query, { signal })).json();
 }
 
-// The body, null if it is still the version `etag`, and the version.
+// Returns the body, or null if its version is still `etag`, and its version.
 export async function getVersion(path, query, signal, etag) {
   const headers = etag ? { "If-None-Match": etag } : {};
-  const answer = await ask(path, query, { signal, headers });
-  return { body: answer.status === 304 ? null : await answer.json(), etag: answer.headers.get("ETag") ?? etag };
+  const response = await request(path, query, { signal, headers });
+  return { body: response.status === 304 ? null : await response.json(), etag: response.headers.get("ETag") ?? etag };
 }
 
-async function ask(path, query = {}, { signal, headers = {} }) {
+async function request(path, query = {}, { signal, headers = {} }) {
   const url = new URL(path.map(encodeURIComponent).join("/"), ROOT);
   for (const [name, value] of Object.entries(query)) if (value) url.searchParams.set(name, value);
-  const answer = await fetch(url, {
+  const response = await fetch(url, {
     signal,
     headers: { Authorization: `Bearer ${token()}`, Accept: "application/json", ...headers },
     cache: "no-store",
@@ -45,18 +45,18 @@ async function ask(path, query = {}, { signal, headers = {} }) {
   }).catch((error) => {
     throw signal?.aborted ? error : new Unreachable(error.message);
   });
-  if (answer.ok || answer.status === 304) return answer;
-  throw await refusal(answer);
+  if (response.ok || response.status === 304) return response;
+  throw await errorOf(response);
 }
 
-// Gateways refuse in a form of their own. They say 403 of a wrong token, and of a route that they
-// don't have too; then they ask for a signature, and may repeat the token.
-async function refusal(answer) {
-  const body = await answer.json().catch(() => ({}));
-  const message = body.Message ?? body.message ?? `the answer has the status ${answer.status}`;
+// Gateways have an error form of their own. They return 403 for an invalid token and also for an
+// unknown route, whose message asks for a signature and may repeat the token.
+async function errorOf(response) {
+  const body = await response.json().catch(() => ({}));
+  const message = body.Message ?? body.message ?? `the API responded with status ${response.status}`;
   if (/Missing Authentication Token|Authorization header/.test(message))
-    return new Declined("this API has no such route yet", 404);
-  if (answer.status === 401 || answer.status === 403) return new Refused(message);
-  if (answer.status === 404) return new NotThere(message);
-  return new Declined(message, answer.status, Number(answer.headers.get("Retry-After")));
+    return new Failed("this API has no such route", 404);
+  if (response.status === 401 || response.status === 403) return new Unauthorized(message);
+  if (response.status === 404) return new NotFound(message);
+  return new Failed(message, response.status, Number(response.headers.get("Retry-After")));
 }

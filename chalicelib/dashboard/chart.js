@@ -1,4 +1,4 @@
-// Small drawings of numbers. Each has its numbers in words as well.
+// Small charts. Each has its numbers as text too.
 
 import { drawing, element } from "./elements.js";
 import { number } from "./status.js";
@@ -9,7 +9,7 @@ const HOURS = 24;
 const HEIGHT = 60;
 const HOUR_OF_DAY = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 
-// What ended in each of the last 24 hours; hours that nothing is said of count as none.
+// Jobs that ended in each of the last 24 hours; hours without data count as 0.
 export function hoursChart(hours, end = Date.now()) {
   const known = new Map(hours.map((hour) => [Math.floor(new Date(hour.hour) / HOUR), hour]));
   const last = Math.floor(end / HOUR);
@@ -19,13 +19,13 @@ export function hoursChart(hours, end = Date.now()) {
   });
   const most = Math.max(1, ...shown.map(({ succeeded, failed }) => succeeded + failed));
   const total = (name) => number(shown.reduce((sum, hour) => sum + hour[name], 0));
-  const label = `Jobs that ended, by the hour: ${total("succeeded")} succeeded, ${total("failed")} failed`;
+  const label = `Jobs ended per hour: ${total("succeeded")} succeeded, ${total("failed")} failed`;
   return element("figure", { class: "chart" },
     drawing("svg", { viewBox: `0 0 ${HOURS * 10} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
       shown.map((hour, n) => bar(hour, n * 10, HEIGHT / most))),
     element("div", { class: "axis" },
       element("span", {}, HOUR_OF_DAY.format(shown[0].at)),
-      element("span", {}, `at most ${number(most)} an hour`),
+      element("span", {}, `max. ${number(most)} per hour`),
       element("span", {}, "now")));
 }
 
@@ -40,7 +40,7 @@ function bar({ at, succeeded, failed }, x, scale) {
 
 const SPANS = [["queuedSeconds", "waiting", "queued"], ["startingSeconds", "starting", "starting"], ["runningSeconds", "running", "running"]];
 
-// How a job's time went.
+// A job's queued, starting and running time.
 export function spansChart(durations) {
   const spans = SPANS.map(([name, tone, words]) => ({ seconds: durations[name], tone, words }))
     .filter(({ seconds }) => seconds != null);

@@ -1,6 +1,7 @@
-// One job: what happened and why comes first. A job that has not ended is followed until it has.
+// A job, with the explanation of its status first. The view of a running job is updated until the job
+// ends.
 
-import { get, getVersion, Refused } from "./api.js";
+import { get, getVersion, Unauthorized } from "./api.js";
 import { spansChart } from "./chart.js";
 import { button, element, facts, link, linkOut, section, table } from "./elements.js";
 import { hashOf, jobList, jobName, parentOf } from "./job_list.js";
@@ -9,72 +10,72 @@ import { problem } from "./problem.js";
 import { queueWords } from "./queue.js";
 import { badge, causeWords, hasEnded, number, STATUSES, tone } from "./status.js";
 import { ago, duration, elapsed, moment } from "./time.js";
-import { money, used } from "./use.js";
+import { money, usage } from "./usage.js";
 
 const WAIT_SECONDS = 20;
 const PAUSE_SECONDS = 5;
 
 export async function job(page, query, id) {
   const { body, etag } = await getVersion(["jobs", id], {}, page.signal);
-  const lasting = {
+  const kept = {
     log: log(page, id),
     children: parentOf(id) ? null : children(page, id),
     queue: element("div", { class: "queue-words" }),
     following: element("span", { class: "soft" }),
   };
-  show(page, body, lasting);
-  if (body.waiting) tellOfQueue(page, body, lasting.queue);
-  if (!hasEnded(body.status)) await follow(page, body, etag, lasting);
+  show(page, body, kept);
+  if (body.waiting) showQueue(page, body, kept.queue);
+  if (!hasEnded(body.status)) await follow(page, body, etag, kept);
 }
 
-async function follow(page, job, etag, lasting) {
-  lasting.following.textContent = "follows along";
+async function follow(page, job, etag, kept) {
+  kept.following.textContent = "updating live";
   while (!hasEnded(job.status)) {
-    await lookedAt(page.signal);
+    await visible(page.signal);
     try {
-      const news = await getVersion(["jobs", job.jobId], { wait: WAIT_SECONDS }, page.signal, etag);
-      lasting.following.textContent = "follows along";
-      etag = news.etag;
-      if (!news.body) continue;
-      if (news.body.status !== job.status) page.announce(`The job is now ${news.body.status}`);
-      job = news.body;
-      show(page, job, lasting);
+      const update = await getVersion(["jobs", job.jobId], { wait: WAIT_SECONDS }, page.signal, etag);
+      kept.following.textContent = "updating live";
+      etag = update.etag;
+      if (!update.body) continue;
+      if (update.body.status !== job.status) page.announce(`The job is now ${update.body.status}`);
+      job = update.body;
+      show(page, job, kept);
     } catch (error) {
-      if (page.signal.aborted || error instanceof Refused) throw error;
-      lasting.following.textContent = "not up to date: the API does not answer, trying again";
+      if (page.signal.aborted || error instanceof Unauthorized) throw error;
+      kept.following.textContent = "not up to date: the API is unavailable, retrying";
       await pause(error.retrySeconds || PAUSE_SECONDS);
     }
   }
-  lasting.following.textContent = "";
+  kept.following.textContent = "";
 }
 
-// A page in the background must not hold one of the few places for those who wait.
-async function lookedAt(signal) {
+// Waits until the page is visible: a page in the background must not hold a long-poll slot.
+async function visible(signal) {
   while (document.hidden && !signal.aborted)
     await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true, signal }));
 }
 
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
-function show(page, job, lasting) {
+function show(page, job, kept) {
   const parent = parentOf(job.jobId);
   page.show(`${jobName(job)} ${job.status}`,
-    element("nav", { class: "path", "aria-label": "Where this job is" },
+    element("nav", { class: "path", "aria-label": "Breadcrumb" },
       link("#/jobs", "Jobs"), link(`#/queues/${encodeURIComponent(job.jobQueue)}`, job.jobQueue),
-      parent && link(hashOf(parent), "its parent")),
+      parent && link(hashOf(parent), "parent job")),
     element("div", { class: "title" },
       element("h1", {}, jobName(job)), badge(job.status),
-      element("span", { class: "soft" }, ago(job.since)), lasting.following),
+      element("span", { class: "soft" }, ago(job.since)), kept.following),
     element("p", { class: "id" }, element("code", {}, job.jobId),
-      button("Copy", () => copy(page, job.jobId), { id: "copy", "aria-label": "Copy the job's id" }),
+      button("Copy", () => copy(page, job.jobId), { id: "copy", "aria-label": "Copy job ID" }),
       linkOut(job.links.console, "AWS Batch"), linkOut(job.links.logs, "CloudWatch log")),
-    why(job, lasting.queue),
+    why(job, kept.queue),
     spansChart(job.durations),
-    summary(job), lasting.children,
+    summary(job), kept.children,
     element("div", { class: "two" },
       section("History", history(job)),
-      section("Attempts", attempts(job, lasting.log))),
-    section("Log", lasting.log.element),
+      section("Attempts", attempts(job, kept.log))),
+    section("Log", kept.log.element),
     element("div", { class: "two" },
       section("Container", container(job)),
       element("div", {}, named("Parameters", job.parameters), named("Tags", job.tags))));
@@ -85,14 +86,14 @@ async function copy(page, text) {
   page.announce("Copied");
 }
 
-// Why
+// The explanation of the status
 
 function why(job, queue) {
   const { heading, text, quoted } = reason(job);
-  return element("section", { class: `why ${tone(job.status)}`, "aria-label": "What happened" },
+  return element("section", { class: `why ${tone(job.status)}`, "aria-label": "Explanation" },
     element("h2", {}, heading),
     text && element("p", {}, text),
-    quoted && !text?.includes(quoted) && element("p", { class: "quoted" }, "AWS Batch says: ", element("q", {}, quoted)),
+    quoted && !text?.includes(quoted) && element("p", { class: "quoted" }, "Reported by AWS Batch: ", element("q", {}, quoted)),
     job.waiting && queue);
 }
 
@@ -108,31 +109,31 @@ function reason(job) {
     return { heading: [`${job.status} for `, elapsed(job.since), cause && `: ${cause}`], text: explanation, quoted };
   }
   if (job.status === "RUNNING") return { heading: ["Running for ", elapsed(job.startedAt ?? job.since)] };
-  if (job.status === "SUCCEEDED") return { heading: ran ? `Succeeded, having run for ${ran}` : "Succeeded" };
-  if (job.status === "UNKNOWN") return { heading: "Nobody knows how it ended", text: job.statusReason };
-  return { heading: `In status ${job.status}`, quoted };
+  if (job.status === "SUCCEEDED") return { heading: ran ? `Succeeded after running for ${ran}` : "Succeeded" };
+  if (job.status === "UNKNOWN") return { heading: "Final status unknown", text: job.statusReason };
+  return { heading: `Status: ${job.status}`, quoted };
 }
 
-async function tellOfQueue(page, job, place) {
+async function showQueue(page, job, place) {
   const found = await get(["queues", job.jobQueue], {}, page.signal).catch(() => null);
   if (found) place.replaceChildren(...queueWords(found, job.jobId));
 }
 
-// What is known
+// Details
 
 function history(job) {
-  const seen = job.history;
-  return element("ol", { class: "history" }, seen.map(({ status, attempt, at, source }, n) => {
-    const next = seen[n + 1]?.at;
+  const entries = job.history;
+  return element("ol", { class: "history" }, entries.map(({ status, attempt, at, source }, n) => {
+    const next = entries[n + 1]?.at;
     const lasted = next ? duration((new Date(next) - new Date(at)) / 1000) : !hasEnded(job.status) && elapsed(at);
-    const details = [lasted, attempt && `attempt ${attempt}`, source === "repair" && "found by a repair"];
+    const details = [lasted, attempt && `attempt ${attempt}`, source === "repair" && "from the AWS Batch API"];
     return element("li", { class: tone(status) }, badge(status), moment(at),
       element("span", { class: "soft" }, details.filter(Boolean).flatMap((detail) => [detail, ", "]).slice(0, -1)));
   }));
 }
 
 function attempts(job, log) {
-  if (!job.attempts.length) return element("p", { class: "none" }, "None has ended yet.");
+  if (!job.attempts.length) return element("p", { class: "none" }, "No attempts recorded yet.");
   const rows = job.attempts.map((attempt) => [
     attempt.attempt,
     attempt.exitCode ?? "none",
@@ -144,7 +145,7 @@ function attempts(job, log) {
       ? button("Log", () => log.show(attempt.attempt), { id: `log-${attempt.attempt}`, "aria-label": `Log of attempt ${attempt.attempt}` })
       : element("span", { class: "soft" }, "no log"),
   ]);
-  return table("Attempts", ["No.", "Exit code", ["Outcome", "outcome"], ["Ran", "soft"], "Log"], rows);
+  return table("Attempts", ["No.", "Exit code", ["Outcome", "outcome"], ["Run time", "soft"], "Log"], rows);
 }
 
 function container(job) {
@@ -160,23 +161,22 @@ function container(job) {
     ["Created", moment(job.createdAt)],
     ["Started", moment(job.startedAt)],
     ["Stopped", moment(job.stoppedAt)],
-    ["Used", job.use && used(job.use)],
-    ["Cost (an estimate)", job.cost && money(job.cost)],
+    ["Usage", job.usage && usage(job.usage)],
+    ["Cost (estimate)", job.cost && money(job.cost)],
   ]);
 }
 
 const named = (heading, values) =>
   Object.keys(values).length > 0 && section(heading, facts(Object.entries(values)));
 
-// Children of an array, or nodes of a multi-node job; only an array says how many it has. They stay
-// as they are while the job is followed.
+// Children of an array or nodes of a multi-node job. They are not updated live.
 
 function children(page, id) {
   const place = element("div", {});
   const shown = element("div", {});
   const list = (status) =>
-    jobList(page, ["jobs", id, "children"], { status }, { none: "No child is in this status.", children: true });
-  const chosen = element("select", { id: "child-status", onchange: () => shown.replaceChildren(list(chosen.value)) },
+    jobList(page, ["jobs", id, "children"], { status }, { none: "No children in this status.", children: true });
+  const filter = element("select", { id: "child-status", onchange: () => shown.replaceChildren(list(filter.value)) },
     element("option", { value: "" }, "all"), STATUSES.map((status) => element("option", {}, status)));
 
   async function fill() {
@@ -184,9 +184,9 @@ function children(page, id) {
       const { jobs } = await get(["jobs", id, "children"], { limit: 1 }, page.signal);
       if (!jobs.length) return;
       shown.append(list());
-      place.append(section("Children", element("label", { class: "inline" }, "Status ", chosen), shown));
+      place.append(section("Children", element("label", { class: "inline" }, "Status ", filter), shown));
     } catch (error) {
-      if (error instanceof Refused) page.failed(error);
+      if (error instanceof Unauthorized) page.failed(error);
       else if (!page.signal.aborted) place.replaceChildren(problem(error, fill));
     }
   }

@@ -1,16 +1,16 @@
-// A list of jobs that fetches its pages itself: of all jobs, of the newest, of an array's children.
+// A list of jobs that loads its pages.
 
-import { get, Refused } from "./api.js";
+import { get, Unauthorized } from "./api.js";
 import { button, element, link, table } from "./elements.js";
 import { problem } from "./problem.js";
 import { badge, causeWords, plural } from "./status.js";
 import { ago, duration } from "./time.js";
 
-// A page may be empty and not the last: so many are passed over before the person is asked.
-const MOST_EMPTY = 10;
+// A page may be empty and not be the last one: the maximum number of empty pages to skip.
+const MAX_EMPTY = 10;
 
-const COLUMNS = ["Status", "Job", "Queue", ["Since", "soft"], ["Took", "soft"], ["Why", "why"]];
-const OF_CHILDREN = COLUMNS.filter((column) => column !== "Queue");
+const COLUMNS = ["Status", "Job", "Queue", ["Since", "soft"], ["Run time", "soft"], ["Reason", "why"]];
+const CHILD_COLUMNS = COLUMNS.filter((column) => column !== "Queue");
 
 export const hashOf = (id) => `#/jobs/${encodeURIComponent(id)}`;
 export const parentOf = (id) => /^(.+)[:#]\d+$/.exec(id)?.[1] ?? null;
@@ -20,14 +20,14 @@ export function jobName(job) {
   return child ? `${job.jobName} ${child}` : job.jobName;
 }
 
-// `none` is what to show when there are none; `only` so many, without a button for more.
+// `none` is shown for an empty list; `only` is the number of jobs of a list that has one page.
 export function jobList(page, path, query, { none, only, children = false }) {
-  const list = table("Jobs", children ? OF_CHILDREN : COLUMNS, []);
+  const list = table("Jobs", children ? CHILD_COLUMNS : COLUMNS, []);
   const after = element("div", { class: "after" });
   let count = 0;
 
   async function fetchMore(nextToken) {
-    after.replaceChildren(element("p", { class: "loading" }, "Loading …"));
+    after.replaceChildren(element("p", { class: "loading" }, "Loading…"));
     try {
       const found = await nextJobs(page, path, { limit: only, ...query, nextToken });
       if (page.signal.aborted) return;
@@ -36,13 +36,13 @@ export function jobList(page, path, query, { none, only, children = false }) {
       after.replaceChildren(...end(found.nextToken));
       page.announce(count ? `${plural(count, "job")} listed` : "No jobs");
     } catch (error) {
-      if (error instanceof Refused) page.failed(error);
+      if (error instanceof Unauthorized) page.failed(error);
       else if (!page.signal.aborted) after.replaceChildren(problem(error, () => fetchMore(nextToken)));
     }
   }
 
   function end(nextToken) {
-    if (nextToken && !only) return [button("More", () => fetchMore(nextToken), { id: "more" })];
+    if (nextToken && !only) return [button("Load more", () => fetchMore(nextToken), { id: "more" })];
     if (count === 0) return [element("p", { class: "none" }, none)];
     return [];
   }
@@ -53,7 +53,7 @@ export function jobList(page, path, query, { none, only, children = false }) {
 
 async function nextJobs(page, path, query) {
   let found = { jobs: [], nextToken: query.nextToken };
-  for (let tries = 0; tries < MOST_EMPTY; tries++) {
+  for (let tries = 0; tries < MAX_EMPTY; tries++) {
     found = await get(path, { ...query, nextToken: found.nextToken }, page.signal);
     if (found.jobs.length || !found.nextToken) break;
   }
@@ -69,7 +69,7 @@ function rowsOf(jobs, children) {
     duration(job.durations.runningSeconds) ?? "",
     why(job),
   ]);
-  return [...table("", children ? OF_CHILDREN : COLUMNS, rows).tBodies[0].rows];
+  return [...table("", children ? CHILD_COLUMNS : COLUMNS, rows).tBodies[0].rows];
 }
 
 function why(job) {

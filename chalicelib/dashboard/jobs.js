@@ -1,4 +1,4 @@
-// Jobs, filtered. The filter is in the address, so that it can be shared and gone back to.
+// A filtered list of jobs. The filter is part of the address, so that it can be shared.
 
 import { get } from "./api.js";
 import { button, element } from "./elements.js";
@@ -15,7 +15,7 @@ const SINCE = [
 export function jobs(page, query) {
   const filter = Object.fromEntries(NAMES.map((name) => [name, query.get(name) ?? ""]));
   const list = () =>
-    jobList(page, ["jobs"], filter, { none: nothingFor(Object.values(filter).some(Boolean)) });
+    jobList(page, ["jobs"], filter, { none: emptyText(Object.values(filter).some(Boolean)) });
   const place = element("div", {}, list());
   const asOf = element("span", { class: "soft" }, "as of ", clock(new Date().toISOString()));
 
@@ -30,9 +30,9 @@ export function jobs(page, query) {
     filters(page, filter), place);
 }
 
-const nothingFor = (filtered) => filtered
-  ? ["No job matches. ", element("a", { href: "#/jobs" }, "Show all jobs")]
-  : "No job was heard of yet, or none in a queue that your token may see. Jobs appear with their next event.";
+const emptyText = (isFiltered) => isFiltered
+  ? ["No matching jobs. ", element("a", { href: "#/jobs" }, "Show all jobs")]
+  : "No jobs recorded yet, or none in the queues that your token covers. A job appears when its next event is received.";
 
 function filters(page, filter) {
   const chosen = filter.status.toUpperCase().split(",");
@@ -47,7 +47,7 @@ function filters(page, filter) {
     element("label", {}, "Name begins with",
       element("input", { id: "name", name: "name", value: filter.name, placeholder: "any", autocomplete: "off",
         spellcheck: "false" })),
-    element("label", {}, "In its status since",
+    element("label", {}, "Last status change",
       element("select", { id: "since", name: "since" }, times.map(([value, words]) =>
         element("option", { value, selected: value === filter.since }, words)))),
     element("fieldset", {}, element("legend", {}, "Status"), STATUSES.map((status) =>
@@ -59,8 +59,8 @@ function filters(page, filter) {
   function apply(event) {
     event.preventDefault();
     const data = new FormData(form);
-    const asked = { ...filter, ...Object.fromEntries(data), status: data.getAll("status").join(",") };
-    location.hash = hashFor(asked);
+    const changed = { ...filter, ...Object.fromEntries(data), status: data.getAll("status").join(",") };
+    location.hash = hashFor(changed);
   }
   return form;
 }
@@ -70,7 +70,7 @@ export function hashFor(filter) {
   return `#/jobs${query.size ? `?${query}` : ""}`;
 }
 
-// Only a help: without the queues' names, the field takes any.
+// Suggestions only: the field accepts any queue name.
 async function suggest(page, list) {
   const { queues } = await get(["queues"], {}, page.signal).catch(() => ({ queues: [] }));
   list.append(...queues.map(({ jobQueue }) => element("option", { value: jobQueue })));

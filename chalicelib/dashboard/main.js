@@ -1,14 +1,14 @@
-// Shows the view that the address names, and another one when it changes:
+// Shows the view of the current address:
 //
-//   #/                  queues at a glance, and the newest jobs
-//   #/jobs?status=…     jobs, filtered
-//   #/jobs/<job id>     one job
-//   #/queues/<name>     one queue
+//   #/                  an overview of the queues, and the latest jobs
+//   #/jobs?status=…     a filtered list of jobs
+//   #/jobs/<job id>     a job
+//   #/queues/<name>     a queue
 //
-// A view is a function of a page and what the address says. The page is what this module lends it:
-// a place to show things, and a signal that ends what it does when the person goes elsewhere.
+// A view is a function of a page, the query and the names in the address. The page displays content
+// and has a signal that aborts the view's requests when the address changes.
 
-import { Declined, Refused } from "./api.js";
+import { Failed, Unauthorized } from "./api.js";
 import { element } from "./elements.js";
 import { job } from "./job.js";
 import { jobs } from "./jobs.js";
@@ -44,12 +44,12 @@ function newPage() {
       if (focused) at(focused)?.focus({ preventScroll: true });
     },
     announce(text) {
-      if (!signal.aborted) at("news").textContent = text;
+      if (!signal.aborted) at("announcements").textContent = text;
     },
     failed(error) {
       if (signal.aborted) return;
-      if (error instanceof Refused) askForToken(true);
-      else this.show("Problem", problem(error, visitAddress));
+      if (error instanceof Unauthorized) askForToken(true);
+      else this.show("Error", problem(error, visitAddress));
     },
   };
 }
@@ -59,13 +59,13 @@ async function visitAddress() {
   const [view, name, names] = viewOf(path);
   const moved = shown !== null && shown !== path;
   shown = path;
-  for (const one of document.querySelectorAll("nav a"))
-    one.ariaCurrent = one.dataset.view === name ? "page" : null;
+  for (const anchor of document.querySelectorAll("nav a"))
+    anchor.ariaCurrent = anchor.dataset.view === name ? "page" : null;
   at("sign-out").hidden = !token();
   if (!token()) return askForToken(false);
   const page = newPage();
   if (moved) scrollTo(0, 0);
-  page.show("Loading", element("p", { class: "loading" }, "Loading …"));
+  page.show("Loading", element("p", { class: "loading" }, "Loading…"));
   if (moved) main.focus({ preventScroll: true });
   try {
     await view(page, new URLSearchParams(query), ...names);
@@ -79,7 +79,7 @@ function viewOf(path) {
     const found = pattern.exec(path);
     if (found) return [view, name, found.slice(1).map(decoded)];
   }
-  return [() => { throw new Declined("there is no such page", 404); }, null, []];
+  return [() => { throw new Failed("page not found", 404); }, null, []];
 }
 
 function decoded(part) {
@@ -90,21 +90,21 @@ function decoded(part) {
   }
 }
 
-function askForToken(wasRefused) {
+function askForToken(wasRejected) {
   forget();
   at("sign-out").hidden = true;
-  signIn(newPage(), visitAddress, wasRefused);
+  signIn(newPage(), visitAddress, wasRejected);
 }
 
 at("sign-out").addEventListener("click", () => askForToken(false));
 at("skip").addEventListener("click", () => main.focus());
 at("find").addEventListener("submit", (event) => {
   event.preventDefault();
-  const wanted = at("found").value.trim();
-  if (!wanted) return;
-  const isId = /^[0-9a-f]{8}-[0-9a-f-]{27}([:#]\d+)?$/i.test(wanted);
-  location.hash = isId ? `#/jobs/${encodeURIComponent(wanted)}` : `#/jobs?name=${encodeURIComponent(wanted)}`;
-  at("found").value = "";
+  const text = at("search").value.trim();
+  if (!text) return;
+  const isId = /^[0-9a-f]{8}-[0-9a-f-]{27}([:#]\d+)?$/i.test(text);
+  location.hash = isId ? `#/jobs/${encodeURIComponent(text)}` : `#/jobs?name=${encodeURIComponent(text)}`;
+  at("search").value = "";
 });
 addEventListener("hashchange", visitAddress);
 visitAddress();

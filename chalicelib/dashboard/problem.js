@@ -1,6 +1,6 @@
-// What is shown when something can't be: always in words, with what to do about it.
+// The display of an error: what happened, and what to do about it.
 
-import { Declined, NotThere, Unreachable } from "./api.js";
+import { Failed, NotFound, Unreachable } from "./api.js";
 import { button, element } from "./elements.js";
 
 export function problem(error, tryAgain) {
@@ -12,13 +12,13 @@ export function problem(error, tryAgain) {
 }
 
 function words(error) {
-  if (error instanceof NotThere)
-    return { heading: "Nothing found", text: `${sentence(error.message)} Or it is in a queue that your token may not see.` };
+  if (error instanceof NotFound)
+    return { heading: "Not found", text: `${sentence(error.message)} It may be in a queue that your token does not cover.` };
   if (error instanceof Unreachable)
-    return { heading: "The API does not answer", text: "Check your connection. What is shown here may be old." };
-  if (error instanceof Declined)
-    return { heading: error.status < 500 ? "That can't be shown" : "The API has a problem", text: sentence(error.message) };
-  return { heading: "The page has a problem", text: `${sentence(String(error))} Reload it; if that does not help, report it.` };
+    return { heading: "The API is unreachable", text: "Check your network connection. The data on this page may be out of date." };
+  if (error instanceof Failed)
+    return { heading: error.status < 500 ? "Request failed" : "The API returned an error", text: sentence(error.message) };
+  return { heading: "Error in this page", text: `${sentence(String(error))} Reload the page. If the error persists, report it.` };
 }
 
 export const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? "" : "."}`;

@@ -1,6 +1,6 @@
-// All queues at a glance, and the newest jobs.
+// An overview of the queues, and the latest jobs.
 
-import { get, Refused } from "./api.js";
+import { get, Unauthorized } from "./api.js";
 import { button, element, link, section, table } from "./elements.js";
 import { jobList } from "./job_list.js";
 import { hashFor } from "./jobs.js";
@@ -9,17 +9,17 @@ import { atLeast } from "./queue.js";
 import { number, STARTING, WAITING } from "./status.js";
 import { ago, duration, elapsed } from "./time.js";
 
-const NEWEST = 10;
+const LATEST = 10;
 const COLUMNS = ["Queue", ["Waiting", "number"], ["Starting", "number"], ["Running", "number"],
-  ["Succeeded*", "number"], ["Failed*", "number"], ["Half waited*", "number"], ["As of", "soft"]];
+  ["Succeeded*", "number"], ["Failed*", "number"], ["Median wait*", "number"], ["As of", "soft"]];
 
 export function queues(page) {
-  const place = element("div", { class: "block" }, element("p", { class: "loading" }, "Loading …"));
+  const place = element("div", { class: "block" }, element("p", { class: "loading" }, "Loading…"));
   page.show("Queues",
     element("div", { class: "title" }, element("h1", {}, "Queues"), button("Refresh", () => queues(page), { id: "refresh" })),
     place,
-    section("Newest jobs",
-      jobList(page, ["jobs"], {}, { only: NEWEST, none: "No job was heard of yet. Jobs appear with their next event." }),
+    section("Latest jobs",
+      jobList(page, ["jobs"], {}, { only: LATEST, none: "No jobs recorded yet. A job appears when its next event is received." }),
       element("p", {}, link("#/jobs", "All jobs"))));
   return fill(page, place);
 }
@@ -28,10 +28,10 @@ async function fill(page, place) {
   try {
     const found = await get(["queues"], {}, page.signal);
     place.replaceChildren(...found.queues.length
-      ? [table("Queues", COLUMNS, found.queues.map(row)), element("p", { class: "note" }, "* in the last 24 hours; half of the jobs that ran waited for less")]
-      : [element("p", { class: "none" }, "No queue was heard of yet. A queue appears with the first event of one of its jobs.")]);
+      ? [table("Queues", COLUMNS, found.queues.map(row)), element("p", { class: "note" }, "* in the last 24 hours")]
+      : [element("p", { class: "none" }, "No queues recorded yet. A queue appears when the first event of one of its jobs is received.")]);
   } catch (error) {
-    if (page.signal.aborted || error instanceof Refused) throw error;
+    if (page.signal.aborted || error instanceof Unauthorized) throw error;
     place.replaceChildren(problem(error, () => fill(page, place)));
   }
 }

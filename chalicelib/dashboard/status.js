@@ -1,4 +1,4 @@
-// How a status, a cause and a number look. A status is always its word and a sign, never colour alone.
+// Text and icons of statuses, causes and numbers. A status is never shown by colour alone.
 
 import { drawing, element } from "./elements.js";
 
@@ -8,7 +8,7 @@ export const STATUSES = [...WAITING, ...STARTING, "RUNNING", "SUCCEEDED", "FAILE
 export const hasEnded = (status) => ["SUCCEEDED", "FAILED", "UNKNOWN"].includes(status);
 
 const RING = "M8 2.5a5.5 5.5 0 1 0 0 11a5.5 5.5 0 1 0 0-11z";
-const SIGNS = {
+const ICONS = {
   waiting: RING,
   starting: `${RING}M8 4.8V8h2.6`,
   running: `${RING}M6.8 5.8v4.4l3.6-2.2z`,
@@ -24,16 +24,16 @@ export function tone(status) {
 }
 
 export const badge = (status) =>
-  element("span", { class: `badge ${tone(status)}` }, sign(tone(status)), status);
+  element("span", { class: `badge ${tone(status)}` }, icon(tone(status)), status);
 
-const sign = (kind) =>
+const icon = (kind) =>
   drawing("svg", { viewBox: "0 0 16 16", width: 13, height: 13, "aria-hidden": "true" },
-    drawing("path", { d: SIGNS[kind] }));
+    drawing("path", { d: ICONS[kind] }));
 
-// "Out of memory"; with an exit code, that says more than its cause.
+// As in "Out of memory" or "Exit code 1".
 export function causeWords(cause, exitCode) {
   if (cause === "EXIT_CODE" && exitCode != null) return `Exit code ${exitCode}`;
-  if (cause === "UNKNOWN") return "No cause is known";
+  if (cause === "UNKNOWN") return "Unknown cause";
   const words = cause.replaceAll("_", " ").toLowerCase();
   return words[0].toUpperCase() + words.slice(1);
 }

@@ -1,5 +1,4 @@
-// Times and durations as people say them. Relative times tell the exact one when pointed at, and
-// go on while they are looked at.
+// Times and durations as text. Relative times have the exact time as their tooltip and are updated.
 
 import { element } from "./elements.js";
 
@@ -8,7 +7,7 @@ const EXACT = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle:
 const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 
-// In the two largest units: "45 s", "4 min 5 s", "1 h 12 min", "3 d 4 h".
+// In the two largest units, as in "45 s", "4 min 5 s", "1 h 12 min", "3 d 4 h".
 export function duration(seconds) {
   if (seconds == null) return null;
   const [s, min, h] = [seconds, seconds / 60, seconds / 3600].map(Math.round);
@@ -26,10 +25,10 @@ function twoUnits(amount, size, large, small) {
 // "3 min ago"
 export const ago = (at) => at && ticking(at, "ago");
 
-// "3 min 20 s", from then to now
+// "3 min 20 s"
 export const elapsed = (at) => at && ticking(at, "elapsed");
 
-// "24 Nov, 03:55:00", in the person's own time zone
+// "24 Nov, 03:55:00", in the time zone of the browser
 export const moment = (at) =>
   at && timed(at, `${DAY.format(new Date(at))}, ${CLOCK.format(new Date(at))}`);
 

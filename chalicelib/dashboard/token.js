@@ -1,5 +1,5 @@
-// Where the API token is kept: until the tab closes, or on this device if the person asks for it.
-// Never in an address, which ends up in histories and logs.
+// Stores the API token until the tab is closed, or on this device if the user chooses so. Never in an
+// address, because addresses appear in histories and logs.
 
 const NAME = "batchwatch.token";
 

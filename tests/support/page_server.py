@@ -1,5 +1,5 @@
-"""A stand-in for the whole API under a stage path, for what the page shows: the page's real files,
-and answers that the test says."""
+"""A stand-in for the API under a stage path: the real files of the dashboard, and responses that a
+test defines."""
 
 import json
 import threading
@@ -21,11 +21,11 @@ NO_JOBS = {"jobs": [], "nextToken": None}
 
 
 class PageServer:
-    """`answers` are bodies by path, without the stage, and any token is let in. A number is a
-    status; what is not there is refused as API Gateway refuses a route that it does not have."""
+    """Serves `bodies` by path without the stage, and accepts any token. A number is a status. For
+    other paths it responds as API Gateway does for a route that does not exist."""
 
-    def __init__(self, answers: Mapping[str, Any]) -> None:
-        dashboard, told = Dashboard(), {"jobs": NO_JOBS, **answers}
+    def __init__(self, bodies: Mapping[str, Any]) -> None:
+        dashboard, known = Dashboard(), {"jobs": NO_JOBS, **bodies}
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -35,7 +35,7 @@ class PageServer:
                 elif path.startswith("assets/"):
                     self._send(respond(dashboard.asset(*path.split("/")[1:]), {}))
                 else:
-                    self._send(_answer(told.get(path, HTTPStatus.FORBIDDEN)))
+                    self._send(_response(known.get(path, HTTPStatus.FORBIDDEN)))
 
             def _send(self, response: Response) -> None:
                 body = response.body.encode()
@@ -67,8 +67,9 @@ class PageServer:
         self._thread.join()
 
 
-def _answer(body: Any) -> Response:
+def _response(body: Any) -> Response:
+    headers: dict[str, str | list[str]] = {"Content-Type": "application/json"}
     if isinstance(body, int):
         text = {"message": "Missing Authentication Token"} if body == HTTPStatus.FORBIDDEN else {}
-        return Response(json.dumps(text), {"Content-Type": "application/json"}, body)
-    return Response(json.dumps(body), {"Content-Type": "application/json"}, HTTPStatus.OK)
+        return Response(json.dumps(text), headers, body)
+    return Response(json.dumps(body), headers, HTTPStatus.OK)

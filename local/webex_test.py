@@ -63,9 +63,9 @@ def explained(error: WebexError, api_url: str) -> str:
             )
         case RoomGone():
             return (
-                "The room does not exist, or the bot is not a member of it; Webex does not tell"
-                " which. Add the bot to the room by its email address, and copy the room's id from"
-                f" the response of {api_url}/rooms to the bot's token."
+                "The room does not exist, or the bot is not a member of it: Webex returns the same"
+                " error for both. Add the bot to the room by its email address, and copy the room's"
+                f" id from the response of {api_url}/rooms to the bot's token."
             )
         case RateLimited():
             return (

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from infra import stages
-from infra.errors import Refused, told_plainly
+from infra.errors import CommandError, run_command
 from infra.functions import Function, lambda_client
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def sweeps(
     """Restart one step of the sweep at `since` (epoch milliseconds) and invoke it until it has
     nothing left to do; yield the tally of each run.
 
-    Raises Refused if the stage has no such function here, or if the function fails.
+    Raises CommandError if the stage has no such function here, or if the function fails.
     """
     sweep = Function(client, "sweep", jobs_table)
     detail: dict[str, Any] = {"step": step, "since": since}
@@ -46,7 +46,7 @@ def sweeps(
         if not tally["left"]:
             return
         detail = {"step": step}
-    raise Refused(f"the step {step} still has work left after {_MAX_INVOCATIONS} invocations")
+    raise CommandError(f"the step {step} still has work left after {_MAX_INVOCATIONS} invocations")
 
 
 def parse_since(text: str) -> int:
@@ -54,7 +54,7 @@ def parse_since(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise Refused(f"SINCE must be a date such as 2026-11-01, not {text!r}") from error
+        raise CommandError(f"SINCE must be a date such as 2026-11-01, not {text!r}") from error
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
@@ -80,4 +80,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(told_plainly(main))
+    sys.exit(run_command(main))

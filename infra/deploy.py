@@ -1,8 +1,7 @@
-"""Deploys a stage: `make deploy STAGE=prod`, with the usual AWS credentials.
+"""Deployment of a stage: `make deploy STAGE=prod`, with the usual AWS credentials.
 
-Three steps, each of which can be repeated: the stage's configuration, its resources stack, and the
-app by `chalice deploy`. Knows their order and what a person wants to be told; what a stage and a
-stack are, its neighbours know.
+Three steps, each of which can be repeated: the stage's configuration (infra.stages), its
+resources stack (infra.stack), and the app by `chalice deploy`.
 """
 
 import argparse
@@ -10,23 +9,29 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.exceptions import NoRegionError
 
 from infra import stages
-from infra.errors import Refused, told_plainly
+from infra.errors import CommandError, run_command
 from infra.stack import deploy_stack
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "infra" / "resources.json"
 
 
-def deploy(session: Any, stage: str, job_queues: str | None, alarm_topic: str | None) -> None:
-    """What is None stays as it is, or is the template's default in a new stage."""
+def deploy(
+    session: boto3.Session, stage: str, job_queues: str | None, alarm_topic: str | None
+) -> None:
+    """Deploy both stacks. A parameter that is None keeps its value; in a new stage it has the
+    template's default."""
     if session.region_name is None:
-        raise NoRegionError  # which STS alone would not need
+        raise NoRegionError  # the STS client alone does not require a region
     identity = session.client("sts").get_caller_identity()
     account, partition = identity["Account"], identity["Arn"].split(":")[1]
     stages.prepare(stage, account)
@@ -38,23 +43,28 @@ def deploy(session: Any, stage: str, job_queues: str | None, alarm_topic: str | 
         "AlarmTopic": alarm_topic,
     }
 
-    print(f"Stage {stage}, account {account}, {session.region_name}: resources", flush=True)
+    print(
+        f"Deploying the resources of stage {stage} to account {account}, {session.region_name} …",
+        flush=True,
+    )
     create_resources(
         session.client("cloudformation"),
         stage,
         {key: value for key, value in parameters.items() if value is not None},
     )
-    print("App", flush=True)
+    print("Deploying the app …", flush=True)
     run_chalice(stage)
     print(
-        f"The API answers at {api_url(stage)}\n"
-        f"A token for it: make token STAGE={stage} NAME=somebody QUEUES='*'\n"
-        f"Commit what changed in .chalice, {stage}'s file in .chalice/deployed too: whoever"
-        " deploys this stage next needs it."
+        f"The API is available at {api_url(stage)}\n"
+        f"Create a token for it: make token STAGE={stage} NAME=ada QUEUES='*'\n"
+        f"Commit the changes in .chalice, including .chalice/deployed/{stage}.json: the next"
+        " deployment of this stage needs them."
     )
 
 
-def create_resources(cloudformation: Any, stage: str, parameters: dict[str, str]) -> None:
+def create_resources(
+    cloudformation: "CloudFormationClient", stage: str, parameters: dict[str, str]
+) -> None:
     name = f"batchwatch-{stage}-resources"
     deploy_stack(
         cloudformation,
@@ -66,40 +76,47 @@ def create_resources(cloudformation: Any, stage: str, parameters: dict[str, str]
     cloudformation.update_termination_protection(StackName=name, EnableTerminationProtection=True)
 
 
-def queue_arns(queues: str, prefix: str) -> str:
-    """The ARNs of job queues, from a comma list of the names and ARNs that a person gives."""
-    given = [queue.strip() for queue in queues.split(",") if queue.strip()]
-    if not given:
-        raise Refused("no job queue is left: give names or ARNs, separated by commas, or *")
-    if "*" in given:
+def queue_arns(job_queues: str, prefix: str) -> str:
+    """Return the comma-separated ARNs of job queues that are given by name or ARN. A `*` among
+    them means all queues. `prefix` is `arn:<partition>:batch:<region>:<account>`."""
+    queues = [queue.strip() for queue in job_queues.split(",") if queue.strip()]
+    if not queues:
+        raise CommandError(
+            "JOB_QUEUES must be names or ARNs of job queues, such as JOB_QUEUES=high,low, or *"
+        )
+    if "*" in queues:
         return "*"
-    return ",".join(queue if ":" in queue else f"{prefix}:job-queue/{queue}" for queue in given)
+    return ",".join(queue if ":" in queue else f"{prefix}:job-queue/{queue}" for queue in queues)
 
 
 def run_chalice(stage: str) -> None:
     chalice = Path(sys.executable).with_name("chalice")
     if subprocess.run([chalice, "deploy", "--stage", stage], cwd=ROOT).returncode != 0:
-        raise Refused(
-            "chalice deploy failed, as it says above; the resources are in place, so when that is"
-            f" mended, make deploy STAGE={stage} goes on from here"
+        raise CommandError(
+            "chalice deploy failed; its error is above. The resources are deployed. When the error"
+            f" is fixed, run make deploy STAGE={stage} again"
         )
 
 
 def api_url(stage: str) -> str:
-    """Where the stage's API answers, as Chalice noted it down."""
+    """Return the URL that Chalice stored when it deployed the stage."""
     deployed = json.loads((ROOT / ".chalice" / "deployed" / f"{stage}.json").read_text())
-    urls = [one["rest_api_url"] for one in deployed["resources"] if "rest_api_url" in one]
+    urls = [
+        resource["rest_api_url"] for resource in deployed["resources"] if "rest_api_url" in resource
+    ]
     return str(urls[0])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="make deploy", description="Deploys a stage.")
-    parser.add_argument("--stage", required=True)
-    parser.add_argument("--job-queues", help="names or ARNs, separated by commas; * is all")
-    parser.add_argument("--alarm-topic", help="ARN of the SNS topic that hears of the alarms")
+    parser = argparse.ArgumentParser(prog="make deploy", description="Deploy a stage to AWS.")
+    parser.add_argument("--stage", required=True, help="the stage to create or update")
+    parser.add_argument(
+        "--job-queues", help="names or ARNs of the job queues to record, comma-separated; * is all"
+    )
+    parser.add_argument("--alarm-topic", help="ARN of the SNS topic that receives the alarms")
     options = parser.parse_args()
     deploy(boto3.Session(), options.stage, options.job_queues, options.alarm_topic)
 
 
 if __name__ == "__main__":
-    sys.exit(told_plainly(main))
+    sys.exit(run_command(main))

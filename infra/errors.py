@@ -1,8 +1,9 @@
-"""What can go wrong between a person and an account, told in one line instead of a stack trace.
+"""Errors that a command reports in one line instead of a stack trace.
 
-InfraError
-├── StackError   a stack did not become what its template says
-└── Refused      what was asked for makes no sense, or would break something
+CommandError           the message states the problem and what to do about it
+├── StackError         a CloudFormation stack could not be created or updated
+├── FunctionFailed     a Lambda function returned an error (infra.functions)
+└── LocalError         the local stack can't run (local.process)
 """
 
 import sys
@@ -18,33 +19,29 @@ from botocore.exceptions import (
 )
 
 
-class InfraError(Exception):
-    """The root; never raised itself."""
+class CommandError(Exception):
+    """A problem that the user of a command can solve."""
 
 
-class StackError(InfraError):
-    """Names each resource that failed, and why."""
+class StackError(CommandError):
+    """Each failed resource of a stack, with the reason."""
 
 
-class Refused(InfraError):
-    """Says what to do instead."""
-
-
-def told_plainly(command: Callable[[], None]) -> int:
-    """Runs a command and returns its exit code; what goes wrong on the way is one line."""
+def run_command(command: Callable[[], None]) -> int:
+    """Run a command, print its error in one line, and return the exit code."""
     try:
         command()
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
-        return _tell(f"no usable AWS credentials: {error}")
+        return _fail(f"no usable AWS credentials: {error}")
     except NoRegionError:
-        return _tell("no AWS region: set AWS_DEFAULT_REGION, or a region in the profile")
-    except (InfraError, ClientError, BotoCoreError) as error:
-        return _tell(str(error))
+        return _fail("no AWS region: set AWS_DEFAULT_REGION, or a region in the profile")
+    except (CommandError, ClientError, BotoCoreError) as error:
+        return _fail(str(error))
     except KeyboardInterrupt:
-        return _tell("interrupted; what was begun in AWS goes on there")
+        return _fail("interrupted; operations that were started in AWS continue there")
     return 0
 
 
-def _tell(problem: str) -> int:
+def _fail(problem: str) -> int:
     print(f"error: {problem}", file=sys.stderr)
     return 1

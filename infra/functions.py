@@ -1,50 +1,59 @@
-"""A stage's functions, called by hand: what `make backfill` and `make redrive` have in common."""
+"""Invocation of a stage's Lambda functions by `make backfill`, `make redrive` and others."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 
-from infra.errors import Refused
+from infra.errors import CommandError
 
-_LONGEST_SECONDS = 300
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+_MAX_SECONDS = 300
+"""More than the longest timeout of a function in .chalice/config.json."""
 
 
-class FunctionFailed(Refused):
-    """It was called, and raised; its log says more."""
+class FunctionFailed(CommandError):
+    """An invocation that returned an error."""
 
 
-def lambda_client() -> Any:
-    """Waits for as long as a function may take: asked again, Lambda would call it twice."""
-    patient = Config(read_timeout=_LONGEST_SECONDS, retries={"total_max_attempts": 1})
-    return boto3.client("lambda", config=patient)
+def lambda_client() -> "LambdaClient":
+    """Return a client that waits until a function returns, and never invokes it twice."""
+    config = Config(read_timeout=_MAX_SECONDS, retries={"total_max_attempts": 1})
+    return boto3.client("lambda", config=config)
 
 
 class Function:
-    """`client` is Lambda's, `name` as in app.py. Refused if the stage has no such function here."""
+    """A deployed function, identified by its name in app.py and the table that it uses."""
 
-    def __init__(self, client: Any, name: str, jobs_table: str) -> None:
+    def __init__(self, client: "LambdaClient", name: str, jobs_table: str) -> None:
+        """Find the function. Raise CommandError if the account and region don't have it."""
         self._client = client
         self._name = name
-        self._deployed_as = _deployed_name(client, name, jobs_table)
+        self._deployed_name = _deployed_name(client, name, jobs_table)
 
     def call(self, event: dict[str, Any]) -> Any:
-        """What it returns. Raises FunctionFailed."""
-        answer = self._client.invoke(
-            FunctionName=self._deployed_as, Payload=json.dumps(event).encode()
+        """Invoke the function and return its result. Raise FunctionFailed."""
+        response = self._client.invoke(
+            FunctionName=self._deployed_name, Payload=json.dumps(event).encode()
         )
-        told = json.loads(answer["Payload"].read())
-        if "FunctionError" in answer:
-            said = told.get("errorMessage", "its log says why")
-            raise FunctionFailed(f"{self._name} failed: {said}")
-        return told
+        result = json.loads(response["Payload"].read())
+        if "FunctionError" in response:
+            reason = result.get("errorMessage", "see its log")
+            raise FunctionFailed(f"{self._name} failed: {reason}")
+        return result
 
 
-def _deployed_name(client: Any, name: str, jobs_table: str) -> str:
+def _deployed_name(client: "LambdaClient", name: str, jobs_table: str) -> str:
     for page in client.get_paginator("list_functions").paginate():
-        for one in page["Functions"]:
-            variables = one.get("Environment", {}).get("Variables", {})
-            if one.get("Handler") == f"app.{name}" and variables.get("JOBS_TABLE") == jobs_table:
-                return str(one["FunctionName"])
-    raise Refused(f"no {name} for {jobs_table} here: is the stage deployed, and in this region?")
+        for function in page["Functions"]:
+            variables = function.get("Environment", {}).get("Variables", {})
+            is_ours = variables.get("JOBS_TABLE") == jobs_table
+            if is_ours and function.get("Handler") == f"app.{name}":
+                return function["FunctionName"]
+    raise CommandError(
+        f"function {name} for table {jobs_table} not found: is the stage deployed in this account"
+        " and region?"
+    )

@@ -1,82 +1,87 @@
-"""Gives dead letters another chance: `make redrive STAGE=prod FROM=undeliverable`.
+"""Redrive of dead-letter queues: `make redrive STAGE=prod FROM=undeliverable`.
 
-    FROM                   whose                                    go to
-    dead-letters           what could not be recorded               on_batch_events
-    undeliverable          what EventBridge could not deliver       on_batch_events
-    notices-dead-letters   what Webex would not take                the notices queue
+    FROM                   its messages                                     are passed to
+    dead-letters           events that could not be recorded                on_batch_events
+    undeliverable          events that EventBridge could not deliver        on_batch_events
+    notices-dead-letters   notices that Webex rejected                      the notices queue
 
-Nobody but the rule may write to the events queue, so events go to the function itself, as a batch
-of its queue. A letter is deleted when the function has returned, or the queue has it: what the
-function can't record it puts aside again, with its reason, and a letter that comes again is left
-there. Bodies are moved, never shown.
+Only the EventBridge rule may write to the events queue, so events are passed to the function
+itself, as a batch of its queue. A message is deleted after the function has returned or the queue
+has accepted it. The function dead-letters again what it still can't record; such a message is left
+in the queue. Bodies are never printed.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
 from infra import stages
-from infra.errors import Refused, told_plainly
+from infra.errors import CommandError, run_command
 from infra.functions import Function, FunctionFailed, lambda_client
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef as Message
 
 SOURCES = ("dead-letters", "undeliverable", "notices-dead-letters")
 _VISIBILITY_SECONDS = 900
-_CALL_BYTES = 5_000_000
-"""Of a call's event, which may have six million."""
+_MAX_PAYLOAD_BYTES = 5_000_000
+"""The most bytes of message bodies per invocation. Lambda's limit is 6 MB for the whole payload."""
 
-Letter = Any
-"""A message as SQS hands it out."""
-
-Give = Callable[[list[Letter]], None]
-"""Hands letters over. Raises FunctionFailed or botocore's errors: then none of them is settled."""
-
-
-class Tally(NamedTuple):
-    """`again`: letters that were put aside once more, `cut`: those that are not whole, `failed`:
-    those that could not be handed over. All of these are left where they are."""
-
-    given: int
-    again: int
-    cut: int
-    failed: int
+Target = Callable[["list[Message]"], None]
+"""Accepts messages. Raises FunctionFailed or botocore's errors; then it has accepted none."""
+Report = Callable[[str], None]
+"""Receives a line of progress."""
 
 
-def redrive(sqs: "SQSClient", queue_url: str, give: Give, tell: Callable[[str], None]) -> Tally:
-    """Hands over every letter that lies in the queue, once."""
-    given: set[str] = set()
-    again = cut = failed = 0
-    left: list[Letter] = []
+@dataclass(frozen=True)
+class Tally:
+    """Numbers of messages. All but those that were passed on are still in the queue."""
+
+    passed_on: int = 0
+    returned: int = 0
+    """Dead-lettered again by the function, for the same or another reason."""
+    truncated: int = 0
+    """Incomplete, because the body was too long for a dead letter."""
+    failed: int = 0
+    """Not accepted by the target."""
+
+
+def redrive(sqs: "SQSClient", queue_url: str, target: Target, report: Report) -> Tally:
+    """Pass each message of the queue to the target, once."""
+    passed_on: set[str] = set()
+    returned = truncated = failed = 0
+    unfinished: list[Message] = []
     try:
-        for letters in _letters(sqs, queue_url):
-            left += letters
-            back = [one for one in letters if _attribute(one, "MessageId") in given]
-            damaged = [one for one in letters if _attribute(one, "BodyCut") == "true"]
-            whole = [one for one in letters if one not in back and one not in damaged]
-            refused = _hand_over(whole, give, tell)
-            for letter in whole:
-                if letter not in refused:
-                    sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=letter["ReceiptHandle"])
-                    given.add(letter["MessageId"])
-                    left.remove(letter)
-            again, cut, failed = again + len(back), cut + len(damaged), failed + len(refused)
-            tell(f"{len(given)} handed over")
+        for messages in _receive(sqs, queue_url):
+            unfinished += messages
+            new = [one for one in messages if _attribute(one, "MessageId") not in passed_on]
+            complete = [message for message in new if _attribute(message, "BodyCut") != "true"]
+            rejected = _pass_on(complete, target, report)
+            for message in complete:
+                if message not in rejected:
+                    sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+                    passed_on.add(message["MessageId"])
+                    unfinished.remove(message)
+            returned += len(messages) - len(new)
+            truncated += len(new) - len(complete)
+            failed += len(rejected)
+            report(f"{len(passed_on)} messages passed on")
     finally:
-        for letter in left:
+        for message in unfinished:
             sqs.change_message_visibility(
-                QueueUrl=queue_url, ReceiptHandle=letter["ReceiptHandle"], VisibilityTimeout=0
+                QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
             )
-    return Tally(len(given), again, cut, failed)
+    return Tally(len(passed_on), returned, truncated, failed)
 
 
-def _letters(sqs: "SQSClient", queue_url: str) -> Iterator[list[Letter]]:
-    while letters := sqs.receive_message(
+def _receive(sqs: "SQSClient", queue_url: str) -> "Iterator[list[Message]]":
+    while messages := sqs.receive_message(
         QueueUrl=queue_url,
         MaxNumberOfMessages=10,
         WaitTimeSeconds=2,
@@ -84,103 +89,117 @@ def _letters(sqs: "SQSClient", queue_url: str) -> Iterator[list[Letter]]:
         MessageAttributeNames=["All"],
         MessageSystemAttributeNames=["SentTimestamp"],
     ).get("Messages"):
-        yield letters
+        yield messages
 
 
-def _hand_over(letters: list[Letter], give: Give, tell: Callable[[str], None]) -> list[Letter]:
-    """Those that could not be; each is tried alone if they could not be handed over together."""
-    if not letters:
+def _pass_on(messages: "list[Message]", target: Target, report: Report) -> "list[Message]":
+    """Pass the messages on together, or one by one if that fails. Return the rejected ones."""
+    if not messages:
         return []
     try:
-        give(letters)
+        target(messages)
     except FunctionFailed as error:
-        if len(letters) == 1:
-            tell(f"left there: {error}")
-            return letters
-        return [one for letter in letters for one in _hand_over([letter], give, tell)]
+        if len(messages) == 1:
+            report(f"1 message left in the queue: {error}")
+            return messages
+        return [one for message in messages for one in _pass_on([message], target, report)]
     return []
 
 
-def to_function(function: Function) -> Give:
-    def give(letters: list[Letter]) -> None:
-        for some in _by_size(letters):
-            function.call({"Records": [_record(letter) for letter in some]})
+def function_target(function: Function) -> Target:
+    def invoke(messages: "list[Message]") -> None:
+        for batch in _batches(messages):
+            function.call({"Records": [_record(message) for message in batch]})
 
-    return give
-
-
-def to_queue(sqs: "SQSClient", queue_url: str) -> Give:
-    def give(letters: list[Letter]) -> None:
-        for letter in letters:
-            sqs.send_message(QueueUrl=queue_url, MessageBody=letter["Body"])
-
-    return give
+    return invoke
 
 
-def _by_size(letters: list[Letter]) -> Iterator[list[Letter]]:
-    some: list[Letter] = []
-    size = 0
-    for letter in letters:
-        weight = len(json.dumps(letter["Body"]))
-        if some and size + weight > _CALL_BYTES:
-            yield some
-            some, size = [], 0
-        some.append(letter)
-        size += weight
-    yield some
+def queue_target(sqs: "SQSClient", queue_url: str) -> Target:
+    def send(messages: "list[Message]") -> None:
+        for message in messages:
+            sqs.send_message(QueueUrl=queue_url, MessageBody=message["Body"])
+
+    return send
 
 
-def _record(letter: Letter) -> dict[str, Any]:
+def _batches(messages: "list[Message]") -> "Iterator[list[Message]]":
+    """Split messages so that each batch fits into the payload of one invocation."""
+    batch: list[Message] = []
+    batch_bytes = 0
+    for message in messages:
+        size = len(json.dumps(message["Body"]))
+        if batch and batch_bytes + size > _MAX_PAYLOAD_BYTES:
+            yield batch
+            batch, batch_bytes = [], 0
+        batch.append(message)
+        batch_bytes += size
+    yield batch
+
+
+def _record(message: "Message") -> dict[str, Any]:
+    """Return the message as an SQS trigger passes it to a function."""
     return {
-        "messageId": letter["MessageId"],
-        "receiptHandle": letter["ReceiptHandle"],
-        "body": letter["Body"],
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
         "attributes": {
             "ApproximateReceiveCount": "1",
-            "SentTimestamp": letter["Attributes"]["SentTimestamp"],
+            "SentTimestamp": message["Attributes"]["SentTimestamp"],
         },
         "messageAttributes": {},
         "eventSource": "aws:sqs",
     }
 
 
-def _attribute(letter: Letter, name: str) -> str | None:
-    value: str | None = letter.get("MessageAttributes", {}).get(name, {}).get("StringValue")
-    return value
+def _attribute(message: "Message", name: str) -> str | None:
+    attribute = message.get("MessageAttributes", {}).get(name)
+    return attribute.get("StringValue") if attribute else None
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="make redrive", description="Gives dead letters another chance."
+        prog="make redrive", description="Process the messages of a dead-letter queue again."
     )
-    parser.add_argument("--stage", required=True)
-    parser.add_argument("--from", dest="source", required=True, metavar="FROM")
+    parser.add_argument("--stage", required=True, help="the stage of the queue")
+    parser.add_argument(
+        "--from", dest="source", required=True, metavar="FROM", help=" or ".join(SOURCES)
+    )
     options = parser.parse_args()
     if options.source not in SOURCES:
-        raise Refused(f"FROM={options.source!r} is none of {', '.join(SOURCES)}")
-    names = stages.environment_of(options.stage)
+        raise CommandError(f"FROM must be {', '.join(SOURCES)}, not {options.source!r}")
+    environment = stages.environment_of(options.stage)
     sqs = boto3.client("sqs")
-
-    def url(queue: str) -> str:
-        try:
-            return sqs.get_queue_url(QueueName=queue)["QueueUrl"]
-        except sqs.exceptions.QueueDoesNotExist as error:
-            raise Refused(f"no queue {queue} here: is the stage deployed, and there?") from error
-
     if options.source == "notices-dead-letters":
-        give = to_queue(sqs, url(names["NOTICES_QUEUE"]))
-        source = names["NOTICES_DEAD_LETTER_QUEUE"]
+        source = environment["NOTICES_DEAD_LETTER_QUEUE"]
+        target = queue_target(sqs, _queue_url(sqs, environment["NOTICES_QUEUE"]))
     else:
-        give = to_function(Function(lambda_client(), "on_batch_events", names["JOBS_TABLE"]))
-        undeliverable = names["EVENTS_QUEUE"].removesuffix("events") + "undeliverable"
-        source = {"undeliverable": undeliverable}.get(options.source, names["DEAD_LETTER_QUEUE"])
+        source = _event_queue(options.source, environment)
+        function = Function(lambda_client(), "on_batch_events", environment["JOBS_TABLE"])
+        target = function_target(function)
 
-    tally = redrive(sqs, url(source), give, lambda line: print(line, flush=True))
-    print(
-        f"{tally.given} handed over; left: {tally.again} put aside again, {tally.cut} cut when they"
-        f" were put aside, {tally.failed} failed"
+    tally = redrive(
+        sqs, _queue_url(sqs, source), target, report=lambda line: print(line, flush=True)
     )
+    print(
+        f"{tally.passed_on} messages passed on. Left in {source}: {tally.returned} dead-lettered"
+        f" again, {tally.truncated} truncated, {tally.failed} failed"
+    )
+
+
+def _event_queue(source: str, environment: dict[str, str]) -> str:
+    if source == "undeliverable":
+        return environment["EVENTS_QUEUE"].removesuffix("events") + "undeliverable"
+    return environment["DEAD_LETTER_QUEUE"]
+
+
+def _queue_url(sqs: "SQSClient", queue: str) -> str:
+    try:
+        return sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+    except sqs.exceptions.QueueDoesNotExist as error:
+        raise CommandError(
+            f"queue {queue} not found: is the stage deployed in this account and region?"
+        ) from error
 
 
 if __name__ == "__main__":
-    sys.exit(told_plainly(main))
+    sys.exit(run_command(main))

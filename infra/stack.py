@@ -1,27 +1,31 @@
-"""Brings a CloudFormation stack to what its template says, in AWS and in the local AWS alike.
+"""Creation and update of a CloudFormation stack, in AWS and in the local AWS.
 
-One function does both, so that `make run` tries the very path that `make deploy` takes. It knows
-nothing of what the stacks hold.
+`make run` and `make deploy` use the same function, so local runs exercise the path of a real
+deployment. This module must not know what the stacks contain.
 """
 
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import takewhile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from infra.errors import StackError
 
-Event = dict[str, Any]
-Report = Callable[[str], None]
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackEventTypeDef, StackTypeDef
 
-DONE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+Report = Callable[[str], None]
+"""Receives one line for each change of a resource's status."""
+
+_COMPLETE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 
 
 def deploy_stack(
-    cloudformation: Any,
+    cloudformation: "CloudFormationClient",
     name: str,
     template: str,
     parameters: Mapping[str, str] | None = None,
@@ -30,50 +34,51 @@ def deploy_stack(
     poll_seconds: float = 2.0,
     report: Report = lambda line: None,
 ) -> dict[str, str]:
-    """Creates or updates the stack, waits until that is done, and returns its outputs.
+    """Create or update a stack, wait until that is complete, and return the stack's outputs.
 
-    A parameter that is not given keeps its value, or in a new stack its default. `report` hears
-    of each resource that changes its status. StackError tells which of them failed, and why.
+    A parameter that is not given keeps its value; in a new stack it has its default. Raises
+    StackError with each failed resource and the reason.
     """
     stack = _Stack(cloudformation, name)
-    if stack.begin(template, parameters or {}, capabilities):
+    if stack.start(template, parameters or {}, capabilities):
         stack.wait(poll_seconds, report)
     else:
-        report(f"{name}: nothing to change")
+        report(f"{name}: no changes")
     return stack.outputs()
 
 
 class _Stack:
-    def __init__(self, cloudformation: Any, name: str):
+    def __init__(self, cloudformation: "CloudFormationClient", name: str) -> None:
         self._cloudformation = cloudformation
         self._name = name
-        self._last_event: str | None = None
+        self._last_event_id: str | None = None
 
-    def begin(
+    def start(
         self, template: str, parameters: Mapping[str, str], capabilities: Sequence[str]
     ) -> bool:
-        """Asks for the change; False when there is nothing to change.
+        """Start a creation or an update. Return False if there is nothing to change.
 
-        A first creation that fails is left as it is, and the next try goes on from there: rolling
-        it back would leave the table behind, which is retained, and its name taken.
+        A failed first creation is not rolled back, so that the next deployment continues it. A
+        rollback would leave the table, which is retained, and later creations would fail because
+        its name exists.
         https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html
         """
         stack = self._describe()
-        request = {
+        request: dict[str, Any] = {
             "StackName": self._name,
             "TemplateBody": template,
             "Capabilities": list(capabilities),
-            "Parameters": _values(template, parameters, stack),
+            "Parameters": _parameters(template, parameters, stack),
         }
         if stack is None:
             self._cloudformation.create_stack(**request, DisableRollback=True)
             return True
-        self._last_event = next(self._events())["EventId"]
-        return self._update(request, keep_going=stack["StackStatus"] == "CREATE_FAILED")
+        self._last_event_id = next(self._events())["EventId"]
+        return self._update(request, is_recovery=stack["StackStatus"] == "CREATE_FAILED")
 
-    def _update(self, request: dict[str, Any], *, keep_going: bool) -> bool:
+    def _update(self, request: dict[str, Any], *, is_recovery: bool) -> bool:
         try:
-            self._cloudformation.update_stack(**request, DisableRollback=keep_going)
+            self._cloudformation.update_stack(**request, DisableRollback=is_recovery)
         except ClientError as error:
             if "No updates are to be performed" in error.response["Error"]["Message"]:
                 return False
@@ -83,57 +88,60 @@ class _Stack:
     def wait(self, poll_seconds: float, report: Report) -> None:
         failures: list[str] = []
         while (status := self._status()).endswith("_IN_PROGRESS"):
-            failures += self._tell_news(report)
+            failures += self._report_new_events(report)
             time.sleep(poll_seconds)
-        failures += self._tell_news(report)
-        if status not in DONE:
+        failures += self._report_new_events(report)
+        if status not in _COMPLETE:
             raise StackError(f"stack {self._name} is {status}: {'; '.join(failures)}")
 
-    def _tell_news(self, report: Report) -> list[str]:
-        """Reports what happened since it was last asked; returns the part of it that failed."""
-        last = self._last_event
-        news = list(takewhile(lambda event: event["EventId"] != last, self._events()))[::-1]
-        for event in news:
+    def _report_new_events(self, report: Report) -> list[str]:
+        """Report the events since the last call; return the lines of those that are failures."""
+        last = self._last_event_id
+        new = list(takewhile(lambda event: event["EventId"] != last, self._events()))[::-1]
+        for event in new:
             report(_line(event))
-            self._last_event = event["EventId"]
-        return [_line(event) for event in news if event["ResourceStatus"].endswith("_FAILED")]
+            self._last_event_id = event["EventId"]
+        return [_line(event) for event in new if event["ResourceStatus"].endswith("_FAILED")]
 
     def outputs(self) -> dict[str, str]:
-        stack = self._describe() or {}
-        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+        stack = self._describe()
+        outputs = stack.get("Outputs", []) if stack else []
+        return {output["OutputKey"]: output["OutputValue"] for output in outputs}
 
     def _status(self) -> str:
-        return str((self._describe() or {"StackStatus": "GONE"})["StackStatus"])
+        stack = self._describe()
+        return stack["StackStatus"] if stack else "DELETED"
 
-    def _describe(self) -> dict[str, Any] | None:
+    def _describe(self) -> "StackTypeDef | None":
         try:
             [stack] = self._cloudformation.describe_stacks(StackName=self._name)["Stacks"]
         except ClientError as error:
             if "does not exist" in error.response["Error"]["Message"]:
                 return None
             raise
-        return dict(stack)
+        return stack
 
-    def _events(self) -> Iterator[Event]:
-        """Newest first, as CloudFormation lists them."""
+    def _events(self) -> "Iterator[StackEventTypeDef]":
+        """Yield the stack's events, newest first, as CloudFormation lists them."""
         paginator = self._cloudformation.get_paginator("describe_stack_events")
         for page in paginator.paginate(StackName=self._name):
             yield from page["StackEvents"]
 
 
-def _values(
-    template: str, given: Mapping[str, str], stack: dict[str, Any] | None
+def _parameters(
+    template: str, given: Mapping[str, str], stack: "StackTypeDef | None"
 ) -> list[dict[str, Any]]:
-    """The parameters as CloudFormation wants them: those given, and those to keep."""
-    known = {one["ParameterKey"] for one in (stack or {}).get("Parameters", [])}
-    kept = (known & json.loads(template).get("Parameters", {}).keys()) - given.keys()
+    """Return the request's parameters: the given values, and the others that keep their value."""
+    current = stack.get("Parameters", []) if stack else []
+    existing = {parameter["ParameterKey"] for parameter in current}
+    kept = (existing & json.loads(template).get("Parameters", {}).keys()) - given.keys()
     return [
         *({"ParameterKey": key, "ParameterValue": value} for key, value in given.items()),
         *({"ParameterKey": key, "UsePreviousValue": True} for key in sorted(kept)),
     ]
 
 
-def _line(event: Event) -> str:
+def _line(event: "StackEventTypeDef") -> str:
     reason = event.get("ResourceStatusReason")
     line = f"{event['LogicalResourceId']} {event['ResourceStatus']}"
     return f"{line}: {reason}" if reason else line

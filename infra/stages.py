@@ -1,89 +1,77 @@
-"""A stage's place in .chalice: its part of config.json and a policy for each of its functions.
+"""Configuration of a stage in .chalice/config.json.
 
-prod's are written by hand; any other stage's are prod's with its own name in place of prod's, so
-there is one source of truth. What a stage says otherwise in config.json stays as it is. Policies
-are made anew at each deployment, so a right that is added for prod reaches every stage.
+prod's configuration is written by hand. Another stage's is rendered from it by replacing the
+stage's name in resource names; settings that the stage has of its own are kept. Its policies are
+rendered at each deployment (infra.policies), so that a permission added for prod reaches every
+stage.
 """
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from infra.errors import Refused
+from infra.errors import CommandError
+from infra.policies import (
+    CHALICE,
+    LOCAL,
+    SOURCE,
+    Json,
+    read_config,
+    render_stage_name,
+    write_policies,
+)
 
 ROOT = Path(__file__).parent.parent
-CHALICE = ROOT / ".chalice"
-SOURCE = "prod"
-NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
-
-Json = dict[str, Any]
+_STAGE_NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 
 
 def environment_of(stage: str, folder: Path = CHALICE) -> dict[str, str]:
-    """What the stage's functions find in their environment; Refused if there is no such stage."""
-    stages = _config(folder)["stages"]
+    """Return the environment variables of the stage's functions. Raise CommandError if the stage
+    doesn't exist."""
+    stages = read_config(folder)["stages"]
     if stage not in stages:
-        raise Refused(f"there is no stage {stage!r}; .chalice/config.json has {', '.join(stages)}")
+        raise CommandError(
+            f"STAGE must be a stage in .chalice/config.json ({', '.join(stages)}), not {stage!r}"
+        )
     environment: dict[str, str] = stages[stage]["environment_variables"]
     return environment
 
 
 def prepare(stage: str, account_id: str, folder: Path = CHALICE) -> None:
-    """Makes what the stage lacks, its policies anew, and notes the account that it lives in.
+    """Add the stage's missing settings, render its policies, and store the account's id.
 
-    Refused if that can't be a stage's name, or the stage lives in another account.
+    Raises CommandError if the name is invalid, or if the stage is deployed in another account.
     """
-    if not NAME.fullmatch(stage) or stage == "local":
-        raise Refused(
-            f"{stage!r} can't be deployed: a stage has 1 to 20 lower-case letters, digits and"
-            " hyphens, begins with a letter, and local is `make run`'s"
+    if not _STAGE_NAME.fullmatch(stage) or stage == LOCAL:
+        raise CommandError(
+            "STAGE must have 1 to 20 lower-case letters, digits and hyphens and begin with a"
+            f" letter, such as STAGE=prod, not {stage!r}; local is reserved for `make run`"
         )
-    config = _config(folder)
+    config = read_config(folder)
     stages = config["stages"]
-    known_account = stages.get(stage, {}).get("environment_variables", {}).get("ACCOUNT_ID")
-    if known_account not in (None, account_id):
-        raise Refused(
-            f"stage {stage} lives in account {known_account}, and these are credentials for"
-            f" {account_id}"
+    stored_account = stages.get(stage, {}).get("environment_variables", {}).get("ACCOUNT_ID")
+    if stored_account not in (None, account_id):
+        raise CommandError(
+            f"stage {stage} is deployed in account {stored_account}, but the AWS credentials are"
+            f" for account {account_id}"
         )
     if stage != SOURCE:
-        stages[stage] = _merged(rendered(stages[SOURCE], stage), stages.get(stage, {}))
-        for name, policy in policies(stage, folder):
-            (folder / name).write_text(policy)
+        stages[stage] = _merge(render_config(stages[SOURCE], stage), stages.get(stage, {}))
+        write_policies(stage, folder)
     stages[stage]["environment_variables"]["ACCOUNT_ID"] = account_id
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
-def rendered(stage_config: Json, stage: str) -> Json:
-    """prod's part of config.json, as another stage's."""
-    config: Json = json.loads(_renamed(json.dumps(stage_config), stage))
+def render_config(source: Json, stage: str) -> Json:
+    """Return prod's part of config.json with the resource names of another stage."""
+    config: Json = json.loads(render_stage_name(json.dumps(source), stage))
     return config
 
 
-def policies(stage: str, folder: Path = CHALICE) -> Iterator[tuple[str, str]]:
-    """The name and text of each of the stage's policy files."""
-    functions = _config(folder)["stages"][SOURCE]["lambda_functions"]
-    for path in sorted(folder / function["iam_policy_file"] for function in functions.values()):
-        yield _renamed(path.name, stage), _renamed(path.read_text(), stage)
-
-
-def _renamed(text: str, stage: str) -> str:
-    for prefix in ("batchwatch-", "policy-"):
-        text = text.replace(f"{prefix}{SOURCE}", f"{prefix}{stage}")
-    return text
-
-
-def _merged(default: Json, own: Json) -> Json:
-    """The two, where `own` has the last word."""
+def _merge(default: Json, own: Json) -> Json:
+    """Return `default` with the values of `own` in place of its own, at every level."""
     merged = {**default, **own}
     for key in default.keys() & own.keys():
         if isinstance(default[key], dict) and isinstance(own[key], dict):
-            merged[key] = _merged(default[key], own[key])
+            merged[key] = _merge(default[key], own[key])
     return merged
-
-
-def _config(folder: Path) -> Json:
-    config: Json = json.loads((folder / "config.json").read_text())
-    return config

@@ -1,7 +1,7 @@
-"""Makes an API token: `make token STAGE=prod NAME=nightly QUEUES=high,low`.
+"""Creation of an API token: `make token STAGE=prod NAME=nightly QUEUES=high,low`.
 
-It is shown once and kept nowhere: the secret holds its SHA-256 alone, which is enough for 256
-random bits and quick to compare. Knows the secret's shape, and nothing of who reads it.
+The token is printed once. The secret contains only its SHA-256, which is sufficient for 256
+random bits and fast to compare.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import boto3
 
 from infra import stages
-from infra.errors import Refused, told_plainly
+from infra.errors import CommandError, run_command
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -33,38 +33,47 @@ def allow_token(
     *,
     replace: bool = False,
 ) -> None:
-    """Lets the token in, to see the jobs of the named queues; "*" is all of them.
+    """Add a token to the secret, for the jobs of the named queues; "*" means all queues.
 
-    Refused if there is another token of that name, unless it is to be replaced.
+    Raises CommandError if another token has this name, unless `replace` is set.
     """
     try:
         value = secretsmanager.get_secret_value(SecretId=secret_id)["SecretString"]
     except secretsmanager.exceptions.ResourceNotFoundException as error:
-        raise Refused(f"no secret {secret_id} here: is the stage deployed, and there?") from error
+        raise CommandError(
+            f"secret {secret_id} not found: is the stage deployed in this account and region?"
+        ) from error
     secret = json.loads(value)
     tokens = secret["apiTokens"]
     entry = {"sha256": hashlib.sha256(token.encode()).hexdigest(), "queues": queues}
     if tokens.get(name) == entry:
         return
     if name in tokens and not replace:
-        raise Refused(
-            f"there is a token {name} already; with REPLACE=1 a new one takes its place, and the"
-            " old one is refused"
+        raise CommandError(
+            f"a token named {name} exists; add REPLACE=1 to revoke it and create a new one"
         )
     tokens[name] = entry
     secretsmanager.put_secret_value(SecretId=secret_id, SecretString=json.dumps(secret))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="make token", description="Makes an API token.")
-    parser.add_argument("--stage", required=True)
-    parser.add_argument("--name", required=True, help="whose it is, for the log and to replace it")
-    parser.add_argument("--queues", default="*", help="names, separated by commas; * is all")
-    parser.add_argument("--replace", action="store_true", help="in place of one of that name")
+    parser = argparse.ArgumentParser(
+        prog="make token", description="Create an API token and print it once."
+    )
+    parser.add_argument("--stage", required=True, help="the stage that accepts the token")
+    parser.add_argument("--name", required=True, help="the owner, in the log and for REPLACE=1")
+    parser.add_argument(
+        "--queues",
+        default="*",
+        help="job queues that it can read, comma-separated; * is all",
+    )
+    parser.add_argument("--replace", action="store_true", help="replace the token of this name")
     options = parser.parse_args()
     queues = [queue.strip() for queue in options.queues.split(",") if queue.strip()]
-    if not options.name or not queues:
-        raise Refused("a token needs a name, and queues that it may see; * is all of them")
+    if not options.name:
+        raise CommandError("NAME must be the token's owner, such as NAME=nightly")
+    if not queues:
+        raise CommandError("QUEUES must be names of job queues, such as QUEUES=high,low, or *")
     secret_id = stages.environment_of(options.stage)["SECRET_ID"]
 
     token = new_token()
@@ -77,8 +86,8 @@ def main() -> None:
         replace=options.replace,
     )
     print(token)
-    print("Keep it now, it is not shown again; it is let in within a minute.", file=sys.stderr)
+    print("Store the token now: it is not shown again. Valid within a minute.", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    sys.exit(told_plainly(main))
+    sys.exit(run_command(main))

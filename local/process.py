@@ -17,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from infra.errors import CommandError
+
 _START = 'echo $$ >&0; exec "$@" </dev/null'
 """Shell script: write the process id to standard input, the watchdog's pipe, and run a command
 under that id. The child registers itself, so no child exists that the watchdog doesn't know."""
@@ -36,7 +38,7 @@ kill -KILL "-$child"
 when this process ends, then stop the child as `Process.stop` does. $1 is the time limit."""
 
 
-class LocalError(Exception):
+class LocalError(CommandError):
     """A problem that prevents the local stack from running, reported in one line."""
 
 

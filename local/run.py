@@ -25,7 +25,7 @@ from typing import NoReturn, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.errors import InfraError
+from infra.errors import CommandError
 from local import webex
 from local.api import Api
 from local.aws import ROOT, STAGE, LocalAws
@@ -226,7 +226,7 @@ def main() -> int:
         run(Options.from_environment(os.environ))
     except KeyboardInterrupt:
         print("\nStopped.")
-    except (LocalError, InfraError, ClientError, BotoCoreError) as error:
+    except (CommandError, ClientError, BotoCoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

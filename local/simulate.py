@@ -28,7 +28,7 @@ from typing import Any
 from urllib.parse import quote
 
 from infra.backfill import sweeps
-from infra.errors import Refused
+from infra.errors import CommandError
 from local.batch import batch_url_file, put_jobs
 from local.job_details import SECOND
 from local.lifecycles import QUEUES, SimulatedEvent, Truth, Workload, retimed, workload
@@ -159,7 +159,7 @@ def sweep_twice(aws_url: str, since: int, tell: Tell) -> None:
                         f" {told['repaired']} repaired",
                         flush=True,
                     )
-            except Refused as error:
+            except CommandError as error:
                 raise LocalStackError(str(error)) from error
 
 

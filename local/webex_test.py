@@ -28,8 +28,7 @@ from chalicelib.webex.client import (
     root_cause,
 )
 from infra import stages
-from infra.errors import Refused as NotSent
-from infra.errors import told_plainly
+from infra.errors import CommandError, run_command
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -44,13 +43,13 @@ MESSAGE = (
 
 
 def send(api_url: str, token: str, room: str) -> str:
-    """Send the message and return its id. Raise NotSent, which explains what to do."""
+    """Send the message and return its id. Raise CommandError, which explains what to do."""
     deadline = time.monotonic() + TIMEOUT_SECONDS
     webex = Webex(api_url, lambda: token)
     try:
         return webex.post_message(room, MESSAGE, time_left=lambda: deadline - time.monotonic())
     except WebexError as error:
-        raise NotSent(f"{explained(error, api_url)} [{error}]") from error
+        raise CommandError(f"{explained(error, api_url)} [{error}]") from error
 
 
 def explained(error: WebexError, api_url: str) -> str:
@@ -115,20 +114,20 @@ def _outage(error: Unavailable, api_url: str) -> str:
 
 
 def stage_token(secretsmanager: "SecretsManagerClient", stage: str) -> str:
-    """Return the token in the secret of a stage. Raise NotSent if there is none."""
+    """Return the token in the secret of a stage. Raise CommandError if there is none."""
     secret_id = stages.environment_of(stage)["SECRET_ID"]
     try:
         value = secretsmanager.get_secret_value(SecretId=secret_id)["SecretString"]
         token = json.loads(value).get("webexToken")
     except secretsmanager.exceptions.ResourceNotFoundException as error:
-        raise NotSent(
+        raise CommandError(
             f"the secret {secret_id} does not exist in this account and region:"
             " deploy the stage first"
         ) from error
     except (ValueError, AttributeError):
-        raise NotSent(f"the secret {secret_id} is not a JSON object") from None
+        raise CommandError(f"the secret {secret_id} is not a JSON object") from None
     if not token:
-        raise NotSent(f"the secret {secret_id} has no webexToken: add the bot's token")
+        raise CommandError(f"the secret {secret_id} has no webexToken: add the bot's token")
     return str(token)
 
 
@@ -144,10 +143,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     if not options.room:
-        raise NotSent("ROOM is missing: make webex-test ROOM=<id of a Webex room>")
+        raise CommandError("ROOM is missing: make webex-test ROOM=<id of a Webex room>")
     token = given("WEBEX_TOKEN")
     if not token and not options.stage:
-        raise NotSent("no token: set WEBEX_TOKEN, or STAGE to the stage whose secret contains it")
+        raise CommandError(
+            "no token: set WEBEX_TOKEN, or STAGE to the stage whose secret contains it"
+        )
 
     token = token or stage_token(boto3.client("secretsmanager"), options.stage)
     api_url = given("WEBEX_API_URL") or API_URL
@@ -156,4 +157,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(told_plainly(main))
+    sys.exit(run_command(main))

@@ -15,7 +15,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.functions import Function
-from infra.stages import CHALICE, policies, rendered
+from infra.policies import CHALICE, render_stage_name
+from infra.stages import render_config
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from local.ports import free_port
@@ -25,8 +26,8 @@ from tests.support.deployed_stack import DeployedStack
 CONFIG = json.loads((CHALICE / "config.json").read_text())
 FUNCTIONS = sorted(CONFIG["lambda_functions"])
 EXCEPTIONS = {
-    "LocalAwsAsksForTheCallAndNotForItsStatements": ["dynamodb:BatchExecuteStatement"],
-    "LocalAwsAsksForTheBatchCall": [
+    "LocalAwsBatchExecuteStatement": ["dynamodb:BatchExecuteStatement"],
+    "LocalAwsSqsBatches": [
         "sqs:ChangeMessageVisibilityBatch",
         "sqs:DeleteMessageBatch",
         "sqs:SendMessageBatch",
@@ -101,7 +102,8 @@ def test_production_names_each_action_and_resource(function: str) -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_the_local_stage_is_productions_but_for_exceptions_by_name(function: str) -> None:
-    as_in_production = json.loads(dict(policies("local"))[f"policy-local-{function}.json"])
+    prod = (CHALICE / f"policy-prod-{function}.json").read_text()
+    as_in_production = json.loads(render_stage_name(prod, "local"))
     local = policy("local", function)
 
     exceptions = {
@@ -110,9 +112,9 @@ def test_the_local_stage_is_productions_but_for_exceptions_by_name(function: str
 
     expected = EXCEPTIONS if function.startswith("on_") else {}
     if function == "api_handler":
-        expected = {"LocalAwsAsksForTheGroupAndNotForItsStream": ["logs:GetLogEvents"]}
+        expected = {"LocalAwsLogGroups": ["logs:GetLogEvents"]}
     if function == "sweep":
-        expected = EXCEPTIONS | {"LocalAwsAsksForTheBatchCall": ["sqs:SendMessageBatch"]}
+        expected = EXCEPTIONS | {"LocalAwsSqsBatches": ["sqs:SendMessageBatch"]}
     assert exceptions == expected
     assert len(local) == len(as_in_production["Statement"]) + len(exceptions)
 
@@ -127,7 +129,7 @@ def test_production_has_none_of_the_local_exceptions(function: str) -> None:
 def test_the_local_stage_is_configured_like_production() -> None:
     own = {"ACCOUNT_ID", "BATCH_WINDOW", "EVENT_SOURCES", "WEBEX_API_URL", "WEBEX_ROOM"}
     own |= {"PRICES", "SWEEP_MINUTES"}
-    stages = [CONFIG["stages"]["local"], rendered(CONFIG["stages"]["prod"], "local")]
+    stages = [CONFIG["stages"]["local"], render_config(CONFIG["stages"]["prod"], "local")]
 
     local, production = (
         {k: v for k, v in stage["environment_variables"].items() if k not in own}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from infra.backfill import parse_since, sweeps
-from infra.errors import Refused
+from infra.errors import CommandError
 from local.aws import LocalAws
 from tests.support.lambda_server import FunctionServer
 
@@ -30,18 +30,18 @@ def test_a_failing_sweep_is_reported_in_one_line() -> None:
 
     with (
         FunctionServer({"sweep": sweep}) as functions,
-        pytest.raises(Refused, match="sweep failed: AWS Batch rejected ListJobs"),
+        pytest.raises(CommandError, match="sweep failed: AWS Batch rejected ListJobs"),
     ):
         list(sweeps(functions.client, "jobs", 17, "reconcile"))
 
 
 def test_a_stage_that_is_not_deployed_is_reported_in_one_line(aws: LocalAws) -> None:
-    with pytest.raises(Refused, match="no sweep for nowhere here"):
+    with pytest.raises(CommandError, match="function sweep for table nowhere not found"):
         list(sweeps(aws.client("lambda"), "nowhere", 17, "reconcile"))
 
 
 def test_a_date_is_midnight_utc_unless_it_has_an_offset() -> None:
     assert parse_since("2026-11-01") == 1_793_491_200_000
     assert parse_since("2026-11-01T01:00:00+01:00") == parse_since("2026-11-01")
-    with pytest.raises(Refused, match="SINCE must be a date such as 2026-11-01, not 'soon'"):
+    with pytest.raises(CommandError, match="SINCE must be a date such as 2026-11-01, not 'soon'"):
         parse_since("soon")

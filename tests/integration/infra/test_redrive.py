@@ -1,4 +1,4 @@
-"""`make redrive`: dead letters get another chance, once, and none is lost on the way."""
+"""`make redrive`: dead letters are processed once more, and none is lost."""
 
 import json
 from collections.abc import Iterator
@@ -8,17 +8,17 @@ import pytest
 
 from chalicelib.aws.lambda_event import Message, messages_in
 from chalicelib.aws.sqs import Disposition, MessageQueue
-from infra.errors import Refused
+from infra.errors import CommandError
 from infra.functions import Function
-from infra.redrive import Tally, redrive, to_function, to_queue
+from infra.redrive import Tally, function_target, queue_target, redrive
 from local.aws import LocalAws, Resources
 from tests.support.builders import a_body, a_job_id
 from tests.support.lambda_server import FunctionServer
 from tests.support.recorder_harness import RecorderHarness
 
 
-class Letters:
-    """The dead-letter queue of the events, and the function that gets another chance."""
+class DeadLetterQueue:
+    """The dead-letter queue of events, and a function that records them or fails."""
 
     def __init__(self, aws: LocalAws, resources: Resources, stand: RecorderHarness) -> None:
         self.fails_on = ""
@@ -29,18 +29,18 @@ class Letters:
         self._queue = MessageQueue(stand.sqs, resources.events_queue, resources.dead_letter_queue)
         self.server = FunctionServer({"on_batch_events": self._on_batch_events})
 
-    def put_aside(self, *bodies: str) -> None:
+    def add(self, *bodies: str) -> None:
         messages = [Message(f"m{n}", "-", body) for n, body in enumerate(bodies)]
         reason = Disposition.dead_letter("test")
         self._queue.settle(dict.fromkeys(messages, reason), lambda_deletes=True)
 
     def redrive(self) -> Tally:
         function = Function(self.server.client, "on_batch_events", "jobs")
-        return redrive(self._sqs, self.url, to_function(function), lambda line: None)
+        return redrive(self._sqs, self.url, function_target(function), report=lambda line: None)
 
-    def lying_there(self) -> list[str]:
-        answer = self._sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10)
-        return [letter["Body"] for letter in answer.get("Messages", [])]
+    def bodies(self) -> list[str]:
+        response = self._sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10)
+        return [message["Body"] for message in response.get("Messages", [])]
 
     def _on_batch_events(self, event: Any) -> None:
         self.calls += 1
@@ -50,52 +50,60 @@ class Letters:
 
 
 @pytest.fixture
-def letters(aws: LocalAws, resources: Resources, stand: RecorderHarness) -> Iterator[Letters]:
-    letters = Letters(aws, resources, stand)
-    with letters.server:
-        yield letters
+def dead_letters(
+    aws: LocalAws, resources: Resources, stand: RecorderHarness
+) -> Iterator[DeadLetterQueue]:
+    queue = DeadLetterQueue(aws, resources, stand)
+    with queue.server:
+        yield queue
 
 
-def test_letters_are_recorded_and_gone(letters: Letters, stand: RecorderHarness) -> None:
+def test_dead_letters_are_recorded_and_deleted(
+    dead_letters: DeadLetterQueue, stand: RecorderHarness
+) -> None:
     jobs = [a_job_id() for _ in range(23)]
-    letters.put_aside(*(a_body(jobId=job_id) for job_id in jobs))
+    dead_letters.add(*(a_body(jobId=job_id) for job_id in jobs))
 
-    tally = letters.redrive()
+    tally = dead_letters.redrive()
 
-    assert tally == Tally(given=23, again=0, cut=0, failed=0)
-    assert letters.calls == 3, "ten a call"
+    assert tally == Tally(passed_on=23)
+    assert dead_letters.calls == 3, "ten per call"
     assert set(stand.records()) >= set(jobs)
-    assert letters.lying_there() == []
+    assert dead_letters.bodies() == []
 
 
-def test_what_can_not_be_recorded_is_put_aside_again_and_left(letters: Letters) -> None:
-    letters.put_aside("still no event", a_body())
+def test_a_message_that_is_dead_lettered_again_is_left_in_the_queue(
+    dead_letters: DeadLetterQueue,
+) -> None:
+    dead_letters.add("not an event", a_body())
 
-    tally = letters.redrive()
+    tally = dead_letters.redrive()
 
-    assert tally == Tally(given=2, again=1, cut=0, failed=0)
-    assert letters.lying_there() == ["still no event"]
+    assert tally == Tally(passed_on=2, returned=1)
+    assert dead_letters.bodies() == ["not an event"]
 
 
-def test_one_that_the_function_fails_on_is_left_and_keeps_no_other_back(letters: Letters) -> None:
+def test_a_message_that_makes_the_function_fail_is_left_and_the_others_are_recorded(
+    dead_letters: DeadLetterQueue,
+) -> None:
     bad, *good = [a_job_id() for _ in range(5)]
-    letters.put_aside(*(a_body(jobId=job_id) for job_id in (bad, *good)))
-    letters.fails_on = bad
+    dead_letters.add(*(a_body(jobId=job_id) for job_id in (bad, *good)))
+    dead_letters.fails_on = bad
 
-    tally = letters.redrive()
+    tally = dead_letters.redrive()
 
-    assert tally == Tally(given=4, again=0, cut=0, failed=1)
-    assert [bad in body for body in letters.lying_there()] == [True]
-
-
-def test_a_letter_that_was_cut_is_left_as_it_is(letters: Letters) -> None:
-    letters.put_aside("x" * 1_100_000)
-
-    assert letters.redrive() == Tally(given=0, again=0, cut=1, failed=0)
-    assert len(letters.lying_there()) == 1
+    assert tally == Tally(passed_on=4, failed=1)
+    assert [bad in body for body in dead_letters.bodies()] == [True]
 
 
-def test_notices_go_back_to_their_queue(
+def test_a_truncated_message_is_left_in_the_queue(dead_letters: DeadLetterQueue) -> None:
+    dead_letters.add("x" * 1_100_000)
+
+    assert dead_letters.redrive() == Tally(truncated=1)
+    assert len(dead_letters.bodies()) == 1
+
+
+def test_notices_are_returned_to_their_queue(
     aws: LocalAws, resources: Resources, stand: RecorderHarness
 ) -> None:
     source, target = map(
@@ -103,12 +111,12 @@ def test_notices_go_back_to_their_queue(
     )
     stand.sqs.send_message(QueueUrl=source, MessageBody="a notice")
 
-    tally = redrive(stand.sqs, source, to_queue(stand.sqs, target), lambda line: None)
+    tally = redrive(stand.sqs, source, queue_target(stand.sqs, target), report=lambda line: None)
 
-    assert tally.given == 1
+    assert tally.passed_on == 1
     assert stand.sqs.receive_message(QueueUrl=target)["Messages"][0]["Body"] == "a notice"
 
 
-def test_a_stage_that_is_not_there_is_told_in_a_line(aws: LocalAws) -> None:
-    with pytest.raises(Refused, match="no on_batch_events for nowhere here"):
+def test_a_function_that_is_not_deployed_is_reported_in_one_line(aws: LocalAws) -> None:
+    with pytest.raises(CommandError, match="function on_batch_events for table nowhere not found"):
         Function(aws.client("lambda"), "on_batch_events", "nowhere")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.errors import told_plainly
+from infra.errors import run_command
 from local import webex_test
 from local.aws import LocalAws, Resources
 from local.ports import LOOPBACK, free_port
@@ -33,7 +33,7 @@ class Output:
     """The exit code of the command, and what it printed."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
-        self.code = told_plainly(lambda: webex_test.main(arguments))
+        self.code = run_command(lambda: webex_test.main(arguments))
         self.out, self.error = capsys.readouterr()
 
 

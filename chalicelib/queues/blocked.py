@@ -85,5 +85,5 @@ def current_block(
 
 def is_presumed_over(blocked: Blocked, head: Job | None, now: int, timeout: int) -> bool:
     """Return whether the job that blocked the queue has ended, for example because it was
-    cancelled, and no event has reported another one for `timeout` milliseconds."""
+    cancelled, and no event has named another job for `timeout` milliseconds."""
     return head is not None and head.is_over and now - blocked.last_seen >= timeout

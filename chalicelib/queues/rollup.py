@@ -19,7 +19,7 @@ from chalicelib.jobs.usage import JobUsage, Usage, job_usage
 from chalicelib.queues.histogram import Histogram
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
-"""Hours and days begin when those of UTC do."""
+"""Hours and days are those of UTC."""
 
 
 class Rollup(Struct, frozen=True, array_like=True):

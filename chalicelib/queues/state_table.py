@@ -68,12 +68,12 @@ class QueueStateTable:
         return self._table.put_each({event: _blocked_event_item(event) for event in events})
 
     def states(self, queues: Collection[str]) -> dict[str, QueueState]:
-        """Return the states of the queues that have one, omitting those that can't be read now."""
+        """Return the stored states by queue, without queues that can't be read now."""
         return {queue: stored.state for queue, stored in self.load(queues).items() if stored.state}
 
     def load(self, queues: Collection[str]) -> dict[str, StoredState]:
-        """Return what is stored of each queue, omitting those that can't be read now. One request
-        reads fifty queues, strongly consistent."""
+        """Return state and last event of each queue, without queues that can't be read now. A
+        request reads fifty queues, strongly consistent."""
         keys = {
             key_of(key): (queue, key)
             for queue in queues

@@ -63,7 +63,7 @@ class QueueStatsTable:
         return StoredStats(stats, version + 1)
 
     def stats(self, queues: Sequence[str]) -> dict[str, QueueStats]:
-        """Return the statistics of the queues that were counted, eventually consistent. One request
+        """Return the statistics of the queues that were counted, eventually consistent. A request
         reads a hundred queues. Raises TableUnavailable if some can't be read now."""
         items, unread = self._table.read(
             [table_keys.queue_counts(queue) for queue in queues],

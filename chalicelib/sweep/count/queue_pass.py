@@ -100,7 +100,7 @@ class QueuePass:
         )
 
     def _recompute_window(self, name: str) -> None:
-        """Start a pass through the window if one is due, and advance a pass as far as possible."""
+        """Start a pass through the window if it is due, and advance a pass as far as possible."""
         cursor = self._stats.cursors.get(name, HourCursor())
         if WINDOWS[name].is_due(cursor, self._run.now):
             cursor = WINDOWS[name].start(cursor, self._run.now)

@@ -1,11 +1,11 @@
 """Asks Batch about jobs that are stuck according to their records, before they are reported.
 
 A record may be outdated because an event was lost. A job that is still in the same status gets
-Batch's current status reason; any other is left to `reconcile`, which records what has changed.
+Batch's current status reason; other jobs are left to `reconcile`, which records their changes.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.aws.dynamodb import chunks
 from chalicelib.jobs.job import Observation
@@ -20,6 +20,9 @@ from chalicelib.sweep.batch_api import (
     BatchStopped,
     CallBudget,
 )
+
+if TYPE_CHECKING:
+    from mypy_boto3_batch import BatchClient
 
 
 class Described(NamedTuple):
@@ -36,7 +39,7 @@ class BatchConfirmation:
 
     def __init__(
         self,
-        batch: Any,
+        batch: "BatchClient",
         ingest: Ingest,
         redaction: Redaction,
         max_calls: int,

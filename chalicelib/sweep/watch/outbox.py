@@ -38,7 +38,7 @@ class Outbox:
         self._notices = notices
 
     def load(self, queues: Collection[str]) -> dict[str, StoredState]:
-        """Return what is stored of each queue, omitting those that can't be read now."""
+        """Return state and last event of each queue, without queues that can't be read now."""
         return self._states.load(queues)
 
     def apply(self, queue: str, stored: StoredState, state: QueueState) -> Applied:

@@ -34,7 +34,7 @@ class WatchTally(Tally):
     left: bool = False
 
     def add(self, snapshot: Snapshot, state: QueueState, applied: Applied) -> None:
-        """Add what was found in one queue and done about it."""
+        """Add the findings and the notices of a queue."""
         self.queues += 1
         self.stuck += sum(snapshot.counts.values())
         self.blocked += state.blocked is not None
@@ -92,7 +92,7 @@ class QueueWatch:
 
 
 def _to_confirm(states: Mapping[str, QueueState], snapshots: Mapping[str, Snapshot]) -> list[str]:
-    """Return the ids of the jobs to ask Batch about. Those of queues with few of them come first,
+    """Return the ids of the jobs to ask Batch about. Queues with few such jobs come first,
     so that a queue with many does not use up the calls. During a bulk incident no job is reported,
     so none needs to be confirmed."""
     by_queue = [

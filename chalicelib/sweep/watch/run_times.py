@@ -1,4 +1,4 @@
-"""Run times of past jobs, by which a job is judged that has been RUNNING for a long time.
+"""Run times of past jobs, from which the limit of RUNNING for jobs of the same name is derived.
 
 A limit is cached for an hour, across the runs of one process, and a run looks up only a few, so
 that the number of requests does not grow with the number of job names.
@@ -33,8 +33,8 @@ class RunTimes:
         self._lookups_left = MAX_LOOKUPS
 
     def running_limit_ms(self, queue: str, job_name: str) -> float | None:
-        """Return after how many milliseconds a job of this name is stuck in RUNNING, or None if
-        that is not known. The limit may be outdated if this run has no lookups left."""
+        """Return after how many milliseconds a job of this name is stuck in RUNNING, or None if too
+        few jobs of the name have succeeded. It may be outdated if this run has no lookups left."""
         now = self._runtime.now()
         cached_at, limit = self._cache.get((queue, job_name), (0.0, None))
         if now - cached_at < _CACHED_SECONDS or self._lookups_left == 0:

@@ -1,4 +1,4 @@
-"""Reads from the table what a sweep needs to know about a queue to open and resolve its incidents.
+"""Reads the snapshots of queues by which a sweep opens and resolves incidents.
 
 The number of requests depends on the number of queues and not on the number of jobs. This module
 does not decide anything: `chalicelib.queues` contains the rules.
@@ -51,8 +51,8 @@ class SnapshotReader:
     def read_all(
         self, queues: Mapping[str, StoredState], now: int, time_left: Callable[[], float]
     ) -> dict[str, Snapshot]:
-        """Return a snapshot of each queue as of `now` (epoch milliseconds), omitting queues that
-        can't be read, and those for which there is no time left. The next run reads them."""
+        """Return a snapshot of each queue as of `now` (epoch milliseconds), without queues that
+        can't be read, or for which no time is left. The next run reads them."""
         self._run_times.start_run()
         snapshots: dict[str, Snapshot] = {}
         for queue, stored in queues.items():

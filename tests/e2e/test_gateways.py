@@ -1,5 +1,5 @@
-"""The API gives the same answers through `chalice local` and through the deployed REST API, whose
-functions may do no more than their policies say."""
+"""The API sends the same responses through `chalice local` and through the deployed REST API, whose
+functions have only the permissions in their policies."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ LOG_STREAM = "def/default/1"
 
 
 class Gateways(NamedTuple):
-    """Where the same API answers."""
+    """The addresses of one API behind two gateways."""
 
     urls: Mapping[str, str]
     token: str
@@ -29,7 +29,7 @@ class Gateways(NamedTuple):
         given = {"Authorization": f"Bearer {self.token}"} | {
             name.replace("_", "-"): value for name, value in headers.items()
         }
-        return requests.get(self.urls[gateway] + path, headers=given, timeout=30)
+        return requests.get(self.urls[gateway] + path, headers=given, timeout=240)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def gateway(request: pytest.FixtureRequest) -> str:
 
 
 def fill(deployed: DeployedStack) -> None:
-    """All jobs have ended, so that what is asked twice is answered alike."""
+    """Record jobs that have ended, so that equal requests get equal responses."""
     write(deployed.aws, LOG_STREAM, ["a line"])
     ended: dict[str, Any] = {
         "status": "FAILED",
@@ -69,7 +69,7 @@ def fill(deployed: DeployedStack) -> None:
     )
 
 
-ANSWERS = {
+STATUSES = {
     "/health": 200,
     "/openapi.json": 200,
     "/jobs": 200,
@@ -103,28 +103,28 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize(("path", "status"), ANSWERS.items())
-def test_both_give_the_same_answer(gateways: Gateways, path: str, status: int) -> None:
+@pytest.mark.parametrize(("path", "status"), STATUSES.items())
+def test_both_gateways_send_the_same_response(gateways: Gateways, path: str, status: int) -> None:
     local, deployed = (gateways.get(name, path) for name in gateways.urls)
 
     assert (local.status_code, local.headers["Content-Type"]) == (status, "application/json")
-    are_alike(local, deployed)
+    assert_equal(local, deployed)
 
 
 @pytest.mark.parametrize("path", ["/jobs?limit=2", "/jobs/array", "/jobs/plain/logs"])
 @pytest.mark.parametrize("accept", ["text/plain", "text/csv", "text/html,*/*;q=0.8"])
-def test_both_choose_the_same_format(gateways: Gateways, path: str, accept: str) -> None:
-    are_alike(*(gateways.get(name, path, accept=accept) for name in gateways.urls))
+def test_both_gateways_select_the_same_format(gateways: Gateways, path: str, accept: str) -> None:
+    assert_equal(*(gateways.get(name, path, accept=accept) for name in gateways.urls))
 
 
-def are_alike(local: requests.Response, deployed: requests.Response) -> None:
+def assert_equal(local: requests.Response, deployed: requests.Response) -> None:
     assert deployed.status_code == local.status_code
     assert deployed.text == local.text
     for name in ("Content-Type", "ETag", "Vary", "X-Next-Token", "X-Content-Type-Options"):
         assert deployed.headers.get(name) == local.headers.get(name), name
 
 
-def test_a_page_token_of_one_is_good_at_the_other(gateways: Gateways) -> None:
+def test_a_page_token_of_one_gateway_is_valid_at_the_other(gateways: Gateways) -> None:
     first = gateways.get("local", "/jobs?limit=1").json()
     rest = gateways.get("deployed", f"/jobs?limit=100&nextToken={first['nextToken']}").json()
 
@@ -132,12 +132,12 @@ def test_a_page_token_of_one_is_good_at_the_other(gateways: Gateways) -> None:
     assert sorted(listed) == ["array", "nodes", "other", "plain"]
 
 
-def test_a_version_that_the_client_has_is_a_304(gateways: Gateways, gateway: str) -> None:
+def test_a_known_version_is_a_304(gateways: Gateways, gateway: str) -> None:
     etag = gateways.get(gateway, "/jobs/array").headers["ETag"]
 
-    answer = gateways.get(gateway, "/jobs/array", if_none_match=etag)
+    response = gateways.get(gateway, "/jobs/array", if_none_match=etag)
 
-    assert (answer.status_code, answer.text) == (304, "")
+    assert (response.status_code, response.text) == (304, "")
 
 
 def test_an_oversized_header_is_a_431(gateways: Gateways, gateway: str) -> None:
@@ -147,26 +147,28 @@ def test_an_oversized_header_is_a_431(gateways: Gateways, gateway: str) -> None:
 @pytest.mark.parametrize(
     "path", ["/openapi.json", "/jobs", "/jobs/plain", "/jobs/array/children", "/jobs/plain/logs"]
 )
-def test_no_token_is_a_401_in_the_gateways_own_form(
+def test_a_missing_token_is_a_401_in_the_form_of_the_gateway(
     gateways: Gateways, gateway: str, path: str
 ) -> None:
-    answer = requests.get(gateways.urls[gateway] + path, timeout=30)
+    response = requests.get(gateways.urls[gateway] + path, timeout=240)
 
-    assert answer.status_code == 401
-    assert answer.json()["message"] == "Unauthorized"
-
-
-def test_a_wrong_token_is_a_403_in_the_gateways_own_form(gateways: Gateways, gateway: str) -> None:
-    answer = gateways.get(gateway, "/jobs", Authorization="Bearer wrong")
-
-    assert answer.status_code == 403
-    assert "message" in {name.lower() for name in answer.json()}
+    assert response.status_code == 401
+    assert response.json()["message"] == "Unauthorized"
 
 
-def test_an_unknown_route_is_refused_in_the_gateways_own_form(
+def test_an_invalid_token_is_a_403_in_the_form_of_the_gateway(
     gateways: Gateways, gateway: str
 ) -> None:
-    answer = gateways.get(gateway, "/secrets")
+    response = gateways.get(gateway, "/jobs", Authorization="Bearer wrong")
 
-    assert answer.status_code in (403, 404)
-    assert "message" in {name.lower() for name in answer.json()}
+    assert response.status_code == 403
+    assert "message" in {name.lower() for name in response.json()}
+
+
+def test_an_unknown_route_is_refused_in_the_form_of_the_gateway(
+    gateways: Gateways, gateway: str
+) -> None:
+    response = gateways.get(gateway, "/secrets")
+
+    assert response.status_code in (403, 404)
+    assert "message" in {name.lower() for name in response.json()}

@@ -1,4 +1,4 @@
-"""The app's functions and routes, called the way Chalice's test client calls them."""
+"""The functions and routes of the app in this process, on the local AWS."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ class Answer(NamedTuple):
 
 
 class Api:
-    """Needs the environment of the local AWS; starts with the token `all`, which sees all."""
+    """Needs the environment variables of the local AWS. The token `all` covers all queues."""
 
     def __init__(self, aws: LocalAws, resources: Resources) -> None:
         from app import app
@@ -50,7 +50,7 @@ class Api:
         self._client.__exit__(kind, error, trace)
 
     def allow(self, token: str, queues: list[str]) -> None:
-        """Lets a token in; it is its own name."""
+        """Add a token, whose name is the token itself."""
         self.allow_each({token: queues})
 
     def allow_each(self, tokens: Mapping[str, list[str]]) -> None:
@@ -60,7 +60,7 @@ class Api:
             secret["apiTokens"][token] = {"sha256": digest, "queues": queues}
         self._put(secret)
 
-    def forbid(self, token: str) -> None:
+    def revoke(self, token: str) -> None:
         secret = self._secret()
         del secret["apiTokens"][token]
         self._put(secret)
@@ -70,25 +70,25 @@ class Api:
         return Answer(response.status_code, json.loads(response.body))
 
     def response(self, path: str, *, token: str | None = "all", **headers: str) -> HTTPResponse:
-        """Headers in the names of Python: `if_none_match="…"`."""
+        """Send a request. The names of headers have underscores: `if_none_match="…"`."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         if token:
             given["Authorization"] = f"Bearer {token}"
         return self._client.http.get(path, headers=given)
 
     def pages(self, path: str, *, token: str = "all") -> Iterator[list[Any]]:
-        """The jobs of each page of a list, to its end."""
-        after = ""
+        """Yield the jobs of each page of a list."""
+        next_page = ""
         while True:
-            status, page = self.get(f"{path}{after}", token=token)
+            status, page = self.get(f"{path}{next_page}", token=token)
             assert status == 200, page
             yield page["jobs"]
             if page["nextToken"] is None:
                 return
-            after = f"{'&' if '?' in path else '?'}nextToken={page['nextToken']}"
+            next_page = f"{'&' if '?' in path else '?'}nextToken={page['nextToken']}"
 
     def requests(self, path: str) -> Counter[str]:
-        """The requests to DynamoDB that one answer takes, by operation."""
+        """Return the number of requests to DynamoDB that one response takes, by operation."""
         counted: Counter[str] = Counter()
 
         def count(request: Any, **_: object) -> None:
@@ -127,11 +127,11 @@ class Api:
         return self._client.lambda_.invoke(function, event).payload
 
     def record(self, *bodies: str) -> None:
-        """Through on_batch_events, as SQS calls it."""
+        """Record events through on_batch_events, as SQS invokes it."""
         self.invoke("on_batch_events", self._client.events.generate_sqs_event(list(bodies)))
 
     def count(self) -> None:
-        """The step of the sweep that counts."""
+        """Run the sweep's step that counts jobs."""
         scheduled = self._client.events.generate_cw_event(
             source="", detail_type="", detail={"step": "count"}, resources=[]
         )

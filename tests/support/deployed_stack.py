@@ -1,4 +1,4 @@
-"""Both stacks as they are deployed, in a local AWS that enforces the functions' policies."""
+"""Both stacks, deployed to a local AWS that enforces the policies of the functions."""
 
 import json
 import os
@@ -14,10 +14,8 @@ from local.stacks import create_app, kept_token
 
 
 class DeployedStack:
-    """Both stacks in a local AWS that enforces policies, the events queue's among them.
-
-    It speaks plain HTTP, so the queues' demand for TLS is left out.
-    """
+    """Both stacks, without the statements of the queue policies that require TLS: the local AWS
+    supports only plain HTTP."""
 
     def __init__(
         self, aws: LocalAws, folder: Path, environment: Mapping[str, str] | None = None
@@ -36,7 +34,7 @@ class DeployedStack:
 
     def get(self, path: str) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.token}"}
-        return requests.get(self.url + path, headers=headers, timeout=30)
+        return requests.get(self.url + path, headers=headers, timeout=240)
 
     def dead_letters(self) -> int:
         url = self.aws.queue_url(self.resources.dead_letter_queue)
@@ -49,7 +47,7 @@ def without_tls(template: str) -> str:
     for name, resource in list(resources.items()):
         if resource["Type"] == "AWS::SQS::QueuePolicy":
             document = resource["Properties"]["PolicyDocument"]
-            kept = [one for one in document["Statement"] if one["Sid"] != "OnlyOverTls"]
+            kept = [s for s in document["Statement"] if s["Sid"] != "OnlyOverTls"]
             document["Statement"] = kept
             if not kept:
                 del resources[name]

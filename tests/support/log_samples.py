@@ -1,4 +1,4 @@
-"""Logs of jobs, as their containers would write them to the local AWS's CloudWatch Logs."""
+"""Logs of jobs in CloudWatch Logs of the local AWS."""
 
 import time
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ GROUP = "/aws/batch/job"
 
 
 def write(aws: LocalAws, stream: str, messages: Sequence[str], group: str = GROUP) -> int:
-    """Returns when the first line was written, in epoch milliseconds."""
+    """Write a log stream, and return the time of its first message in epoch milliseconds."""
     logs = aws.client("logs")
     groups = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
-    if group not in [one["logGroupName"] for one in groups]:
+    if group not in [found["logGroupName"] for found in groups]:
         logs.create_log_group(logGroupName=group)
     logs.create_log_stream(logGroupName=group, logStreamName=stream)
     start = int(time.time()) * 1000 - 60_000

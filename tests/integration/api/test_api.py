@@ -191,7 +191,7 @@ def test_a_missing_token_is_a_401_and_an_invalid_token_a_403(api: Api) -> None:
 
 def test_a_removed_token_stops_working(api: Api) -> None:
     api.allow("leaver", ["*"])
-    api.forbid("leaver")
+    api.revoke("leaver")
 
     assert api.get("/jobs", token="leaver").status == 403
 

@@ -19,11 +19,11 @@ from tests.support.builders import NOON, a_body, a_job_id
 from tests.support.recorder_harness import RecorderHarness
 
 
-def test_a_request_waits_until_the_status_changes(api: Api, stand: RecorderHarness) -> None:
+def test_a_request_waits_until_the_status_changes(api: Api, harness: RecorderHarness) -> None:
     job_id = a_job_id()
-    stand.record([a_body(jobId=job_id, status="RUNNING")])
+    harness.record([a_body(jobId=job_id, status="RUNNING")])
     event = a_body(jobId=job_id, status="SUCCEEDED", at=NOON + 5_000)
-    meanwhile = threading.Timer(0.5, lambda: stand.record([event]))
+    meanwhile = threading.Timer(0.5, lambda: harness.record([event]))
 
     meanwhile.start()
     status, job = api.get(f"/jobs/{job_id}?wait=25")
@@ -32,33 +32,33 @@ def test_a_request_waits_until_the_status_changes(api: Api, stand: RecorderHarne
     assert (status, job["status"]) == (200, "SUCCEEDED")
 
 
-def test_a_request_waits_until_the_job_is_unknown(stand: RecorderHarness) -> None:
+def test_a_request_waits_until_the_job_is_unknown(harness: RecorderHarness) -> None:
     job_id = a_job_id()
-    stand.record([a_body(jobId=job_id, status="RUNNING")])
+    harness.record([a_body(jobId=job_id, status="RUNNING")])
     sleeps: list[float] = []
 
     def lose(seconds: float) -> None:
         sleeps.append(seconds)
-        stored = stand.table.load([job_id], consistent=True).jobs[job_id]
-        stand.table.save([Change(stored.job.lost(), stored, None)])
+        stored = harness.table.load([job_id], consistent=True).jobs[job_id]
+        harness.table.save([Change(stored.job.lost(), stored, None)])
 
     jobs = Jobs(
-        stand.table,
-        stand.arrays,
-        JobLog(stand.aws.client("logs"), (), Redaction()),
-        LongPollSlots(stand.dynamodb, stand.resources.jobs_table),
+        harness.table,
+        harness.arrays,
+        JobLog(harness.aws.client("logs"), (), Redaction()),
+        LongPollSlots(harness.dynamodb, harness.resources.jobs_table),
         Prices(),
         Runtime(now=lambda: NOON / 1000 + sum(sleeps), sleep=lose),
     )
-    answer = jobs.get(stand.job(job_id), JobQuery(wait=25))
+    answer = jobs.get(harness.job(job_id), JobQuery(wait=25))
 
     assert answer.body.status == "UNKNOWN"
     assert len(sleeps) == 1
 
 
-def test_a_request_waits_until_the_time_is_up(api: Api, stand: RecorderHarness) -> None:
+def test_a_request_waits_until_the_time_is_up(api: Api, harness: RecorderHarness) -> None:
     job_id = a_job_id()
-    stand.record([a_body(jobId=job_id, status="RUNNING")])
+    harness.record([a_body(jobId=job_id, status="RUNNING")])
     etag = api.response(f"/jobs/{job_id}").headers["ETag"]
 
     assert api.get(f"/jobs/{job_id}?wait=1").body["status"] == "RUNNING"
@@ -66,12 +66,12 @@ def test_a_request_waits_until_the_time_is_up(api: Api, stand: RecorderHarness) 
 
 
 def test_a_request_does_not_wait_for_an_ended_job_or_if_the_client_has_an_older_version(
-    api: Api, stand: RecorderHarness
+    api: Api, harness: RecorderHarness
 ) -> None:
     running, ended = a_job_id(), a_job_id()
-    stand.record([a_body(jobId=running, status="RUNNING"), a_body(jobId=ended, status="FAILED")])
+    harness.record([a_body(jobId=running, status="RUNNING"), a_body(jobId=ended, status="FAILED")])
 
-    with all_slots_taken(stand):
+    with all_slots_taken(harness):
         outdated = api.response(f"/jobs/{running}?wait=25", if_none_match=f'W/"{"0" * 20}"')
         ended_job = api.response(f"/jobs/{ended}?wait=25")
 
@@ -79,12 +79,12 @@ def test_a_request_does_not_wait_for_an_ended_job_or_if_the_client_has_an_older_
 
 
 def test_a_request_without_a_free_slot_is_a_429_with_retry_after(
-    api: Api, stand: RecorderHarness
+    api: Api, harness: RecorderHarness
 ) -> None:
     job_id = a_job_id()
-    stand.record([a_body(jobId=job_id, status="RUNNING")])
+    harness.record([a_body(jobId=job_id, status="RUNNING")])
 
-    with all_slots_taken(stand):
+    with all_slots_taken(harness):
         response = api.response(f"/jobs/{job_id}?wait=1")
 
     assert response.status_code == 429
@@ -93,10 +93,12 @@ def test_a_request_without_a_free_slot_is_a_429_with_retry_after(
 
 
 def test_a_slot_that_was_not_released_is_free_when_its_lease_expires(
-    stand: RecorderHarness,
+    harness: RecorderHarness,
 ) -> None:
     now = [1_000.0]
-    slots = LongPollSlots(stand.dynamodb, stand.resources.jobs_table, Runtime(now=lambda: now[0]))
+    slots = LongPollSlots(
+        harness.dynamodb, harness.resources.jobs_table, Runtime(now=lambda: now[0])
+    )
     crashed = [slots.acquire() for _ in range(SLOTS)]
     for function in crashed:
         function.__enter__()
@@ -116,8 +118,8 @@ def test_the_time_to_wait_is_limited(api: Api, wait: str) -> None:
     assert answer.body["Message"].startswith("wait: ")
 
 
-def all_slots_taken(stand: RecorderHarness) -> ExitStack:
-    slots = LongPollSlots(stand.dynamodb, stand.resources.jobs_table)
+def all_slots_taken(harness: RecorderHarness) -> ExitStack:
+    slots = LongPollSlots(harness.dynamodb, harness.resources.jobs_table)
     stack = ExitStack()
     for _ in range(SLOTS):
         stack.enter_context(slots.acquire())

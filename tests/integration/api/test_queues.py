@@ -29,13 +29,13 @@ NOTHING = {"vcpuHours": 0.0, "gbHours": 0.0, "gpuHours": 0.0}
 PRICES = Prices.parse('[[prices]]\nqueues = ["high-*"]\nvcpuHour = 0.04\ngbHour = 0.005')
 
 
-def counted(stand: RecorderHarness, prices: Prices = PRICES) -> Queues:
+def counted(harness: RecorderHarness, prices: Prices = PRICES) -> Queues:
     """Return the queues after a sweep at noon."""
-    table = QueueStatsTable(stand.dynamodb, stand.resources.jobs_table)
+    table = QueueStatsTable(harness.dynamodb, harness.resources.jobs_table)
     noon = Runtime(now=lambda: NOON / 1000)
-    counter = QueueCounter(stand.index, stand.registry, table, lambda tally: None, runtime=noon)
+    counter = QueueCounter(harness.index, harness.registry, table, lambda tally: None, runtime=noon)
     counter.run(lambda: 100)
-    return Queues(stand.registry, table, stand.queues, prices, runtime=noon)
+    return Queues(harness.registry, table, harness.queues, prices, runtime=noon)
 
 
 def ended(status: str, *, ran: int, age: int = 0, **fields: Any) -> str:
@@ -54,9 +54,9 @@ def ended(status: str, *, ran: int, age: int = 0, **fields: Any) -> str:
     )
 
 
-def test_a_queue_has_its_counts_and_the_results_of_its_last_day(stand: RecorderHarness) -> None:
+def test_a_queue_has_its_counts_and_the_results_of_its_last_day(harness: RecorderHarness) -> None:
     """2 vCPUs and 4 GB for 3 + 1 hours are 8 vCPU-hours at 0.04 and 16 GB-hours at 0.005."""
-    stand.record(
+    harness.record(
         [
             ended("SUCCEEDED", ran=3),
             ended("FAILED", ran=1),
@@ -65,7 +65,7 @@ def test_a_queue_has_its_counts_and_the_results_of_its_last_day(stand: RecorderH
         ]
     )
 
-    queue = counted(stand).get("high-priority", ALL)
+    queue = counted(harness).get("high-priority", ALL)
 
     day = queue.last_day
     assert (queue.as_of, queue.counts_are_at_least, queue.blocked) == (
@@ -91,10 +91,10 @@ def test_a_queue_has_its_counts_and_the_results_of_its_last_day(stand: RecorderH
     assert [day.run_seconds.p50, day.run_seconds.p99] == pytest.approx([3_600, 10_800], rel=0.05)
 
 
-def test_a_queue_has_24_hours_and_30_days_oldest_first(stand: RecorderHarness) -> None:
-    stand.record([ended("SUCCEEDED", ran=1, age=age) for age in (0, 0, 23, 24, 29 * 24, 40 * 24)])
+def test_a_queue_has_24_hours_and_30_days_oldest_first(harness: RecorderHarness) -> None:
+    harness.record([ended("SUCCEEDED", ran=1, age=age) for age in (0, 0, 23, 24, 29 * 24, 40 * 24)])
 
-    queue = counted(stand).get("high-priority", ALL)
+    queue = counted(harness).get("high-priority", ALL)
 
     hours, days = queue.hours, queue.days
     assert (len(hours), len(days)) == (24, 30)
@@ -107,11 +107,11 @@ def test_a_queue_has_24_hours_and_30_days_oldest_first(stand: RecorderHarness) -
     assert days[-1].cost.estimate == 2 * 0.1
 
 
-def test_the_cost_is_unknown_if_no_usage_is_recorded(stand: RecorderHarness) -> None:
+def test_the_cost_is_unknown_if_no_usage_is_recorded(harness: RecorderHarness) -> None:
     """The events of a service job contain no resources, yet the job does cost something."""
-    stand.record([a_service_body(status="SUCCEEDED", at=NOON - HOUR, stoppedAt=NOON - HOUR)])
+    harness.record([a_service_body(status="SUCCEEDED", at=NOON - HOUR, stoppedAt=NOON - HOUR)])
 
-    day = counted(stand).get("training", ALL).last_day
+    day = counted(harness).get("training", ALL).last_day
 
     assert (day.succeeded, day.cost) == (1, None)
 
@@ -133,16 +133,16 @@ def test_a_queue_that_was_not_counted_yet_has_no_as_of(api: Api) -> None:
     }
 
 
-def test_a_blocked_queue_explains_why(stand: RecorderHarness) -> None:
+def test_a_blocked_queue_explains_why(harness: RecorderHarness) -> None:
     reason = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - too large"
     blocked = Blocked(
         since=NOON - HOUR, last_seen=NOON, job_id="4c75", job_name="align", reason=reason
     )
-    stand.record([a_body()])
-    stand.queues.save("high-priority", QueueState(watched_since=0, blocked=blocked), 0)
+    harness.record([a_body()])
+    harness.queues.save("high-priority", QueueState(watched_since=0, blocked=blocked), 0)
 
-    [listed] = counted(stand).all(ALL).queues
-    alone = counted(stand).get("high-priority", ALL)
+    [listed] = counted(harness).all(ALL).queues
+    alone = counted(harness).get("high-priority", ALL)
 
     assert listed.blocked == alone.blocked
     assert listed.blocked is not None
@@ -199,10 +199,10 @@ def test_a_sweep_counts_the_jobs_of_a_queue(api: Api) -> None:
 # As text and CSV
 
 
-def test_queues_are_a_table_as_text(stand: RecorderHarness) -> None:
-    stand.record([ended("SUCCEEDED", ran=3), ended("FAILED", ran=1), a_body(status="RUNNABLE")])
+def test_queues_are_a_table_as_text(harness: RecorderHarness) -> None:
+    harness.record([ended("SUCCEEDED", ran=3), ended("FAILED", ran=1), a_body(status="RUNNABLE")])
 
-    queues = counted(stand)
+    queues = counted(harness)
 
     heads, row, *_ = encode(queues.all(ALL), TEXT).splitlines()
     assert heads.split() == [

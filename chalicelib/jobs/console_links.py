@@ -1,6 +1,6 @@
-"""Links into AWS's consoles: the job, and its log one click away. Pure.
+"""Links to a job and its log in the AWS consoles.
 
-Region and partition (AWS, China, GovCloud) are those in the ARN of the job's queue.
+Region and partition (AWS, China, GovCloud) are taken from the ARN of the job queue. Pure.
 """
 
 import re
@@ -16,7 +16,7 @@ _CONSOLES = {
 }
 
 _REGION = re.compile("[a-z0-9-]{1,40}")
-"""The ARN is what an event says; anything else in its place would be somebody else's address."""
+"""The region becomes part of a host name, and an event must not be able to choose the host."""
 
 
 class _Console(NamedTuple):
@@ -25,7 +25,7 @@ class _Console(NamedTuple):
 
     @classmethod
     def of(cls, job: Job) -> "_Console | None":
-        """None for a queue without an ARN, or in a partition whose console is not known."""
+        """Return None if the queue has no ARN, or the console of its partition is not known."""
         _, partition, _, region, *_ = (*job.details.job_queue.split(":"), "", "", "")
         address = _CONSOLES.get(partition)
         if address is None or not _REGION.fullmatch(region):
@@ -34,8 +34,8 @@ class _Console(NamedTuple):
 
 
 def console_link(job: Job) -> str | None:
-    """The job's page in the AWS Batch console; of a service job the page of its last training job
-    in SageMaker's, once there is one."""
+    """Return the job's page in the AWS Batch console; for a service job that of its last training
+    job in the SageMaker console, or None while it has no training job."""
     console = _Console.of(job)
     if console is None:
         return None
@@ -54,7 +54,7 @@ def _training_job_link(console: _Console, resource: str | None) -> str | None:
 
 
 def logs_link(job: Job) -> str | None:
-    """The log stream of the last attempt in the CloudWatch console; None where there is none."""
+    """Return the log stream of the latest attempt in the CloudWatch console; None without one."""
     console, group, stream = _Console.of(job), job.details.log_group, job.log_stream_name
     if not (console and group and stream):
         return None
@@ -63,5 +63,5 @@ def logs_link(job: Job) -> str | None:
 
 
 def _twice_quoted(name: str) -> str:
-    """The CloudWatch console wants names quoted twice, with `$` for `%`."""
+    """Quote a name as the CloudWatch console does: twice, with `$` for `%`."""
     return quote(quote(name, safe=""), safe="").replace("%", "$")

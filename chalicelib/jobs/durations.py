@@ -1,7 +1,7 @@
-"""How long a job waited, started and ran.
+"""Computes how long a job waited, started and ran.
 
-Batch's own createdAt, startedAt and stoppedAt come first: they have milliseconds, and an event's
-time is cut to the second and may even lie before them. No duration is negative. Pure.
+createdAt, startedAt and stoppedAt of AWS Batch take precedence over event times, which are
+truncated to seconds and may even be earlier. No duration is negative. Pure.
 """
 
 from msgspec import Struct
@@ -10,36 +10,38 @@ from chalicelib.jobs.job import Job, JobStatus
 
 
 class Durations(Struct, frozen=True, rename="camel"):
-    """Seconds; None where nothing tells. Of what goes on, up to now; of a lost job, up to when it
-    was heard of last."""
+    """Durations in seconds; None if unknown.
+
+    What is still going on counts up to now, or for a lost job up to when it entered its status.
+    """
 
     queued_seconds: float | None
-    """Created to the first start."""
+    """From creation to the first start."""
     starting_seconds: float | None
-    """The last STARTING to its RUNNING."""
+    """From the last STARTING to its RUNNING."""
     running_seconds: float | None
-    """All attempts together."""
+    """The sum over all attempts."""
     total_seconds: float | None
-    """Created to stopped."""
+    """From creation to the end."""
 
 
 def durations(job: Job, now: int) -> Durations:
-    """`now` in epoch milliseconds."""
-    ran = [span for span in attempt_spans(job, now) if span is not None]
+    """Return the durations of a job; `now` is in epoch milliseconds."""
+    known = [span for span in attempt_spans(job, now) if span is not None]
     return Durations(
-        queued_seconds=_between(job.details.created_at, _first_start(job)),
-        starting_seconds=_starting(job),
-        running_seconds=sum(ran) / 1000 if ran else None,
-        total_seconds=_between(job.details.created_at, _end(job, now)),
+        queued_seconds=_seconds(job.details.created_at, _first_start(job)),
+        starting_seconds=_starting_seconds(job),
+        running_seconds=sum(known) / 1000 if known else None,
+        total_seconds=_seconds(job.details.created_at, _end(job, now)),
     )
 
 
 def attempt_spans(job: Job, now: int) -> list[int | None]:
-    """Milliseconds that each attempt ran, the first one first; None where nothing tells."""
+    """Return the milliseconds that each attempt ran, in order; None if unknown."""
     details, end = job.details, _end(job, now)
     spans = [_span(a.started_at, a.stopped_at or end) for a in details.attempts]
-    open_attempt = bool(details.attempts) and details.attempts[-1].stopped_at is None
-    if not spans or (job.status == JobStatus.RUNNING and not open_attempt):
+    is_open_listed = bool(details.attempts) and details.attempts[-1].stopped_at is None
+    if not spans or (job.status == JobStatus.RUNNING and not is_open_listed):
         spans.append(_span(details.started_at, end))
     return spans
 
@@ -51,28 +53,28 @@ def _end(job: Job, now: int) -> int:
 def _first_start(job: Job) -> int | None:
     starts = [attempt.started_at for attempt in job.details.attempts]
     known = [start for start in (*starts, job.details.started_at) if start is not None]
-    return min(known or _entered(job, JobStatus.RUNNING), default=None)
+    return min(known or _entered_at(job, JobStatus.RUNNING), default=None)
 
 
-def _starting(job: Job) -> float | None:
-    starting = [t for t in job.history if t.status == JobStatus.STARTING]
+def _starting_seconds(job: Job) -> float | None:
+    starting = [each for each in job.history if each.status == JobStatus.STARTING]
     if not starting:
         return None
     last = starting[-1]
-    return _between(last.at, _start_of(job, last.generation))
+    return _seconds(last.at, _start_of_attempt(job, last.generation))
 
 
-def _start_of(job: Job, generation: int) -> int | None:
-    """When the attempt after `generation` finished ones started to run."""
+def _start_of_attempt(job: Job, generation: int) -> int | None:
+    """Return when the attempt that follows `generation` finished ones started to run."""
     details = job.details
-    if 0 <= (place := generation - details.unlisted_attempts) < len(details.attempts):
-        return details.attempts[place].started_at
+    if 0 <= (index := generation - details.unlisted_attempts) < len(details.attempts):
+        return details.attempts[index].started_at
     if details.generation == generation and details.started_at is not None:
         return details.started_at if job.status == JobStatus.RUNNING else None
-    return next(iter(_entered(job, JobStatus.RUNNING, generation)), None)
+    return next(iter(_entered_at(job, JobStatus.RUNNING, generation)), None)
 
 
-def _entered(job: Job, status: str, generation: int | None = None) -> list[int]:
+def _entered_at(job: Job, status: str, generation: int | None = None) -> list[int]:
     return [
         transition.at
         for transition in job.history
@@ -80,7 +82,7 @@ def _entered(job: Job, status: str, generation: int | None = None) -> list[int]:
     ]
 
 
-def _between(start: int | None, end: int | None) -> float | None:
+def _seconds(start: int | None, end: int | None) -> float | None:
     span = _span(start, end)
     return None if span is None else span / 1000
 

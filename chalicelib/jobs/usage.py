@@ -1,8 +1,8 @@
-"""What a job uses: vCPUs, memory and GPUs, for as long as its attempts run, from their start to
-their stop. And how much of that was wasted: what attempts used that came to nothing.
+"""Computes what a job used: the vCPUs, memory and GPUs that it requests, for as long as its
+attempts ran; and how much of that was wasted on attempts without a result.
 
-Amounts are whole numbers, so that a sum is the same in whatever order it is made. Pure: knows
-nothing of prices, hours or queues.
+Amounts are whole numbers, so that a sum does not depend on its order. This module is pure and must
+not know prices, hours of the day or queues.
 """
 
 from typing import NamedTuple
@@ -12,11 +12,11 @@ from msgspec import Struct
 from chalicelib.jobs.durations import attempt_spans
 from chalicelib.jobs.job import Job, JobStatus, Resources
 
-_HOUR = 3_600_000
+_HOUR_MS = 3_600_000
 
 
 class Usage(Struct, frozen=True, array_like=True):
-    """In milliseconds of a thousandth of a vCPU, of a MiB, of a GPU."""
+    """Amounts in milliseconds of a thousandth of a vCPU, of a MiB and of a GPU."""
 
     vcpus: int = 0
     memory: int = 0
@@ -27,39 +27,42 @@ class Usage(Struct, frozen=True, array_like=True):
 
     @property
     def vcpu_hours(self) -> float:
-        return self.vcpus / 1000 / _HOUR
+        return self.vcpus / 1000 / _HOUR_MS
 
     @property
     def gb_hours(self) -> float:
-        """A GB has 1024 MiB, as in Fargate's prices."""
-        return self.memory / 1024 / _HOUR
+        """Hours of 1,024 MiB, the GB of Fargate's prices."""
+        return self.memory / 1024 / _HOUR_MS
 
     @property
     def gpu_hours(self) -> float:
-        return self.gpus / _HOUR
+        return self.gpus / _HOUR_MS
 
 
 class JobUsage(NamedTuple):
-    """`wasted` is a part of `total`."""
+    """The usage of a job; `wasted` is a part of `total`."""
 
     total: Usage
     wasted: Usage
 
 
 def job_usage(job: Job, now: int) -> JobUsage | None:
-    """Of a running attempt up to `now` (epoch milliseconds). None for a parent, as its children
-    or nodes run, and where nothing tells what the job asked for.
+    """Return the usage of a job, of a running attempt up to `now` (epoch milliseconds).
+
+    Return None for a parent, because its children or nodes run, and if it is not known what the
+    job requests.
     """
     resources = job.details.resources
     if resources is None or job.is_parent:
         return None
     spans = attempt_spans(job, now)
-    return JobUsage(_use(resources, spans), _use(resources, spans[: _wasted(job, len(spans))]))
+    wasted = spans[: _wasted_attempts(job, len(spans))]
+    return JobUsage(_usage(resources, spans), _usage(resources, wasted))
 
 
-def _wasted(job: Job, attempts: int) -> int:
-    """How many of them came to nothing, from the first on: all of a failed job, and else each
-    that another one had to follow."""
+def _wasted_attempts(job: Job, attempts: int) -> int:
+    """Return how many attempts, from the first on, were wasted: all of a failed job, else those
+    that another attempt followed or has to follow."""
     if job.status == JobStatus.FAILED:
         return attempts
     if job.status == JobStatus.SUCCEEDED:
@@ -67,10 +70,10 @@ def _wasted(job: Job, attempts: int) -> int:
     return sum(attempt.stopped_at is not None for attempt in job.details.attempts)
 
 
-def _use(resources: Resources, spans: list[int | None]) -> Usage:
-    ran = sum(span or 0 for span in spans)
+def _usage(resources: Resources, spans: list[int | None]) -> Usage:
+    milliseconds = sum(span or 0 for span in spans)
     return Usage(
-        vcpus=round(resources.vcpus * 1000) * ran,
-        memory=resources.memory * ran,
-        gpus=resources.gpus * ran,
+        vcpus=round(resources.vcpus * 1000) * milliseconds,
+        memory=resources.memory * milliseconds,
+        gpus=resources.gpus * milliseconds,
     )

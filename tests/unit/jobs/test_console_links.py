@@ -1,4 +1,4 @@
-"""Links into AWS's consoles, in the job's own region and partition."""
+"""Links to the AWS consoles of the job's region and partition."""
 
 import pytest
 
@@ -8,10 +8,10 @@ from tests.support.builders import NOON
 
 
 def a_job(queue: str, job_id: str = "4c75", **details: str | None) -> Job:
-    said = Details(
+    of_job = Details(
         status="RUNNING", generation=0, time=NOON, job_name="align", job_queue=queue, **details
     )
-    return Job(job_id, said, (Transition("RUNNING", 0, NOON),))
+    return Job(job_id, of_job, (Transition("RUNNING", 0, NOON),))
 
 
 @pytest.mark.parametrize(
@@ -30,13 +30,13 @@ def test_a_job_links_to_the_console_of_its_partition(
     assert console_link(job) == f"https://{host}/batch/home?region={region}#jobs/detail/4c75"
 
 
-def test_a_nodes_id_is_quoted() -> None:
+def test_the_id_of_a_node_is_quoted() -> None:
     link = console_link(a_job("arn:aws:batch:us-east-1:1:job-queue/q", "4c75#1"))
 
     assert str(link).endswith("#jobs/detail/4c75%231")
 
 
-def test_a_log_stream_is_linked_in_its_group() -> None:
+def test_a_log_link_contains_group_and_stream() -> None:
     link = logs_link(
         a_job("arn:aws:batch:us-east-1:1:job-queue/q", log_group="/my/group", log_stream_name="a/b")
     )

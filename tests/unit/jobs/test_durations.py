@@ -1,4 +1,4 @@
-"""How long a job waited, started and ran, by Batch's own times first."""
+"""How long a job waited, started and ran, by the times of AWS Batch where they are known."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from tests.support.builders import NOON
 
 
 def a_job(history: list[tuple[str, int, int]], **details: Any) -> Job:
-    """`history` as (status, generation, seconds after noon); times of details likewise."""
+    """Return a job with a history of (status, generation, seconds after noon)."""
     status, generation, at = history[-1]
-    known = {"job_name": "align", "job_queue": "q", "created_at": NOON} | details
+    fields = {"job_name": "align", "job_queue": "q", "created_at": NOON} | details
     return Job(
         "job",
-        Details(status=status, generation=generation, time=NOON + at * 1000, **known),
+        Details(status=status, generation=generation, time=NOON + at * 1000, **fields),
         tuple(
             Transition(status, generation, NOON + at * 1000) for status, generation, at in history
         ),
@@ -26,23 +26,23 @@ def at(seconds: float) -> int:
     return NOON + round(seconds * 1000)
 
 
-def of(job: Job, now: float) -> Durations:
+def durations_at(job: Job, now: float) -> Durations:
     return durations(job, at(now))
 
 
 def test_a_waiting_job_has_only_a_total() -> None:
     job = a_job([("RUNNABLE", 0, 1)])
 
-    assert of(job, 100) == Durations(None, None, None, 100)
+    assert durations_at(job, 100) == Durations(None, None, None, 100)
 
 
 def test_a_running_job_runs_until_now() -> None:
     job = a_job([("STARTING", 0, 40), ("RUNNING", 0, 60)], started_at=at(59.5))
 
-    assert of(job, 100) == Durations(59.5, 19.5, 40.5, 100)
+    assert durations_at(job, 100) == Durations(59.5, 19.5, 40.5, 100)
 
 
-def test_an_ended_job_has_the_times_that_batch_gives() -> None:
+def test_an_ended_job_has_the_times_of_batch() -> None:
     first, second = Attempt(at(10), at(20)), Attempt(at(50.25), at(80))
     job = a_job(
         [("RUNNING", 0, 10), ("STARTING", 1, 45), ("RUNNING", 1, 50), ("SUCCEEDED", 2, 81)],
@@ -51,34 +51,36 @@ def test_an_ended_job_has_the_times_that_batch_gives() -> None:
         stopped_at=at(80),
     )
 
-    assert of(job, 999) == Durations(10, 5.25, 39.75, 80)
+    assert durations_at(job, 999) == Durations(10, 5.25, 39.75, 80)
 
 
-def test_a_retried_job_that_waits_again_has_run_before() -> None:
+def test_a_job_that_waits_for_a_retry_has_run_before() -> None:
     job = a_job([("RUNNABLE", 1, 30)], attempts=(Attempt(at(10), at(20)),), started_at=at(10))
 
-    assert of(job, 100).running_seconds == 10
+    assert durations_at(job, 100).running_seconds == 10
 
 
 @pytest.mark.parametrize("listed", [True, False])
-def test_the_open_attempt_counts_whether_listed_or_not(listed: bool) -> None:
+def test_the_running_attempt_counts_whether_it_is_listed_or_not(listed: bool) -> None:
     attempts = (Attempt(at(10), at(20)), *([Attempt(at(50))] if listed else []))
     job = a_job([("RUNNING", 1, 50)], attempts=attempts, started_at=at(50))
 
-    assert of(job, 60).running_seconds == 20
+    assert durations_at(job, 60).running_seconds == 20
 
 
 def test_an_attempt_that_never_started_ran_for_no_time() -> None:
     job = a_job([("FAILED", 1, 30)], attempts=(Attempt(None, at(30)),), stopped_at=at(30))
 
-    assert of(job, 100) == Durations(None, None, None, 30)
+    assert durations_at(job, 100) == Durations(None, None, None, 30)
 
 
-def test_nothing_is_negative_though_event_times_are_cut_to_seconds() -> None:
+def test_no_duration_is_negative_though_event_times_are_truncated_to_seconds() -> None:
     job = a_job([("STARTING", 0, 5), ("RUNNING", 0, 4)], created_at=at(6), started_at=at(4.9))
 
-    assert of(job, 3) == Durations(0, 0, 0, 0)
+    assert durations_at(job, 3) == Durations(0, 0, 0, 0)
 
 
-def test_what_is_not_known_is_none() -> None:
-    assert of(a_job([("RUNNABLE", 0, 0)], created_at=None), 9) == Durations(None, None, None, None)
+def test_an_unknown_duration_is_none() -> None:
+    job = a_job([("RUNNABLE", 0, 0)], created_at=None)
+
+    assert durations_at(job, 9) == Durations(None, None, None, None)

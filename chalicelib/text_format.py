@@ -1,4 +1,4 @@
-"""Times and durations as people say them, in any configured time zone and in no locale. Pure."""
+"""Formats times and durations for people, in a given time zone and in English. Pure."""
 
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 
 def duration(seconds: float) -> str:
-    """In its two largest units: "45 s", "4 min 5 s", "1 h 12 min", "3 d 4 h"."""
+    """Return a duration in its two largest units: "45 s", "4 min 5 s", "1 h 12 min", "3 d 4 h"."""
     whole, minutes, hours = round(seconds), round(seconds / 60), round(seconds / 3600)
     if whole < 1:
         return "less than 1 s"
@@ -20,7 +20,7 @@ def duration(seconds: float) -> str:
 
 
 class Moment(NamedTuple):
-    """As in "Tue 24 Nov 2026, 04:55 CET"."""
+    """A time to the minute, formatted as "Tue 24 Nov 2026, 04:55 CET"."""
 
     day: str
     clock: str
@@ -29,7 +29,7 @@ class Moment(NamedTuple):
     @classmethod
     def of(cls, at: int, zone: tzinfo) -> "Moment":
         """`at` in epoch milliseconds."""
-        local = datetime.fromtimestamp(min(at, _LAST) / 1000, zone)
+        local = datetime.fromtimestamp(min(at, _MAX_TIME) / 1000, zone)
         name = local.tzname() or ""
         return cls(
             f"{_DAYS[local.weekday()]} {local.day} {_MONTHS[local.month - 1]} {local.year}",
@@ -42,7 +42,7 @@ class Moment(NamedTuple):
 
 
 def span(times: Iterable[int], zone: tzinfo) -> str:
-    """From the first to the last, as in "Tue 24 Nov 2026, 04:55 to 05:10 CET"."""
+    """Return the range of times in epoch milliseconds: "Tue 24 Nov 2026, 04:55 to 05:10 CET"."""
     ordered = sorted(times)
     first, last = Moment.of(ordered[0], zone), Moment.of(ordered[-1], zone)
     if first == last:
@@ -57,10 +57,10 @@ _MONTHS: Final = (
     *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
     *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
 )
-_LAST: Final = 253_402_128_000_000
-"""30 December 9999: one more day has no date in some time zone."""
+_MAX_TIME: Final = 253_402_128_000_000
+"""30 December 9999: a day later is beyond the last year of `datetime` in some time zones."""
 
 
 def _two_units(amount: int, size: int, large: str, small: str) -> str:
-    whole, left = divmod(amount, size)
-    return f"{whole} {large} {left} {small}" if left else f"{whole} {large}"
+    whole, rest = divmod(amount, size)
+    return f"{whole} {large} {rest} {small}" if rest else f"{whole} {large}"

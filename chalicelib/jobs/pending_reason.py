@@ -1,10 +1,10 @@
-"""Why a job does not get on, and what to do about it, in plain words.
+"""Explains why a job does not start or does not end, in plain words and with the next step.
 
-AWS Batch says why the job at the head of a blocked queue can't start: a code, in the job's
-`statusReason` and in the queue's Batch Job Queue Blocked event. Jobs that it says nothing about
-are explained by the status that they wait in. The failures' side of this is `failure`.
+AWS Batch reports why the job at the head of a blocked queue can't start: a code, in the job's
+`statusReason` and in the Job Queue Blocked event. A job without a code is explained by its status.
+For jobs that have failed, see `failure`.
 
-Pure: knows nothing of events, records, AWS clients, the clock or the environment.
+This module is pure: it must not know events, records, AWS clients, the clock or the environment.
 """
 
 from collections.abc import Mapping
@@ -13,87 +13,90 @@ from typing import Final, NamedTuple
 from chalicelib.jobs.job import JobStatus
 
 
-class Hindrance(NamedTuple):
-    """`cause` ends a sentence, as in "gpu is blocked: no capacity"; None where nobody knows."""
+class PendingReason(NamedTuple):
+    """`cause` completes a sentence after a colon, as in "gpu is blocked: AWS Batch lacks
+    permissions"; None if AWS Batch reports no cause."""
 
     cause: str | None
     explanation: str
 
 
-def explain(status: str, status_reason: str | None) -> Hindrance:
-    """Why a job is still in `status`, by what Batch says of it, if anything that is known here."""
+def explain(status: str, status_reason: str | None) -> PendingReason:
+    """Return why a job is still in `status`, by the code at the beginning of its reason if that is
+    known."""
     reason = (status_reason or "").strip()
-    told = (hindrance for code, hindrance in _REASONS.items() if reason.startswith(code))
-    return next(told, None) or Hindrance(None, _STATUSES.get(status, _UNEXPLAINED))
+    known = (pending for code, pending in _REASONS.items() if reason.startswith(code))
+    return next(known, None) or PendingReason(None, _STATUSES.get(status, _UNEXPLAINED))
 
 
-# The codes of the user guide's "Jobs stuck in a RUNNABLE status"; the general after the special.
-_REASONS: Final[Mapping[str, Hindrance]] = {
-    "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY": Hindrance(
-        "AWS has no capacity for it",
-        "AWS has no free instance of the types that the compute environments may use. It may have "
-        "one later. More instance types, sizes and Availability Zones help, and On-Demand "
-        "instances beside Spot.",
+# The codes of "Jobs stuck in a RUNNABLE status" in the user guide, each before its general form.
+_REASONS: Final[Mapping[str, PendingReason]] = {
+    "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY": PendingReason(
+        "AWS has no free capacity",
+        "AWS has no free instances of the types that the compute environments allow. It may have "
+        "some later. Allow more instance types, sizes and Availability Zones, or On-Demand "
+        "instances in addition to Spot.",
     ),
-    "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE": Hindrance(
-        "the job is larger than the compute environments may grow",
-        "The job asks for more vCPUs than the maxvCpus of any compute environment of its queue. "
-        "Raise maxvCpus, or let the job ask for less: it can't start as it is.",
+    "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE": PendingReason(
+        "the job requests more vCPUs than the compute environments allow",
+        "The job requests more vCPUs than the maxvCpus of any compute environment of its queue, so "
+        "it can't start. Increase maxvCpus, or reduce what the job requests.",
     ),
-    "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT": Hindrance(
+    "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT": PendingReason(
         "no instance type is large enough for the job",
         "None of the instance types of the compute environments has the vCPUs, memory and GPUs "
-        "that the job asks for; mind that an instance keeps some memory for itself. Allow larger "
-        "types, or let the job ask for less: it can't start as it is.",
+        "that the job requests, so it can't start. Allow larger instance types, or reduce what the "
+        "job requests. An instance needs a part of its memory for itself.",
     ),
-    "MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS": Hindrance(
+    "MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS": PendingReason(
         "AWS Batch lacks permissions",
         "The service role of the compute environments lacks permissions. Compare it with AWS's "
         "managed policy, or use the service-linked role AWSServiceRoleForBatch. Cancelling the "
-        "job does not help: the next one will be blocked as well.",
+        "job does not help, because the next one will be blocked too.",
     ),
-    "MISCONFIGURATION:EC2_INSTANCE_CONFIGURATION_UNSUPPORTED": Hindrance(
+    "MISCONFIGURATION:EC2_INSTANCE_CONFIGURATION_UNSUPPORTED": PendingReason(
         "its instances can't be launched",
         "An instance type of the compute environment is not offered in its Availability Zones, or "
-        "contradicts its launch template. Check both; newer instance types are offered more "
-        "widely.",
+        "contradicts its launch template. Check both. Newer instance types are offered in more "
+        "Availability Zones.",
     ),
-    "MISCONFIGURATION": Hindrance(
-        "a compute environment is set up wrongly",
-        "AWS Batch says that something is set up wrongly, and not what. Compare what the job asks "
-        "for with what the compute environments of its queue may launch.",
+    "MISCONFIGURATION": PendingReason(
+        "a compute environment is misconfigured",
+        "AWS Batch reports a misconfiguration without details. Compare what the job requests with "
+        "what the compute environments of its queue can launch.",
     ),
-    "CAPACITY": Hindrance(
-        "AWS has no capacity for it",
+    "CAPACITY": PendingReason(
+        "AWS has no free capacity",
         "AWS has no capacity for the job at the moment. It may have some later.",
     ),
-    "ACTION_REQUIRED": Hindrance(
+    "ACTION_REQUIRED": PendingReason(
         "its compute environments are invalid",
-        "All compute environments of the queue are invalid, most often because a role or launch "
-        "template is missing or misspelt. The AWS Batch console says why at each of them; none "
-        "recovers by itself.",
+        "All compute environments of the queue are invalid, most often because a role or a launch "
+        "template is missing or misspelled. The AWS Batch console shows the reason for each. A "
+        "compute environment stays invalid until you correct it.",
     ),
-    "UNDETERMINED": Hindrance(
-        "AWS Batch can't tell why",
-        "AWS Batch sees that the queue is blocked, and can't tell why. Most often instances do "
-        "start but don't join the cluster: check their way to the network, their instance role, "
-        "the ECS agent and its awslogs driver, and the account's EC2 limits.",
+    "UNDETERMINED": PendingReason(
+        "AWS Batch could not determine why",
+        "AWS Batch reports that the queue is blocked, but not why. Most often instances start but "
+        "don't join the cluster: check their network route, their instance role, the ECS agent and "
+        "its awslogs driver, and the account's EC2 limits.",
     ),
 }
 
 _STATUSES: Final[Mapping[str, str]] = {
-    JobStatus.SUBMITTED: "AWS Batch has accepted it and not looked at it yet, which takes seconds "
-    "as a rule. Check the job in the AWS Batch console.",
-    JobStatus.PENDING: "It waits for other jobs: those that it depends on, or the children of "
-    "its own if it is an array. Look at those.",
-    JobStatus.RUNNABLE: "It is ready to run and waits for its turn and for a machine. Others may "
-    "simply be ahead of it; otherwise check that the compute environments of its queue are "
+    JobStatus.SUBMITTED: "AWS Batch has accepted the job but not evaluated it yet, which usually "
+    "takes seconds. Check the job in the AWS Batch console.",
+    JobStatus.PENDING: "The job waits for other jobs: those that it depends on or, if it is an "
+    "array, its children. Check those jobs.",
+    JobStatus.RUNNABLE: "The job is ready to run and waits for its turn and for an instance. Other "
+    "jobs may be ahead of it. If not, check that the compute environments of its queue are "
     "enabled, valid and below their maxvCpus.",
-    JobStatus.SCHEDULED: "It has its place and waits for the service that will run it.",
-    JobStatus.STARTING: "It has a machine, and its container does not start. Large images take "
-    "long to pull; otherwise check the network route to the registry and to CloudWatch Logs.",
-    JobStatus.RUNNING: "Its program runs for longer than such jobs do. The log says whether it "
-    "still gets on; a timeout in the job definition would end such jobs.",
+    JobStatus.SCHEDULED: "The job is scheduled and waits for the service that will run it.",
+    JobStatus.STARTING: "The job has an instance, but its container has not started. Large images "
+    "take long to pull. If that is not the reason, check the network route to the registry and to "
+    "CloudWatch Logs.",
+    JobStatus.RUNNING: "The program runs longer than jobs of this name usually do. Its log shows "
+    "whether it makes progress. To end such jobs, set a timeout in the job definition.",
 }
 
 _UNEXPLAINED: Final = "Check the job in the AWS Batch console."

@@ -305,9 +305,9 @@ def test_a_queue_shows_what_blocks_it_and_its_last_day(page: Page) -> None:
     }
     with PageServer(bodies) as server:
         sign_in(page, f"{server.url}#/")
-        expect_text(page, "spot", "blocked for", "AWS has no capacity for it", "1,412")
+        expect_text(page, "spot", "blocked for", "AWS has no free capacity", "1,412")
         page.get_by_role("link", name="gpu", exact=True).click()
-        expect_text(page, "gpu is blocked: AWS has no capacity for it", "p50", "31 min")
+        expect_text(page, "gpu is blocked: AWS has no free capacity", "p50", "31 min")
         expect_text(page, "Failure causes", "Cost (estimate)\n401.2 USD, 12.5 wasted")
 
         expect(page.get_by_role("table", name="Days").locator("tbody td:first-child")).to_have_text(
@@ -335,7 +335,7 @@ def test_a_waiting_job_shows_that_its_queue_is_blocked(page: Page) -> None:
     with PageServer(bodies) as server:
         sign_in(page, f"{server.url}#/jobs/4c75")
 
-        expect_text(page, f"{QUEUE} is blocked: AWS has no capacity for it")
+        expect_text(page, f"{QUEUE} is blocked: AWS has no free capacity")
         expect_text(page, "the job at the head of the queue")
 
 

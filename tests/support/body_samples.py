@@ -18,7 +18,7 @@ BLOCKED = {
     "since": rfc3339(5_000),
     "lastSeen": rfc3339(100),
     "reason": "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfil the request",
-    "cause": "AWS has no capacity for it",
+    "cause": "AWS has no free capacity",
     "explanation": "AWS has no free instance. It may have one later.",
     "jobId": "00000000-0000-4000-8000-000000000000",
 }

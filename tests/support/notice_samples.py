@@ -108,7 +108,7 @@ def a_bulk_incident(job_name: str = "align-reads", reason: str = NO_CAPACITY) ->
             job_id="4c75", job_name=job_name, status="RUNNABLE", since=ENDED - 200 * MINUTE
         ),
         sample_size=100,
-        causes={"AWS has no capacity for it": 80, "": 20},
+        causes={"AWS has no free capacity": 80, "": 20},
         reason=reason,
     )
 

@@ -1,4 +1,4 @@
-"""Times and durations as people say them."""
+"""Formats of times and durations for people."""
 
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -17,7 +17,7 @@ LAST = 253_402_300_799_999
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "text"),
     [
         (-5, "less than 1 s"),
         (0, "less than 1 s"),
@@ -36,12 +36,12 @@ LAST = 253_402_300_799_999
         (400 * 86_400, "400 d"),
     ],
 )
-def test_a_duration_is_told_in_its_two_largest_units(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
+def test_a_duration_is_written_in_its_two_largest_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(
-    ("at", "zone", "words"),
+    ("at", "zone", "text"),
     [
         (WINTER, "UTC", "Tue 24 Nov 2026, 03:55 UTC"),
         (WINTER, "Europe/Berlin", "Tue 24 Nov 2026, 04:55 CET"),
@@ -53,19 +53,19 @@ def test_a_duration_is_told_in_its_two_largest_units(seconds: float, words: str)
         (0, "UTC", "Thu 1 Jan 1970, 00:00 UTC"),
     ],
 )
-def test_a_moment_is_told_in_the_zone_that_is_asked_for(at: int, zone: str, words: str) -> None:
-    assert str(Moment.of(at, ZoneInfo(zone))) == words
+def test_a_moment_is_written_in_the_given_time_zone(at: int, zone: str, text: str) -> None:
+    assert str(Moment.of(at, ZoneInfo(zone))) == text
 
 
 @given(at=st.integers(0, LAST), zone=st.sampled_from(sorted(available_timezones())))
-def test_every_moment_can_be_told_in_every_zone(at: int, zone: str) -> None:
-    told = str(Moment.of(at, ZoneInfo(zone)))
+def test_every_moment_can_be_written_in_every_time_zone(at: int, zone: str) -> None:
+    text = str(Moment.of(at, ZoneInfo(zone)))
 
-    assert 24 <= len(told) <= 36
+    assert 24 <= len(text) <= 36
 
 
 @pytest.mark.parametrize(
-    ("times", "words"),
+    ("times", "text"),
     [
         ([WINTER], "Tue 24 Nov 2026, 04:55 CET"),
         ([WINTER + 9_000, WINTER], "Tue 24 Nov 2026, 04:55 CET"),
@@ -80,5 +80,5 @@ def test_every_moment_can_be_told_in_every_zone(at: int, zone: str) -> None:
         ),
     ],
 )
-def test_a_span_is_told_as_short_as_can_be(times: list[int], words: str) -> None:
-    assert span(times, ZoneInfo("Europe/Berlin")) == words
+def test_a_span_repeats_neither_day_nor_time_zone(times: list[int], text: str) -> None:
+    assert span(times, ZoneInfo("Europe/Berlin")) == text

@@ -244,7 +244,7 @@ def test_a_job_that_is_not_running_yet_explains_why(api: Api) -> None:
 
     waiting = api.get(f"/jobs/{blocked}").body["waiting"]
 
-    assert waiting["cause"] == "AWS has no capacity for it"
+    assert waiting["cause"] == "AWS has no free capacity"
     assert waiting["explanation"].startswith("AWS has no free instance")
     assert api.get(f"/jobs/{running}").body["waiting"] is None
 

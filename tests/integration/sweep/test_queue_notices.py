@@ -65,7 +65,7 @@ def test_a_bulk_incident_and_its_resolution_are_one_thread(stage: Stage) -> None
         stage.put_job("RUNNING", stage.sweeps.now, jobId=job_id)
     resolved = stage.sweep_and_notify()
 
-    assert opened == ["⏳ 5 jobs are stuck in high-priority: AWS has no capacity for it"]
+    assert opened == ["⏳ 5 jobs are stuck in high-priority: AWS has no free capacity"]
     assert resolved == ["👍 Queue high-priority no longer has stuck jobs. The incident lasted 1 h."]
     first, second = stage.notifier.webex.messages()
     assert second.parent_id == first.id
@@ -80,7 +80,7 @@ def test_a_blocked_queue_and_its_resolution_are_sent(stage: Stage) -> None:
     stage.put_job("STARTING", stage.sweeps.now, jobId=job_id)
     resolved = stage.sweep_and_notify()
 
-    assert opened == ["⛔ Queue high-priority is blocked by job merge: AWS has no capacity for it"]
+    assert opened == ["⛔ Queue high-priority is blocked by job merge: AWS has no free capacity"]
     assert resolved == [NO_LONGER_BLOCKED]
 
 
@@ -105,7 +105,7 @@ def test_a_stuck_job_and_its_recovery_are_sent_to_one_thread(stage: Stage) -> No
     recovered = stage.sweep_and_notify()
 
     assert stuck == [
-        "⏳ align has been RUNNABLE in high-priority for 2 h: AWS has no capacity for it"
+        "⏳ align has been RUNNABLE in high-priority for 2 h: AWS has no free capacity"
     ]
     assert recovered == ["👍 align is no longer stuck in high-priority: it is STARTING"]
     first, second = stage.notifier.webex.messages()

@@ -1,4 +1,4 @@
-"""The real reason of a failure, from what AWS Batch is known to say."""
+"""The cause of a failure, from texts that AWS Batch is known to report."""
 
 import pytest
 from hypothesis import given
@@ -70,7 +70,7 @@ def test_an_attempt_has_one_cause(attempt: Attempt, cause: Cause | None) -> None
 
 
 @pytest.mark.parametrize("exit_code", [None, 0, 1, 137])
-def test_an_attempt_that_still_runs_has_no_cause(exit_code: int | None) -> None:
+def test_a_running_attempt_has_no_cause(exit_code: int | None) -> None:
     assert attempt_cause(an_attempt(exit_code, OUT_OF_MEMORY, HOST_LOST, stopped_at=None)) is None
 
 
@@ -114,7 +114,7 @@ def test_an_attempt_that_still_runs_has_no_cause(exit_code: int | None) -> None:
         (" ", [], Cause.UNKNOWN),
     ],
 )
-def test_a_failed_job_has_the_cause_that_batch_tells(
+def test_a_failed_job_has_the_cause_that_batch_reports(
     status_reason: str | None, attempts: list[Attempt], cause: Cause
 ) -> None:
     assert explain(status_reason, attempts).cause is cause
@@ -136,7 +136,7 @@ def test_a_failed_job_has_the_cause_that_batch_tells(
         ([an_attempt(137, "OOMKilled", None)], Cause.OUT_OF_MEMORY),
     ],
 )
-def test_a_reason_in_foreign_words_is_that_of_whoever_ended_the_job(
+def test_a_reason_that_is_not_from_aws_is_from_the_caller_who_ended_the_job(
     attempts: list[Attempt], cause: Cause
 ) -> None:
     assert explain("wrong reference genome", attempts).cause is cause
@@ -151,14 +151,14 @@ def test_a_reason_in_foreign_words_is_that_of_whoever_ended_the_job(
         (None, NO_IMAGE, Cause.IMAGE_PULL),
     ],
 )
-def test_the_jobs_own_container_stands_in_for_an_attempt_that_is_not_told(
+def test_the_jobs_own_container_is_used_if_the_attempt_lacks_exit_code_and_reason(
     exit_code: int | None, reason: str | None, cause: Cause
 ) -> None:
     assert explain(EXITED, [], exit_code=exit_code, reason=reason).cause is cause
     assert explain(EXITED, [an_attempt()], exit_code=exit_code, reason=reason).cause is cause
 
 
-def test_the_last_attempt_counts_more_than_the_jobs_own_container() -> None:
+def test_the_last_attempt_takes_precedence_over_the_jobs_own_container() -> None:
     failure = explain(EXITED, [an_attempt(3)], exit_code=4)
 
     assert "exit code 3" in failure.explanation
@@ -187,7 +187,7 @@ def test_the_last_attempt_counts_more_than_the_jobs_own_container() -> None:
         (explain("wrong genome", [an_attempt(137)]), ["terminated", '"wrong genome"']),
     ],
 )
-def test_an_explanation_says_what_is_known(failure: Failure, words: list[str]) -> None:
+def test_an_explanation_contains_what_is_known(failure: Failure, words: list[str]) -> None:
     missing = [word for word in words if word not in failure.explanation]
 
     assert not missing, failure.explanation
@@ -203,11 +203,11 @@ def test_an_explanation_says_what_is_known(failure: Failure, words: list[str]) -
         explain(None, []),
     ],
 )
-def test_a_reason_that_adds_nothing_is_not_quoted(failure: Failure) -> None:
+def test_an_uninformative_reason_is_not_quoted(failure: Failure) -> None:
     assert '"' not in failure.explanation
 
 
-def test_a_quoted_reason_is_cut_to_200_characters() -> None:
+def test_a_quoted_reason_is_truncated_to_200_characters() -> None:
     failure = explain("x" * 10_000, [])
 
     assert f'"{"x" * 199}…"' in failure.explanation
@@ -225,7 +225,7 @@ CODES = st.none() | st.integers() | st.integers(-2, 260)
     exit_code=CODES,
     reason=TEXTS,
 )
-def test_whatever_batch_says_there_is_a_short_explanation(
+def test_any_texts_and_codes_have_a_short_explanation(
     status_reason: str | None, attempts: list[Attempt], exit_code: int | None, reason: str | None
 ) -> None:
     failure = explain(status_reason, attempts, exit_code=exit_code, reason=reason)

@@ -1,4 +1,4 @@
-"""Why a job does not get on, in words that help."""
+"""Why a job does not start or end: explanations of codes and statuses, with the next step."""
 
 import pytest
 
@@ -6,25 +6,27 @@ from chalicelib.jobs.job import JobStatus
 from chalicelib.jobs.pending_reason import explain
 
 CODES = [
-    ("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", "no capacity", "instance types"),
-    ("CAPACITY:SOMETHING_NEW", "no capacity", "later"),
-    ("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE", "larger than", "maxvCpus"),
-    ("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", "large enough", "larger types"),
+    ("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", "no free capacity", "instance types"),
+    ("CAPACITY:SOMETHING_NEW", "no free capacity", "later"),
+    ("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE", "more vCPUs", "maxvCpus"),
+    ("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", "large enough", "larger instance types"),
     ("MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS", "permissions", "AWSServiceRoleForBatch"),
     ("MISCONFIGURATION:EC2_INSTANCE_CONFIGURATION_UNSUPPORTED", "launched", "launch template"),
-    ("MISCONFIGURATION:SOMETHING_NEW", "set up wrongly", "Compare"),
+    ("MISCONFIGURATION:SOMETHING_NEW", "misconfigured", "Compare"),
     ("ACTION_REQUIRED", "invalid", "console"),
-    ("UNDETERMINED", "can't tell", "ECS agent"),
+    ("UNDETERMINED", "not determine", "ECS agent"),
 ]
 
 
 @pytest.mark.parametrize(("code", "cause", "advice"), CODES)
-@pytest.mark.parametrize("rest", ["", " - as AWS Batch says it"])
-def test_a_code_is_explained_with_what_to_do(code: str, cause: str, advice: str, rest: str) -> None:
-    hindrance = explain("RUNNABLE", f"{code}{rest}")
+@pytest.mark.parametrize("rest", ["", " - with more of AWS's text"])
+def test_a_code_is_explained_with_the_next_step(
+    code: str, cause: str, advice: str, rest: str
+) -> None:
+    pending = explain("RUNNABLE", f"{code}{rest}")
 
-    assert cause in str(hindrance.cause)
-    assert advice in hindrance.explanation
+    assert cause in str(pending.cause)
+    assert advice in pending.explanation
 
 
 @pytest.mark.parametrize("reason", [None, "", " ", "something else"])
@@ -43,13 +45,13 @@ def test_a_code_is_explained_with_what_to_do(code: str, cause: str, advice: str,
 def test_without_a_code_the_status_is_explained(
     status: str, words: str, reason: str | None
 ) -> None:
-    hindrance = explain(status, reason)
+    pending = explain(status, reason)
 
-    assert hindrance.cause is None
-    assert words in hindrance.explanation
+    assert pending.cause is None
+    assert words in pending.explanation
 
 
-def test_every_status_that_can_be_waited_in_has_an_explanation_of_its_own() -> None:
-    waiting = [s for s in JobStatus if s not in ("SUCCEEDED", "FAILED", "UNKNOWN")]
+def test_every_status_before_the_end_has_its_own_explanation() -> None:
+    active = [s for s in JobStatus if s not in ("SUCCEEDED", "FAILED", "UNKNOWN")]
 
-    assert len({explain(status, None).explanation for status in waiting}) == len(waiting)
+    assert len({explain(status, None).explanation for status in active}) == len(active)

@@ -92,5 +92,5 @@ def test_a_bulk_incident_counts_all_jobs_and_the_causes_of_its_sample() -> None:
     incident = BulkIncident.open(NOON, {"RUNNABLE": 2_000}, sample, ("room",))
 
     assert (incident.jobs, incident.sample_size, incident.longest.job_id) == (2_000, 3, "j-0")
-    assert incident.causes == {"AWS has no capacity for it": 2, "": 1}
+    assert incident.causes == {"AWS has no free capacity": 2, "": 1}
     assert (incident.reason, incident.rooms) == (no_capacity, ("room",))

@@ -19,7 +19,7 @@ def test_the_first_failed_child_is_reported_under_the_name_of_its_array() -> Non
 
     assert lines(message) == [
         "⚠️ Child 1217 of align-reads failed in high-priority: exit code 1",
-        "The program ended with exit code 1: it met an error. The end of its log should say more.",
+        "The program ended with exit code 1: general error. See the end of its log.",
         "This is the first of 10,000 child jobs known to have failed. "
         "Another notice follows when the array job ends.",
         "Ended Tue 24 Nov 2026, 04:55 CET",
@@ -72,8 +72,7 @@ def test_the_cancellation_of_an_array_precedes_the_failures_of_its_children() ->
 
     assert lines(job_message(job, array_outcome=one_failed))[:3] == [
         "❌ align-reads failed in high-priority: cancelled; 1 of 9 child jobs failed (exit code 1)",
-        'A person or a program cancelled the job. The reason given: "Canceled by user: wrong '
-        'sample"',
+        'A person or a program cancelled the job. Reason: "Canceled by user: wrong sample"',
         "5 succeeded, 1 failed, 3 with no recorded result",
     ]
     none_ended = job_message(job, array_outcome=ArrayOutcome(9, 0, 0))

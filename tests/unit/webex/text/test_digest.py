@@ -65,9 +65,9 @@ def test_a_digest_of_many_kinds_begins_with_the_most_severe_and_lists_the_larges
         "3 jobs succeeded in spot: ok-0, ok-1, ok-2",
         "1 job failed in high-priority (exit code 1): bad",
         "1 job has a failed child job in high-priority (out of memory): array",
-        "Queue gpu is blocked (AWS has no capacity for it): head",
-        "Queue cpu has many stuck jobs (AWS has no capacity for it)",
-        "1 job is stuck in gpu (AWS has no capacity for it): merge",
+        "Queue gpu is blocked (AWS has no free capacity): head",
+        "Queue cpu has many stuck jobs (AWS has no free capacity)",
+        "1 job is stuck in gpu (AWS has no free capacity): merge",
         "1 job is no longer stuck in high-priority: moved",
         "Queue spot is no longer missing events",
         "1 job is RUNNING in high-priority: sim",
@@ -80,7 +80,7 @@ def test_a_cause_that_all_jobs_share_is_stated_without_a_qualifier() -> None:
 
     message = TEXT.digest([job_context(job, "STUCK") for job in stuck])
 
-    assert lines(message)[0] == "⏳ 9 jobs are stuck in high-priority: AWS has no capacity for it"
+    assert lines(message)[0] == "⏳ 9 jobs are stuck in high-priority: AWS has no free capacity"
 
 
 def test_a_job_without_a_record_is_named_by_its_id() -> None:

@@ -34,8 +34,8 @@ def test_a_failure_states_job_queue_and_cause_before_everything_else() -> None:
 
     assert lines(job_message(job)) == [
         "❌ align-reads failed in high-priority: out of memory",
-        "The container used more memory than it was given and was killed. "
-        "Give the job more memory, or make it need less.",
+        "The container exceeded its memory limit and was killed. "
+        "Increase the job's memory, or reduce what the program needs.",
         "Attempt 3 of 3 · exit code 137 · memory limit 16 GiB · waited 4 min 5 s · ran 3 h 36 min",
         "Ended Tue 24 Nov 2026, 04:55 CET",
         "Dashboard · AWS Batch · Log",
@@ -184,10 +184,10 @@ def test_a_stuck_job_states_how_long_it_has_waited_why_and_what_to_do() -> None:
 
     assert lines(job_message(job, "STUCK")) == [
         "⏳ align-reads has been RUNNABLE in high-priority for 3 h 20 min: "
-        "AWS has no capacity for it",
-        "AWS has no free instance of the types that the compute environments may use. It may have "
-        "one later. More instance types, sizes and Availability Zones help, and On-Demand "
-        "instances beside Spot.",
+        "AWS has no free capacity",
+        "AWS has no free instances of the types that the compute environments allow. It may have "
+        "some later. Allow more instance types, sizes and Availability Zones, or On-Demand "
+        "instances in addition to Spot.",
         f'Reason from AWS Batch: "{NO_CAPACITY}"',
         "Requested: 8 vCPUs, 16 GiB of memory, 1 GPU",
         "RUNNABLE since Tue 24 Nov 2026, 01:35 CET",
@@ -199,7 +199,7 @@ def test_a_stuck_job_without_a_reason_gets_the_advice_for_its_status() -> None:
     message = lines(job_message(a_waiting_job(), "STUCK", description=Description()))
 
     assert message[0] == "⏳ align-reads has been RUNNABLE in high-priority for 3 h 20 min"
-    assert message[1].startswith("It is ready to run and waits for its turn")
+    assert message[1].startswith("The job is ready to run and waits for its turn")
     assert message[2:] == ["RUNNABLE since Tue 24 Nov 2026, 01:35 CET", "Dashboard · AWS Batch"]
 
 
@@ -222,7 +222,7 @@ def test_a_stuck_child_is_reported_under_the_name_of_its_array() -> None:
 
     assert lines(job_message(child, "STUCK", description=Description()))[0] == (
         "⏳ Child 3 of align-reads has been RUNNABLE in high-priority for 3 h 20 min: "
-        "AWS has no capacity for it"
+        "AWS has no free capacity"
     )
 
 

@@ -32,9 +32,9 @@ def test_a_blocked_queue_states_which_job_blocks_it_and_why() -> None:
 
     assert lines(message) == [
         "⛔ Queue high-priority is blocked by job align-reads: "
-        "the job is larger than the compute environments may grow",
-        "The job asks for more vCPUs than the maxvCpus of any compute environment of its queue. "
-        "Raise maxvCpus, or let the job ask for less: it can't start as it is.",
+        "the job requests more vCPUs than the compute environments allow",
+        "The job requests more vCPUs than the maxvCpus of any compute environment of its queue, so "
+        "it can't start. Increase maxvCpus, or reduce what the job requests.",
         f'Reason from AWS Batch: "{reason}"',
         "Requested: 8 vCPUs, 16 GiB of memory, 1 GPU",
         "Blocked since Tue 24 Nov 2026, 03:55 CET",
@@ -47,8 +47,8 @@ def test_the_job_that_blocks_a_queue_needs_no_record() -> None:
 
     message = queue_message("QUEUE_BLOCKED", "gpu", blocked=blocked, description=Description())
 
-    assert (
-        lines(message)[0] == "⛔ Queue gpu is blocked by job align-reads: AWS Batch can't tell why"
+    assert lines(message)[0] == (
+        "⛔ Queue gpu is blocked by job align-reads: AWS Batch could not determine why"
     )
     assert lines(message)[-1] == "Blocked since Tue 24 Nov 2026, 03:55 CET"
 
@@ -57,14 +57,14 @@ def test_a_bulk_incident_states_how_many_jobs_are_stuck_why_and_for_how_long() -
     message = queue_message("BULK_STUCK", "high-priority", bulk_incident=a_bulk_incident())
 
     assert lines(message) == [
-        "⏳ 1,240 jobs are stuck in high-priority: most often AWS has no capacity for it",
-        "AWS has no free instance of the types that the compute environments may use. It may have "
-        "one later. More instance types, sizes and Availability Zones help, and On-Demand "
-        "instances beside Spot.",
+        "⏳ 1,240 jobs are stuck in high-priority: most often AWS has no free capacity",
+        "AWS has no free instances of the types that the compute environments allow. It may have "
+        "some later. Allow more instance types, sizes and Availability Zones, or On-Demand "
+        "instances in addition to Spot.",
         f'Reason from AWS Batch: "{NO_CAPACITY}"',
         "By status: 1,200 RUNNABLE, 40 STARTING",
         "Longest wait: align-reads, 3 h 20 min",
-        "Causes of the 100 longest-waiting jobs: 80 × AWS has no capacity for it, 20 × unknown",
+        "Causes of the 100 longest-waiting jobs: 80 × AWS has no free capacity, 20 × unknown",
         "As of Tue 24 Nov 2026, 04:55 CET. Another notice follows when no job in this queue is "
         "stuck.",
     ]

@@ -1,5 +1,6 @@
 """Every entry point: the events that invoke batchwatch's functions, and the routes of its API."""
 
+import os
 from typing import Any
 
 from chalice.app import (
@@ -11,7 +12,6 @@ from chalice.app import (
     SQSEvent,
 )
 
-from chalicelib import bootstrap
 from chalicelib.api import openapi
 from chalicelib.api.dashboard import File, Redirect
 from chalicelib.api.errors import (
@@ -37,8 +37,10 @@ from chalicelib.api.representation.queue import QueueBody, QueueList
 from chalicelib.api.routes import Request, Routes
 from chalicelib.api.routes import authorize as authorize_token
 from chalicelib.aws.lambda_event import account_of, messages_in, seconds_left
+from chalicelib.bootstrap import Container
 
-settings = bootstrap.settings
+container = Container.from_environment(os.environ)
+settings = container.settings
 app = Chalice(app_name="batchwatch", configure_logs=False)
 
 
@@ -48,8 +50,8 @@ app = Chalice(app_name="batchwatch", configure_logs=False)
     maximum_batching_window_in_seconds=settings.batch_window,
 )
 def on_batch_events(event: SQSEvent) -> None:
-    recorder = bootstrap.recorder(account_of(event.context))
-    recorder.record(messages_in(event.to_dict()), seconds_left(event.context))
+    container.account_id = container.account_id or account_of(event.context)
+    container.recorder.record(messages_in(event.to_dict()), seconds_left(event.context))
 
 
 @app.on_sqs_message(
@@ -59,79 +61,77 @@ def on_batch_events(event: SQSEvent) -> None:
     maximum_concurrency=2,
 )
 def on_notices(event: SQSEvent) -> None:
-    bootstrap.notifier().notify(messages_in(event.to_dict()), seconds_left(event.context))
+    container.notifier.notify(messages_in(event.to_dict()), seconds_left(event.context))
 
 
 @app.schedule(Rate(settings.sweep_minutes, unit=Rate.MINUTES))
 def sweep(event: CloudWatchEvent) -> dict[str, Any]:
     """Run a sweep. `make backfill` invokes it with `since` and `step` in the detail."""
     detail = event.detail
-    return bootstrap.sweeper().run(
-        seconds_left(event.context), detail.get("since"), detail.get("step")
-    )
+    return container.sweep.run(seconds_left(event.context), detail.get("since"), detail.get("step"))
 
 
 @app.authorizer(ttl_seconds=30)
 def authorize(request: AuthRequest) -> AuthResponse:
-    return authorize_token(request, bootstrap.access(), bootstrap.report())
+    return authorize_token(request, container.access, container.report)
 
 
-routes = Routes(app, authorize, bootstrap.access)
+routes = Routes(app, authorize, lambda: container.access)
 
 
 @routes.public("/")
 def get_page(request: Request[None]) -> File | Redirect:
-    return bootstrap.dashboard().page(request.path)
+    return container.dashboard.page(request.path)
 
 
 @routes.public("/assets/{version}/{name}", AssetNotFound)
 def get_asset(version: str, name: str) -> File:
-    return bootstrap.dashboard().asset(version, name)
+    return container.dashboard.asset(version, name)
 
 
 @routes.public("/health")
 def get_health() -> HealthBody:
     """Check that the table and the queues are available."""
-    return bootstrap.health().check()
+    return container.health.check()
 
 
 @routes.private("/jobs")
 def list_jobs(request: Request[JobsQuery]) -> JobPage:
     """List jobs: by name if `name` is given, otherwise the last change of status first."""
-    return bootstrap.job_lists().page(request.query, request.scope)
+    return container.job_lists.page(request.query, request.scope)
 
 
 @routes.private("/jobs/{job_id}", JobNotFound, AllSlotsTaken)
 def get_job(request: Request[JobQuery], job_id: str) -> Versioned[JobBody]:
     """Get a job with its full history."""
-    jobs = bootstrap.jobs()
+    jobs = container.jobs
     return jobs.get(jobs.find(job_id, request.scope), request.query, request.versions)
 
 
 @routes.private("/jobs/{job_id}/children", JobNotFound)
 def list_children(request: Request[ChildrenQuery], job_id: str) -> JobPage:
     """List the children of an array job or the nodes of a multi-node job, by index."""
-    parent = bootstrap.jobs().find(job_id, request.scope)
-    return bootstrap.job_lists().children(parent, request.query, request.scope)
+    parent = container.jobs.find(job_id, request.scope)
+    return container.job_lists.children(parent, request.query, request.scope)
 
 
 @routes.private("/jobs/{job_id}/logs", JobNotFound, LogNotFound, LogUnavailable)
 def get_log(request: Request[LogQuery], job_id: str) -> LogBody:
     """Get the end of the CloudWatch log of an attempt, redacted."""
-    jobs = bootstrap.jobs()
+    jobs = container.jobs
     return jobs.log(jobs.find(job_id, request.scope), request.query)
 
 
 @routes.private("/queues")
 def list_queues(request: Request[NoParameters]) -> QueueList:
     """List job queues with their counts and their last 24 hours."""
-    return bootstrap.queues().all(request.scope)
+    return container.queues.all(request.scope)
 
 
 @routes.private("/queues/{queue}", QueueNotFound)
 def get_queue(request: Request[NoParameters], queue: str) -> QueueBody:
     """Get a job queue with its last 24 hours and 30 days."""
-    return bootstrap.queues().get(queue, request.scope)
+    return container.queues.get(queue, request.scope)
 
 
 @routes.private("/openapi.json")

@@ -3,6 +3,7 @@ own time left out; and the requests that it makes.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import boto3
@@ -13,20 +14,12 @@ from bench.recording import RecorderHarness, twin_of
 from bench.replay import replay
 from bench.report import Row, times
 from bench.timing import in_turn, seconds
-from chalicelib.api.access import Scope
+from chalicelib.api.access import Access, Scope
 from chalicelib.api.formats import media
-from chalicelib.api.job_lists import JobLists
-from chalicelib.api.job_log import JobLog
-from chalicelib.api.jobs import Jobs
-from chalicelib.api.long_poll import LongPollSlots
-from chalicelib.api.parameters.page_token import PageTokens
 from chalicelib.api.parameters.queries import JobQuery, JobsQuery
-from chalicelib.jobs.array_table import ArrayTable
-from chalicelib.jobs.job_index import JobIndex
-from chalicelib.jobs.job_table import JobTable
-from chalicelib.jobs.prices import Prices
-from chalicelib.queues.queue_registry import QueueRegistry
-from chalicelib.redaction import Redaction
+from chalicelib.aws.clients import Clients
+from chalicelib.bootstrap import Container
+from chalicelib.settings import Settings
 from local.aws import LocalAws
 
 if TYPE_CHECKING:
@@ -40,13 +33,14 @@ _LIST = JobsQuery(queue=QUEUE, status=("FAILED",))
 
 def rows(aws: LocalAws, few: int, many: int, rounds: int) -> Iterator[Row]:
     stand = RecorderHarness(aws)
+    settings = stand.container.settings
     tables = {few: stand.resources.jobs_table, many: twin_of(stand)}
     with replay(aws.endpoint) as endpoint:
         dynamodb = boto3.client("dynamodb", endpoint_url=endpoint, config=_PATIENT)
         answers: dict[str, Callable[[], object]] = {}
         for jobs, table in tables.items():
             fill(aws.dynamodb, table, range(jobs))
-            of_table = _answers(aws, dynamodb, table, jobs)
+            of_table = _answers(_container(dynamodb, replace(settings, jobs_table=table)), jobs)
             answers |= {f"{path} {jobs}": answer for path, answer in of_table.items()}
         requests = {name: _requests(dynamodb, answer) for name, answer in answers.items()}
         measured = in_turn(rounds, {name: _measure(answer) for name, answer in answers.items()})
@@ -66,24 +60,17 @@ def rows(aws: LocalAws, few: int, many: int, rounds: int) -> Iterator[Row]:
         )
 
 
-def _answers(
-    aws: LocalAws, dynamodb: "DynamoDBClient", table: str, jobs: int
-) -> dict[str, Callable[[], object]]:
+def _container(dynamodb: "DynamoDBClient", settings: Settings) -> Container:
+    clients = Clients()
+    clients.dynamodb = dynamodb
+    container = Container(settings, clients)
+    container.access = Access(lambda: '{"pageKey": "key"}')
+    return container
+
+
+def _answers(container: Container, jobs: int) -> dict[str, Callable[[], object]]:
     scope = Scope(("*",))
-    job_table = JobTable(dynamodb, table)
-    api = Jobs(
-        job_table,
-        ArrayTable(dynamodb, table),
-        JobLog(aws.client("logs"), (), Redaction()),
-        LongPollSlots(dynamodb, table),
-        Prices(),
-    )
-    lists = JobLists(
-        api,
-        JobIndex(dynamodb, table, job_table),
-        QueueRegistry(dynamodb, table),
-        PageTokens(lambda: b"key"),
-    )
+    api, lists = container.jobs, container.job_lists
 
     def one() -> object:
         return media.encode(

@@ -22,16 +22,13 @@ from bench.workload import (
     reader,
 )
 from chalicelib.aws.clients import Clients
-from chalicelib.aws.dynamodb import Table
-from chalicelib.aws.sqs import MessageQueue
-from chalicelib.jobs.array_table import ArrayTable
+from chalicelib.bootstrap import Container
 from chalicelib.jobs.job import Job
-from chalicelib.jobs.job_table import Change, JobTable, StoredJob, job_attributes, job_key
+from chalicelib.jobs.job_table import Change, StoredJob, job_attributes, job_key
 from chalicelib.notices.rules import Rules
-from chalicelib.queues.state_table import QueueStateTable
-from chalicelib.recording.ingest import Ingest
-from chalicelib.recording.poison_messages import PoisonMessages
-from chalicelib.recording.recorder import Recorder, RecordingTally
+from chalicelib.recording.recorder import RecordingTally
+from chalicelib.settings import Settings
+from chalicelib.telemetry import Tally
 from local.aws import LocalAws
 
 _DEADLINE = 100.0
@@ -46,27 +43,15 @@ class RecorderHarness:
         aws.reset()
         self.resources = aws.create_resources()
         clients = Clients()
-        self.dynamodb, sqs = clients.dynamodb, clients.sqs
+        self.dynamodb = clients.dynamodb
         self.requests: Counter[str] = Counter()
-        self.table = JobTable(self.dynamodb, self.resources.jobs_table)
-        notices_queue = MessageQueue(
-            sqs, self.resources.notices_queue, self.resources.notices_dead_letter_queue
-        )
-        arrays = ArrayTable(self.dynamodb, self.resources.jobs_table)
-        self._recorder = Recorder(
-            reader=reader(),
-            ingest=Ingest(self.table, arrays, Rules(()), notices_queue),
-            jobs=self.table,
-            queue_states=QueueStateTable(Table(self.dynamodb, self.resources.jobs_table)),
-            events_queue=MessageQueue(
-                sqs, self.resources.events_queue, self.resources.dead_letter_queue
-            ),
-            poison_messages=PoisonMessages(self.dynamodb, self.resources.jobs_table),
-            report=self._check,
-        )
-        for client in (self.dynamodb, sqs):
-            client.meta.events.unregister("before-send", unique_id="bench")
-            client.meta.events.register("before-send", self._count, unique_id="bench")
+        for client in (clients.dynamodb, clients.sqs):
+            client.meta.events.register("before-send", self._count)
+        self.container = Container(Settings.from_environment(self.resources.environment), clients)
+        self.container.rules = Rules(())
+        self.container.event_reader = reader()
+        self.container.report = self._check
+        self._recorder = self.container.recorder
 
     def record(self, bodies: Sequence[str], batch: int) -> None:
         for chunk in chunks(messages(bodies), batch):
@@ -77,8 +62,9 @@ class RecorderHarness:
         pages = self.dynamodb.get_paginator("scan").paginate(TableName=self.resources.jobs_table)
         return [item for page in pages for item in page["Items"]]
 
-    def _check(self, tally: RecordingTally) -> None:
+    def _check(self, tally: Tally) -> None:
         """What is measured must have succeeded."""
+        assert isinstance(tally, RecordingTally)
         assert tally.recorded + tally.unchanged == tally.received, tally
 
     def _count(self, request: Any, **_: object) -> None:
@@ -89,12 +75,12 @@ def save_rows(aws: LocalAws, records: int, rounds: int) -> Iterator[Row]:
     """Known jobs saved again, over and over, in the recorder's way and in the usual one."""
     stand = RecorderHarness(aws)
     jobs = list(merged(observations(bodies(records))).values())
-    stand.table.save([Change(job, None, None) for job in jobs])
+    stand.container.job_table.save([Change(job, None, None) for job in jobs])
     versions = dict.fromkeys((job.job_id for job in jobs), 1)
 
     def saved() -> None:
         stored = [StoredJob(job, versions[job.job_id]) for job in jobs]
-        outcomes = stand.table.save([Change(each.job, each, None) for each in stored])
+        outcomes = stand.container.job_table.save([Change(each.job, each, None) for each in stored])
         assert set(outcomes.values()) == {"saved"}
 
     def updated() -> None:

@@ -1,27 +1,33 @@
-"""Puts the parts together, each once and when first needed, so that a function loads only what it
-uses: what one function alone needs is imported where it is needed. The one module that knows all
-the others, the settings and the clients."""
+"""The wiring of the application, used by app.py, the tests and the benchmarks.
 
-import os
+A Container builds each part once, on first use, from its settings, clients and runtime. Assign to
+an attribute to replace a part before the parts that depend on it are used:
+
+    container = Container(settings, clients, Runtime(now=lambda: 1_780_000_000.0))
+    container.report = tallies.append
+
+Modules that only some functions need are imported where the part is built, because imports are the
+largest part of a cold start.
+"""
+
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from functools import cache
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-import msgspec
-
-from chalicelib import toml_config as toml_setting
+from chalicelib import toml_config
 from chalicelib.aws.clients import Clients
 from chalicelib.aws.dynamodb import Table
 from chalicelib.aws.sqs import MessageQueue
-from chalicelib.errors import SecretUnavailable, SettingsError
+from chalicelib.errors import SettingsError
 from chalicelib.jobs.array_table import ArrayTable
 from chalicelib.jobs.job_index import JobIndex
 from chalicelib.jobs.job_table import JobTable
 from chalicelib.jobs.prices import Prices
 from chalicelib.notices.rules import Rules
 from chalicelib.queues.queue_registry import QueueRegistry
+from chalicelib.runtime import Runtime
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Tally, reporter
 
@@ -30,279 +36,372 @@ if TYPE_CHECKING:
     from chalicelib.api.dashboard import Dashboard
     from chalicelib.api.health import Health
     from chalicelib.api.job_lists import JobLists
+    from chalicelib.api.job_log import JobLog
     from chalicelib.api.jobs import Jobs
+    from chalicelib.api.long_poll import LongPollSlots
     from chalicelib.api.queues import Queues
+    from chalicelib.aws.secret import Secret
     from chalicelib.queues.state_table import QueueStateTable
     from chalicelib.queues.stats_table import QueueStatsTable
+    from chalicelib.recording.event import EventReader
     from chalicelib.recording.ingest import Ingest
+    from chalicelib.recording.poison_messages import PoisonMessages
     from chalicelib.recording.recorder import Recorder
     from chalicelib.sweep.count.queue_counter import QueueCounter
+    from chalicelib.sweep.reconcile.checkpoint_table import CheckpointTable
     from chalicelib.sweep.reconcile.step import ReconcileStep
     from chalicelib.sweep.sweep import Sweep
     from chalicelib.sweep.watch.queue_watch import QueueWatch
-    from chalicelib.webex.notifier import Notifier
-
-_SECRET_SECONDS = 25
-"""How long a changed secret may go unnoticed."""
-
-settings = Settings.from_environment(os.environ)
-clients = Clients()
-
-
-def _toml(value: str, what: str) -> str:
-    return toml_setting.text_of(value, lambda path: Path(path).read_text(encoding="utf-8"), what)
-
-
-rules = Rules.parse(
-    _toml(settings.notice_rules, "notice rules"),
-    settings.webex_room or None,
-    are_default=settings.notice_rules == Settings.default("notice_rules"),
-)
-prices = Prices.parse(_toml(settings.prices, "prices")) if settings.prices else Prices()
-
-
-@cache
-def recorder(own_account: str) -> "Recorder":
-    """`own_account` is the one that the function runs in."""
-    from chalicelib.recording.event import EventReader
-    from chalicelib.recording.poison_messages import PoisonMessages
-    from chalicelib.recording.recorder import Recorder
-
-    account = settings.account_id or own_account
-    if not account:
-        raise SettingsError("ACCOUNT_ID is not set, and the function's ARN tells of no account")
-    return Recorder(
-        reader=EventReader(settings.event_sources, account, settings.redact_patterns),
-        ingest=_ingest(),
-        jobs=_job_table(),
-        queue_states=_queue_state_table(),
-        events_queue=_events_queue(),
-        poison_messages=PoisonMessages(clients.dynamodb, settings.jobs_table),
-        report=report(),
-    )
-
-
-@cache
-def notifier() -> "Notifier":
     from chalicelib.webex.client import Webex
     from chalicelib.webex.delivery_table import DeliveryTable
     from chalicelib.webex.notifier import Notifier
-    from chalicelib.webex.records import RecordReader
     from chalicelib.webex.room_delivery import RoomDelivery
     from chalicelib.webex.text import NoticeText
 
-    table = Table(clients.dynamodb, settings.jobs_table)
-    rooms = RoomDelivery(
-        DeliveryTable(table, retention_days=settings.retention_days),
-        RecordReader(_job_table(), _job_index(), _queue_state_table()),
-        NoticeText(settings.time_zone, settings.public_url.rstrip("/")),
-        Webex(settings.webex_api_url, _webex_token),
-        max_age_seconds=settings.notice_max_age.total_seconds(),
-    )
-    return Notifier(_notices_queue(), rooms, report())
+
+class Container:
+    """The parts of one function.
+
+    Raises SettingsError if the notice rules or the prices are wrong, so that a function with wrong
+    rules does not start.
+    """
+
+    def __init__(
+        self, settings: Settings, clients: Clients | None = None, runtime: Runtime = Runtime()
+    ) -> None:
+        self.settings = settings
+        self.clients = clients or Clients()
+        self.runtime = runtime
+        self.account_id = settings.account_id
+        """The account whose events are recorded."""
+        self.rules = Rules.parse(
+            _toml(settings.notice_rules, "notice rules"),
+            settings.webex_room or None,
+            are_default=settings.notice_rules == Settings.default("notice_rules"),
+        )
+        self.prices = (
+            Prices.parse(_toml(settings.prices, "prices")) if settings.prices else Prices()
+        )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        return cls(Settings.from_environment(environment))
+
+    @cached_property
+    def report(self) -> Callable[[Tally], None]:
+        return reporter(self.settings.jobs_table)
+
+    # Queues and tables
+
+    @cached_property
+    def events_queue(self) -> MessageQueue:
+        settings = self.settings
+        return MessageQueue(self.clients.sqs, settings.events_queue, settings.dead_letter_queue)
+
+    @cached_property
+    def notices_queue(self) -> MessageQueue:
+        settings = self.settings
+        return MessageQueue(
+            self.clients.sqs, settings.notices_queue, settings.notices_dead_letter_queue
+        )
+
+    @cached_property
+    def table(self) -> Table:
+        return Table(self.clients.dynamodb, self.settings.jobs_table)
+
+    @cached_property
+    def job_table(self) -> JobTable:
+        return JobTable(
+            self.clients.dynamodb,
+            self.settings.jobs_table,
+            retention_days=self.settings.retention_days,
+            runtime=self.runtime,
+        )
+
+    @cached_property
+    def job_index(self) -> JobIndex:
+        return JobIndex(self.clients.dynamodb, self.settings.jobs_table, self.job_table)
+
+    @cached_property
+    def queue_registry(self) -> QueueRegistry:
+        return QueueRegistry(self.clients.dynamodb, self.settings.jobs_table)
+
+    @cached_property
+    def array_table(self) -> ArrayTable:
+        return ArrayTable(
+            self.clients.dynamodb,
+            self.settings.jobs_table,
+            retention_days=self.settings.retention_days,
+        )
+
+    @cached_property
+    def queue_state_table(self) -> "QueueStateTable":
+        from chalicelib.queues.state_table import QueueStateTable
+
+        return QueueStateTable(self.table, self.runtime)
+
+    @cached_property
+    def queue_stats_table(self) -> "QueueStatsTable":
+        from chalicelib.queues.stats_table import QueueStatsTable
+
+        return QueueStatsTable(
+            self.clients.dynamodb,
+            self.settings.jobs_table,
+            retention_days=self.settings.retention_days,
+        )
+
+    # Recording
+
+    @cached_property
+    def event_reader(self) -> "EventReader":
+        from chalicelib.recording.event import EventReader
+
+        if not self.account_id:
+            raise SettingsError("ACCOUNT_ID is not set, and the function's ARN has no account id")
+        settings = self.settings
+        return EventReader(settings.event_sources, self.account_id, settings.redact_patterns)
+
+    @cached_property
+    def ingest(self) -> "Ingest":
+        from chalicelib.recording.ingest import Ingest
+
+        return Ingest(
+            self.job_table, self.array_table, self.rules, self.notices_queue, self.runtime
+        )
+
+    @cached_property
+    def poison_messages(self) -> "PoisonMessages":
+        from chalicelib.recording.poison_messages import PoisonMessages
+
+        return PoisonMessages(self.clients.dynamodb, self.settings.jobs_table, self.runtime)
+
+    @cached_property
+    def recorder(self) -> "Recorder":
+        from chalicelib.recording.recorder import Recorder
+
+        return Recorder(
+            reader=self.event_reader,
+            ingest=self.ingest,
+            jobs=self.job_table,
+            queue_states=self.queue_state_table,
+            events_queue=self.events_queue,
+            poison_messages=self.poison_messages,
+            report=self.report,
+            runtime=self.runtime,
+        )
+
+    # Notices
+
+    @cached_property
+    def delivery_table(self) -> "DeliveryTable":
+        from chalicelib.webex.delivery_table import DeliveryTable
+
+        return DeliveryTable(self.table, retention_days=self.settings.retention_days)
+
+    @cached_property
+    def webex(self) -> "Webex":
+        from chalicelib.webex.client import Webex
+        from chalicelib.webex.token import webex_token
+
+        token = partial(webex_token, self.secret.text)
+        return Webex(self.settings.webex_api_url, token, self.runtime)
+
+    @cached_property
+    def notice_text(self) -> "NoticeText":
+        from chalicelib.webex.text import NoticeText
+
+        return NoticeText(self.settings.time_zone, self.settings.public_url.rstrip("/"))
+
+    @cached_property
+    def room_delivery(self) -> "RoomDelivery":
+        from chalicelib.webex.records import RecordReader
+        from chalicelib.webex.room_delivery import RoomDelivery
+
+        return RoomDelivery(
+            self.delivery_table,
+            RecordReader(self.job_table, self.job_index, self.queue_state_table),
+            self.notice_text,
+            self.webex,
+            max_age_seconds=self.settings.notice_max_age.total_seconds(),
+            runtime=self.runtime,
+        )
+
+    @cached_property
+    def notifier(self) -> "Notifier":
+        from chalicelib.webex.notifier import Notifier
+
+        return Notifier(self.notices_queue, self.room_delivery, self.report, self.runtime)
+
+    # Sweep
+
+    @cached_property
+    def watch_calls(self) -> int:
+        """How many calls of the Batch API the watch over queues may make in a sweep: a sixth."""
+        return max(1, self.settings.sweep_calls // 6)
+
+    @cached_property
+    def reconcile_calls(self) -> int:
+        return self.settings.sweep_calls - self.watch_calls
+
+    @cached_property
+    def checkpoint_table(self) -> "CheckpointTable":
+        from chalicelib.sweep.reconcile.checkpoint_table import CheckpointTable
+
+        return CheckpointTable(self.clients.dynamodb, self.settings.jobs_table)
+
+    @cached_property
+    def reconcile_step(self) -> "ReconcileStep":
+        from chalicelib.sweep.reconcile.step import ReconcileLimits, ReconcileStep
+
+        settings = self.settings
+        silent_after = _milliseconds(settings.repair_after)
+        return ReconcileStep(
+            batch=self.clients.batch,
+            jobs=self.job_table,
+            index=self.job_index,
+            registry=self.queue_registry,
+            checkpoints=self.checkpoint_table,
+            ingest=self.ingest,
+            redaction=settings.redact_patterns,
+            limits=ReconcileLimits(silent_after, settings.watched_queues, self.reconcile_calls),
+            report=self.report,
+            runtime=self.runtime,
+        )
+
+    @cached_property
+    def queue_watch(self) -> "QueueWatch":
+        from chalicelib.queues.incidents import IncidentPolicy
+        from chalicelib.sweep.watch.confirmation import BatchConfirmation
+        from chalicelib.sweep.watch.outbox import Outbox
+        from chalicelib.sweep.watch.queue_watch import QueueWatch
+        from chalicelib.sweep.watch.run_times import RunTimes
+        from chalicelib.sweep.watch.snapshots import SnapshotReader
+
+        settings = self.settings
+        blocked_after = int(settings.blocked_after.total_seconds() * 1000)
+        return QueueWatch(
+            lambda: [*self.queue_registry.names(), *settings.watched_queues],
+            SnapshotReader(
+                self.job_table,
+                self.job_index,
+                self.queue_state_table,
+                RunTimes(self.job_index, self.runtime),
+                _milliseconds(settings.stuck_after),
+            ),
+            BatchConfirmation(
+                self.clients.batch,
+                self.ingest,
+                settings.redact_patterns,
+                self.watch_calls,
+                self.runtime,
+            ),
+            IncidentPolicy(rules=self.rules, blocked_after=blocked_after),
+            Outbox(self.queue_state_table, self.notices_queue),
+            self.report,
+            self.runtime,
+        )
+
+    @cached_property
+    def queue_counter(self) -> "QueueCounter":
+        from chalicelib.sweep.count.queue_counter import QueueCounter
+
+        return QueueCounter(
+            self.job_index,
+            self.queue_registry,
+            self.queue_stats_table,
+            self.report,
+            retention_days=self.settings.retention_days,
+            runtime=self.runtime,
+        )
+
+    @cached_property
+    def sweep(self) -> "Sweep":
+        from chalicelib.sweep.sweep import Step, Sweep
+
+        steps: dict[str, Step] = {
+            "reconcile": self.reconcile_step,
+            "watch": self.queue_watch,
+            "count": self.queue_counter,
+        }
+        return Sweep(steps, self.report)
+
+    # API
+
+    @cached_property
+    def secret(self) -> "Secret":
+        from chalicelib.aws.secret import Secret
+
+        return Secret(self.clients.secretsmanager, self.settings.secret_id, self.runtime)
+
+    @cached_property
+    def access(self) -> "Access":
+        from chalicelib.api.access import Access
+
+        return Access(self.secret.text)
+
+    @cached_property
+    def job_log(self) -> "JobLog":
+        from chalicelib.api.job_log import JobLog
+
+        settings = self.settings
+        return JobLog(self.clients.logs, settings.log_groups, settings.redact_patterns)
+
+    @cached_property
+    def long_poll_slots(self) -> "LongPollSlots":
+        from chalicelib.api.long_poll import LongPollSlots
+
+        return LongPollSlots(self.clients.dynamodb, self.settings.jobs_table, self.runtime)
+
+    @cached_property
+    def jobs(self) -> "Jobs":
+        from chalicelib.api.jobs import Jobs
+
+        return Jobs(
+            self.job_table,
+            self.array_table,
+            self.job_log,
+            self.long_poll_slots,
+            self.prices,
+            self.runtime,
+        )
+
+    @cached_property
+    def job_lists(self) -> "JobLists":
+        from chalicelib.api.job_lists import JobLists
+        from chalicelib.api.parameters.page_token import PageTokens
+
+        tokens = PageTokens(self.access.page_key)
+        return JobLists(self.jobs, self.job_index, self.queue_registry, tokens, self.runtime)
+
+    @cached_property
+    def queues(self) -> "Queues":
+        from chalicelib.api.queues import Queues
+
+        return Queues(
+            self.queue_registry,
+            self.queue_stats_table,
+            self.queue_state_table,
+            self.prices,
+            self.runtime,
+        )
+
+    @cached_property
+    def dashboard(self) -> "Dashboard":
+        from chalicelib.api.dashboard import Dashboard
+
+        return Dashboard()
+
+    @cached_property
+    def health(self) -> "Health":
+        from chalicelib.api.health import Health
+
+        checks = [self.job_table.answers, self.events_queue.answers, self.notices_queue.answers]
+        return Health(checks, self.runtime)
 
 
-@cache
-def sweeper() -> "Sweep":
-    from chalicelib.sweep.sweep import Step, Sweep
-
-    calls_of_watch = max(1, settings.sweep_calls // 6)
-    steps: dict[str, Step] = {
-        "reconcile": _reconcile(settings.sweep_calls - calls_of_watch),
-        "watch": _queue_watch(calls_of_watch),
-        "count": _counting(),
-    }
-    return Sweep(steps, report())
-
-
-def _counting() -> "QueueCounter":
-    from chalicelib.sweep.count.queue_counter import QueueCounter
-
-    return QueueCounter(
-        _job_index(),
-        _queue_registry(),
-        _queue_stats_table(),
-        report(),
-        retention_days=settings.retention_days,
-    )
-
-
-def _queue_watch(calls: int) -> "QueueWatch":
-    from chalicelib.queues.incidents import IncidentPolicy
-    from chalicelib.sweep.watch.confirmation import BatchConfirmation
-    from chalicelib.sweep.watch.outbox import Outbox
-    from chalicelib.sweep.watch.queue_watch import QueueWatch
-    from chalicelib.sweep.watch.run_times import RunTimes
-    from chalicelib.sweep.watch.snapshots import SnapshotReader
-
-    jobs, index, states = _job_table(), _job_index(), _queue_state_table()
-    registry, watched_queues = _queue_registry(), settings.watched_queues
-    stuck_after = _milliseconds(settings.stuck_after)
-    blocked_after = int(settings.blocked_after.total_seconds() * 1000)
-    return QueueWatch(
-        lambda: [*registry.names(), *watched_queues],
-        SnapshotReader(jobs, index, states, RunTimes(index), stuck_after),
-        BatchConfirmation(clients.batch, _ingest(), settings.redact_patterns, calls),
-        IncidentPolicy(rules=rules, blocked_after=blocked_after),
-        Outbox(states, _notices_queue()),
-        report(),
-    )
+def _toml(value: str, what: str) -> str:
+    return toml_config.text_of(value, lambda path: Path(path).read_text(encoding="utf-8"), what)
 
 
 def _milliseconds(ages: Mapping[str, timedelta]) -> dict[str, int]:
     return {status: int(age.total_seconds() * 1000) for status, age in ages.items()}
-
-
-def _reconcile(calls: int) -> "ReconcileStep":
-    from chalicelib.sweep.reconcile.checkpoint_table import CheckpointTable
-    from chalicelib.sweep.reconcile.step import ReconcileLimits, ReconcileStep
-
-    silent_after = _milliseconds(settings.repair_after)
-    return ReconcileStep(
-        batch=clients.batch,
-        jobs=_job_table(),
-        index=_job_index(),
-        registry=_queue_registry(),
-        checkpoints=CheckpointTable(clients.dynamodb, settings.jobs_table),
-        ingest=_ingest(),
-        redaction=settings.redact_patterns,
-        limits=ReconcileLimits(silent_after, settings.watched_queues, calls),
-        report=report(),
-    )
-
-
-def _webex_token() -> str:
-    from chalicelib.webex.client import Unauthorized, Unavailable
-
-    try:
-        return msgspec.json.decode(_secret()(), type=_WebexSecret).webex_token
-    except msgspec.DecodeError as error:
-        raise Unauthorized("the secret holds no webexToken") from error
-    except SecretUnavailable as error:
-        raise Unavailable("the secret can't be read", maybe_sent=False) from error
-
-
-class _WebexSecret(msgspec.Struct, rename="camel"):
-    webex_token: str
-
-
-@cache
-def access() -> "Access":
-    from chalicelib.api.access import Access
-
-    return Access(_secret())
-
-
-@cache
-def report() -> Callable[[Tally], None]:
-    return reporter(settings.jobs_table)
-
-
-@cache
-def jobs() -> "Jobs":
-    from chalicelib.api.job_log import JobLog
-    from chalicelib.api.jobs import Jobs
-    from chalicelib.api.long_poll import LongPollSlots
-
-    log = JobLog(clients.logs, settings.log_groups, settings.redact_patterns)
-    slots = LongPollSlots(clients.dynamodb, settings.jobs_table)
-    return Jobs(_job_table(), _array_table(), log, slots, prices)
-
-
-@cache
-def job_lists() -> "JobLists":
-    from chalicelib.api.job_lists import JobLists
-    from chalicelib.api.parameters.page_token import PageTokens
-
-    return JobLists(jobs(), _job_index(), _queue_registry(), PageTokens(access().page_key))
-
-
-@cache
-def queues() -> "Queues":
-    from chalicelib.api.queues import Queues
-
-    return Queues(_queue_registry(), _queue_stats_table(), _queue_state_table(), prices)
-
-
-@cache
-def dashboard() -> "Dashboard":
-    from chalicelib.api.dashboard import Dashboard
-
-    return Dashboard()
-
-
-@cache
-def health() -> "Health":
-    from chalicelib.api.health import Health
-
-    checks = [_job_table().answers, _events_queue().answers, _notices_queue().answers]
-    return Health(checks)
-
-
-@cache
-def _secret() -> Callable[[], str]:
-    """Reads the secret's JSON, at most every `_SECRET_SECONDS`. Raises SecretUnavailable."""
-    from aws_lambda_powertools.utilities.parameters import GetParameterError, SecretsProvider
-
-    secrets = SecretsProvider(boto3_client=clients.secretsmanager)
-
-    def read() -> str:
-        try:
-            return str(secrets.get(settings.secret_id, max_age=_SECRET_SECONDS))
-        except GetParameterError as error:
-            raise SecretUnavailable(str(error)) from error
-
-    return read
-
-
-@cache
-def _job_table() -> JobTable:
-    return JobTable(clients.dynamodb, settings.jobs_table, retention_days=settings.retention_days)
-
-
-@cache
-def _job_index() -> JobIndex:
-    return JobIndex(clients.dynamodb, settings.jobs_table, _job_table())
-
-
-@cache
-def _queue_registry() -> QueueRegistry:
-    return QueueRegistry(clients.dynamodb, settings.jobs_table)
-
-
-@cache
-def _queue_state_table() -> "QueueStateTable":
-    from chalicelib.queues.state_table import QueueStateTable
-
-    return QueueStateTable(Table(clients.dynamodb, settings.jobs_table))
-
-
-@cache
-def _queue_stats_table() -> "QueueStatsTable":
-    from chalicelib.queues.stats_table import QueueStatsTable
-
-    return QueueStatsTable(
-        clients.dynamodb, settings.jobs_table, retention_days=settings.retention_days
-    )
-
-
-@cache
-def _array_table() -> ArrayTable:
-    return ArrayTable(clients.dynamodb, settings.jobs_table, retention_days=settings.retention_days)
-
-
-@cache
-def _ingest() -> "Ingest":
-    from chalicelib.recording.ingest import Ingest
-
-    return Ingest(_job_table(), _array_table(), rules, _notices_queue())
-
-
-@cache
-def _events_queue() -> MessageQueue:
-    return MessageQueue(clients.sqs, settings.events_queue, settings.dead_letter_queue)
-
-
-@cache
-def _notices_queue() -> MessageQueue:
-    return MessageQueue(clients.sqs, settings.notices_queue, settings.notices_dead_letter_queue)

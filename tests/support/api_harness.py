@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,19 +23,16 @@ class Api:
     """Needs the environment variables of the local AWS. The token `all` covers all queues."""
 
     def __init__(self, aws: LocalAws, resources: Resources) -> None:
-        from app import app
-        from chalicelib import bootstrap
-        from chalicelib.aws.clients import Clients
+        # At import, app.py reads the names of its queues from the environment.
+        import app
+        from chalicelib.bootstrap import Container
 
-        for part in vars(bootstrap).values():
-            if hasattr(part, "cache_clear"):
-                part.cache_clear()
-        bootstrap.clients = clients = Clients()
-        self.app = app
-        self._clients = clients
+        app.container = Container.from_environment(os.environ)
+        self.app = app.app
+        self.container = app.container
         self._aws = aws
         self._secret_id = resources.secret_id
-        self._client = Client(app, stage_name=STAGE, project_dir=str(ROOT))
+        self._client = Client(self.app, stage_name=STAGE, project_dir=str(ROOT))
         self.allow("all", ["*"])
 
     def __enter__(self) -> Self:
@@ -94,7 +92,7 @@ class Api:
         def count(request: Any, **_: object) -> None:
             counted[request.headers["X-Amz-Target"].decode().rpartition(".")[2]] += 1
 
-        events = self._clients.dynamodb.meta.events
+        events = self.container.clients.dynamodb.meta.events
         events.register("before-send.dynamodb", count)
         answer = self.get(path)
         events.unregister("before-send.dynamodb", count)

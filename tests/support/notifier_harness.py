@@ -8,20 +8,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from chalicelib.aws.dynamodb import Table
 from chalicelib.aws.lambda_event import Message
-from chalicelib.aws.sqs import MessageQueue
 from chalicelib.errors import MessagesLeft
 from chalicelib.notices.rules import Rules
 from chalicelib.runtime import Runtime
+from chalicelib.telemetry import Tally
 from chalicelib.webex.client import Webex
-from chalicelib.webex.delivery_table import DeliveryTable
 from chalicelib.webex.notifier import NoticeTally, Notifier
-from chalicelib.webex.records import RecordReader
-from chalicelib.webex.room_delivery import RoomDelivery
-from chalicelib.webex.text import NoticeText
 from local.aws import LocalAws, Resources
 from local.webex import ROOM, TOKEN, WebexServer
 from tests.support.builders import NOON
@@ -52,21 +46,17 @@ class NotifierHarness:
 
         `on_request` is called before each of its requests to AWS, and after each response.
         """
-        own = RecorderHarness(self._aws, self._resources)
+        runtime = Runtime(now=lambda: self.now, sleep=lambda seconds: None)
+        own = RecorderHarness(self._aws, self._resources, runtime=runtime)
         if on_request:
             call_around_requests(on_request, own.dynamodb, own.sqs)
-        resources = self._resources
-        runtime = Runtime(now=lambda: self.now, sleep=lambda seconds: None)
-        rooms = RoomDelivery(
-            DeliveryTable(Table(own.dynamodb, resources.jobs_table)),
-            RecordReader(own.table, own.index, own.queues),
-            NoticeText(ZoneInfo("UTC")),
-            Webex(self.webex.api_url, lambda: TOKEN),
-            max_age_seconds=86_400,
-            runtime=runtime,
-        )
-        queue = MessageQueue(own.sqs, resources.notices_queue, resources.notices_dead_letter_queue)
-        return Notifier(queue, rooms, self.tallies.append, runtime)
+        own.container.webex = Webex(self.webex.api_url, lambda: TOKEN, runtime)
+        own.container.report = self._note
+        return own.container.notifier
+
+    def _note(self, tally: Tally) -> None:
+        if isinstance(tally, NoticeTally):
+            self.tallies.append(tally)
 
     def deliver(self, notifier: Notifier | None = None, most: int = 500) -> int:
         """Invoke a notifier with up to `most` messages of the queue, and return their number."""

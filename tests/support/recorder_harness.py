@@ -7,32 +7,26 @@ recorder, as Lambda does.
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
-from chalicelib.aws.dynamodb import Table
+from chalicelib.aws.clients import Clients
 from chalicelib.aws.lambda_event import Message
-from chalicelib.aws.sqs import MessageQueue
+from chalicelib.bootstrap import Container
 from chalicelib.errors import MessagesLeft
 from chalicelib.jobs.array_summary import BlockKey
-from chalicelib.jobs.array_table import ArrayTable
 from chalicelib.jobs.job import Job
-from chalicelib.jobs.job_index import JobIndex
-from chalicelib.jobs.job_table import JobTable
 from chalicelib.notices.rules import Rules
-from chalicelib.queues.queue_registry import QueueRegistry
-from chalicelib.queues.state_table import QueueStateTable
-from chalicelib.recording.event import EventReader
-from chalicelib.recording.ingest import Ingest
-from chalicelib.recording.poison_messages import PoisonMessages
-from chalicelib.recording.recorder import Recorder, RecordingTally
-from chalicelib.redaction import Redaction
+from chalicelib.recording.recorder import RecordingTally
 from chalicelib.runtime import Runtime
+from chalicelib.settings import Settings
+from chalicelib.telemetry import Tally
 from local.aws import ROOT_KEY, LocalAws, Resources
-from tests.support.builders import ACCOUNT, SOURCE, a_message
+from tests.support.builders import a_message
 
 NO_RULES = Rules(())
 NO_SLEEP = Runtime(sleep=lambda seconds: None)
@@ -40,7 +34,7 @@ NO_SLEEP = Runtime(sleep=lambda seconds: None)
 
 class RecorderHarness:
     """A recorder and its tables. `endpoint` can be a proxy in front of the local AWS; the methods
-    that read what was stored don't use it. `tries` is the number of botocore's attempts."""
+    that read what was stored don't use it. `tries` is the number of botocore's attempts, `settings` replace the default ones."""
 
     def __init__(
         self,
@@ -48,41 +42,38 @@ class RecorderHarness:
         resources: Resources,
         *,
         endpoint: str | None = None,
-        retention_days: int = 0,
         runtime: Runtime = NO_SLEEP,
         tries: int = 1,
         rules: Rules = NO_RULES,
+        **settings: Any,
     ) -> None:
         self.aws = aws
         self.resources = resources
         self.requests: Counter[str] = Counter()
         self.tallies: list[RecordingTally] = []
-        self._endpoint = endpoint or aws.endpoint
-        self._tries = tries
-        self.dynamodb, self.sqs = self._client("dynamodb"), self._client("sqs")
-        dynamodb, sqs = self.dynamodb, self.sqs
-        self.table = JobTable(dynamodb, resources.jobs_table, retention_days=retention_days)
-        self.index = JobIndex(dynamodb, resources.jobs_table, self.table)
-        self.registry = QueueRegistry(dynamodb, resources.jobs_table)
-        self.arrays = ArrayTable(dynamodb, resources.jobs_table, retention_days=retention_days)
-        self.queues = QueueStateTable(Table(dynamodb, resources.jobs_table), runtime)
-        self.ingest = Ingest(
-            self.table,
-            self.arrays,
-            rules,
-            MessageQueue(sqs, resources.notices_queue, resources.notices_dead_letter_queue),
+        config = Config(
+            read_timeout=10,
+            retries={"mode": "standard", "total_max_attempts": tries},
+            parameter_validation=True,
+        )
+        clients = Clients(aws_session(), endpoint_url=endpoint or aws.endpoint, config=config)
+        self.container = Container(
+            replace(Settings.from_environment(resources.environment), **settings),
+            clients,
             runtime,
         )
-        self.recorder = Recorder(
-            reader=EventReader(("aws.batch", SOURCE), ACCOUNT, Redaction()),
-            ingest=self.ingest,
-            jobs=self.table,
-            queue_states=self.queues,
-            events_queue=MessageQueue(sqs, resources.events_queue, resources.dead_letter_queue),
-            poison_messages=PoisonMessages(dynamodb, resources.jobs_table, runtime),
-            report=self.tallies.append,
-            runtime=runtime,
-        )
+        self.container.rules = rules
+        self.container.report = self._note
+        self.dynamodb, self.sqs = clients.dynamodb, clients.sqs
+        for client in (clients.dynamodb, clients.sqs):
+            client.meta.events.register("before-send", self._count)
+        self.table = self.container.job_table
+        self.index = self.container.job_index
+        self.registry = self.container.queue_registry
+        self.ingest = self.container.ingest
+        self.arrays = self.container.array_table
+        self.queues = self.container.queue_state_table
+        self.recorder = self.container.recorder
 
     def record(self, messages: Sequence[Message | str], seconds: float = 100) -> RecordingTally:
         """Record one delivery and return its tally. Raises MessagesLeft, as the function does."""
@@ -173,16 +164,9 @@ class RecorderHarness:
             letters += map(dict, found)
         return letters
 
-    def _client(self, service: str) -> Any:
-        config = Config(
-            connect_timeout=2,
-            read_timeout=10,
-            retries={"mode": "standard", "total_max_attempts": self._tries},
-            max_pool_connections=16,
-        )
-        client = aws_session().client(service, endpoint_url=self._endpoint, config=config)
-        client.meta.events.register("before-send", self._count)
-        return client
+    def _note(self, tally: Tally) -> None:
+        if isinstance(tally, RecordingTally):
+            self.tallies.append(tally)
 
     def _count(self, request: Any, **_: object) -> None:
         self.requests[request.headers["X-Amz-Target"].decode().rpartition(".")[2]] += 1

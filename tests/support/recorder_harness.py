@@ -34,7 +34,8 @@ NO_SLEEP = Runtime(sleep=lambda seconds: None)
 
 class RecorderHarness:
     """A recorder and its tables. `endpoint` can be a proxy in front of the local AWS; the methods
-    that read what was stored don't use it. `tries` is the number of botocore's attempts, `settings` replace the default ones."""
+    that read what was stored don't use it. `tries` is the number of botocore's attempts, and
+    `settings` replace those of the deployed stack."""
 
     def __init__(
         self,

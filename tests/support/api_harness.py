@@ -112,7 +112,7 @@ class Api:
         def remember(http_response: Any, parsed: Any, context: Any, **_: object) -> None:
             responses[context["read"]] = http_response, parsed
 
-        events = self._clients.dynamodb.meta.events
+        events = self.container.clients.dynamodb.meta.events
         for operation in ("Query", "GetItem", "BatchGetItem"):
             events.register(f"before-call.dynamodb.{operation}", recall)
             events.register(f"after-call.dynamodb.{operation}", remember)

@@ -1,7 +1,7 @@
 """The dashboard's static files. They contain no data: the page requests it from the API.
 
-The address of each file contains a digest of all of them, so that browsers may keep a file for
-ever and never mix the files of two deployments.
+The address of each file contains a digest of all of them, so that browsers may keep a file
+forever and never mix the files of two deployments.
 """
 
 from collections.abc import Mapping
@@ -30,13 +30,13 @@ class File(NamedTuple):
 
 
 class Redirect(NamedTuple):
-    """`location` is relative to the address of the request."""
+    """A redirect to a `location` relative to the address of the request."""
 
     location: str
 
 
 class Dashboard:
-    """Reads the files when it is constructed, so construct it on first use and not at start."""
+    """The files, read at construction: construct it on first use and not at start."""
 
     def __init__(self) -> None:
         paths = sorted(path for path in _FOLDER.iterdir() if path.suffix in _CONTENT_TYPES)
@@ -58,7 +58,7 @@ class Dashboard:
         return page._replace(text=page.text.replace("VERSION", self.version), etag=self.version)
 
     def asset(self, version: str, name: str) -> File:
-        """Raises AssetNotFound."""
+        """Return a file of the current version. Raises AssetNotFound."""
         file = self._files.get(name)
         if file is None or version != self.version:
             raise AssetNotFound(f"file {name[:100]} not found in dashboard {version[:100]}")

@@ -5,6 +5,7 @@
     ├── BadParameter         400  BadRequestError
     ├── NotFound             404  NotFoundError
     │   ├── JobNotFound
+    │   ├── InvalidJobId
     │   ├── QueueNotFound
     │   ├── LogNotFound
     │   └── AssetNotFound
@@ -56,7 +57,7 @@ class JobNotFound(NotFound):
 
 
 class InvalidJobId(NotFound):
-    """The path contains text that no Batch job has as its id."""
+    """The path does not contain the id of a Batch job."""
 
     def __init__(self, text: str, problem: str) -> None:
         super().__init__(f"{text[:200]!r} {problem}")

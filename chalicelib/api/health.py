@@ -1,4 +1,4 @@
-"""Whether the table and the queues are available, for load balancers and after a deployment."""
+"""The health of the table and the queues, for load balancers and after a deployment."""
 
 from collections.abc import Callable, Sequence
 from typing import Final, Literal

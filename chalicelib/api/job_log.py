@@ -1,4 +1,4 @@
-"""Where the log of a job's attempt is, and its end in CloudWatch Logs, redacted.
+"""The log of a job's attempt: its location, and its end in CloudWatch Logs, redacted.
 
 The submitter of a job chooses its log group, so only the groups that LOG_GROUPS lists are read. The
 lines are redacted like everything else.
@@ -35,7 +35,7 @@ class LogLine(NamedTuple):
 
 
 def locate(job: Job, attempt: int | None) -> LogLocation:
-    """Return where the log of an attempt is, by default of the last one.
+    """Return the location of an attempt's log, by default of the last attempt.
 
     Raises LogNotFound, and LogUnavailable if the job has not started.
     """
@@ -70,7 +70,7 @@ def _log_streams(job: Job) -> Mapping[int, str | None]:
 
 
 class JobLog:
-    """Reads the log groups in `groups` and no others."""
+    """The logs in `groups`. No other log group is read."""
 
     def __init__(
         self, client: "CloudWatchLogsClient", groups: Collection[str], redaction: Redaction

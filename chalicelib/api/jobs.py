@@ -1,4 +1,4 @@
-"""One job: its body, with long polling, and its log. A job that the scope of the token does not
+"""A job: its body, with long polling, and its log. A job that the scope of the token does not
 cover is not found."""
 
 from collections.abc import Collection, Sequence
@@ -40,8 +40,8 @@ class _Snapshot(NamedTuple):
 
     @property
     def entered(self) -> tuple[str, Transition]:
-        """What changes when the job enters a status. A retry enters a status for a second time,
-        and UNKNOWN is not a transition, so it takes both."""
+        """The status and the last transition: a retry enters the same status again, and UNKNOWN is
+        not a transition, so that neither alone shows that the status was entered."""
         return self.job.status, self.job.history[-1]
 
 
@@ -78,8 +78,9 @@ class Jobs:
         return job
 
     def get(self, job: Job, query: JobQuery, known: Collection[str] = ()) -> Versioned[JobBody]:
-        """Return the job. With `wait`, first wait until it is none of the versions that the client
-        has or, if the client has none, until its status changes. A job that has ended can't change.
+        """Return the job. With `wait`, first wait until its version is not one that the client has
+        or, if the client has no version, until its status changes. Don't wait for a job that has
+        ended.
 
         Raises AllSlotsTaken.
         """
@@ -107,7 +108,7 @@ class Jobs:
         return _Snapshot(job, preemptions, self._arrays.summaries([job]).get(job.job_id))
 
     def _wait(self, first: _Snapshot, seconds: int, known: Collection[str]) -> _Snapshot:
-        """Return the job when it has changed, or after `seconds`."""
+        """Wait until the job has changed, at most `seconds`, and return it."""
         end, latest = self._runtime.now() + seconds, first
         with self._long_poll_slots.acquire():
             while (left := end - self._runtime.now()) > 0:

@@ -1,5 +1,5 @@
-"""How a route is registered: by a decorator that checks access, parses the query, calls the view
-and turns what it returns or raises into a response.
+"""Registration of routes, by a decorator that checks access, parses the query, calls the view and
+turns what it returns or raises into a response.
 
     @private("/jobs/{job_id}", JobNotFound)
     def get_job(request: Request[JobQuery], job_id: str) -> JobBody:
@@ -41,8 +41,9 @@ View = Callable[..., object]
 
 @dataclass(frozen=True)
 class Request(Generic[Q]):
-    """What a view receives. `scope` is what the token may see, `versions` are the versions of the
-    response that the client has, and `path` is the requested path with the stage."""
+    """The request that a view receives. `scope` is what the token covers, `versions` are the
+    versions of the response that the client has, and `path` is the requested path with the stage.
+    """
 
     query: Q
     scope: Scope
@@ -64,7 +65,7 @@ class Route:
 
 
 class Routes:
-    """`access` is called for each request, so that a changed token is effective at once."""
+    """The routes of an app. `access` is called for each request, so that it may be replaced."""
 
     def __init__(self, app: Chalice, authorizer: Any, access: Callable[[], Access]) -> None:
         self._app = app
@@ -135,7 +136,7 @@ class FailedAuthentication(Tally):
 def authorize(
     request: AuthRequest, access: Access, report: Callable[[Tally], None]
 ) -> AuthResponse:
-    """Allow a valid token on every route; each route decides what the token may see."""
+    """Allow a valid token on every route; each route applies the token's scope."""
     holder = access.holder(request.token)
     if holder is None:
         report(FailedAuthentication())

@@ -20,7 +20,8 @@ class Answer(NamedTuple):
 
 
 class Api:
-    """Needs the environment variables of the local AWS. The token `all` covers all queues."""
+    """The app with its test client. Needs the environment variables of the local AWS. The token
+    `all` covers all queues."""
 
     def __init__(self, aws: LocalAws, resources: Resources) -> None:
         # At import, app.py reads the names of its queues from the environment.

@@ -37,7 +37,7 @@ expect.set_options(timeout=TIMEOUT_MS)
 
 @contextmanager
 def launched() -> Iterator[Browser]:
-    """Raises FileNotFoundError if no Chromium or Chrome is installed."""
+    """Launch a browser. Raises FileNotFoundError if no Chromium or Chrome is installed."""
     if EXECUTABLE is None:
         raise FileNotFoundError(f"no browser found: install one of {', '.join(NAMES)}")
     with sync_playwright() as playwright:
@@ -53,8 +53,8 @@ def launched() -> Iterator[Browser]:
 
 @dataclass
 class Activity:
-    """What a page did besides showing its content. `errors` contains all console messages and
-    exceptions, except that a request failed, which browsers log too."""
+    """The activity of a page besides displaying its content. `errors` contains all console messages
+    and exceptions, except messages about failed requests."""
 
     errors: list[str] = field(default_factory=list)
     dialogs: list[str] = field(default_factory=list)

@@ -21,8 +21,8 @@ NO_JOBS = {"jobs": [], "nextToken": None}
 
 
 class PageServer:
-    """Serves `bodies` by path without the stage, and accepts any token. A number is a status. For
-    other paths it responds as API Gateway does for a route that does not exist."""
+    """A server of `bodies` by path without the stage; it accepts any token. A number is a status.
+    For other paths it responds as API Gateway does for a route that does not exist."""
 
     def __init__(self, bodies: Mapping[str, Any]) -> None:
         dashboard, known = Dashboard(), {"jobs": NO_JOBS, **bodies}

@@ -118,7 +118,7 @@ def status_counts(array: ArrayBody) -> str | None:
 def _history(job: JobBody) -> Iterator[str]:
     for entry in job.history:
         attempt = f"attempt {entry.attempt}" if entry.attempt else ""
-        repair = "found by repair" if entry.source == "repair" else ""
+        repair = "from the AWS Batch API" if entry.source == "repair" else ""
         details = ", ".join(filter(None, (attempt, repair)))
         yield f"{moment(entry.at)}  {clean(entry.status):<10}{details}".rstrip()
 

@@ -65,7 +65,7 @@ def amounts(of: Amounts) -> str:
 
 
 def usage(of: UsageBody) -> str | None:
-    """Return None if nothing was used."""
+    """Return the total and the wasted amounts, or None if nothing was used."""
     total, wasted = amounts(of), amounts(of.wasted)
     return f"{total}; wasted {wasted}" if wasted else total or None
 

@@ -1,4 +1,4 @@
-"""The kinds of query parameters, and how a query's struct is filled from them.
+"""The kinds of query parameters, and the parser that fills a query's struct.
 
 A field of a `Query` is annotated with a Parameter, which is everything that there is to declare:
 
@@ -20,7 +20,7 @@ from msgspec import Struct
 from chalicelib.api.errors import BadParameter
 
 _MAX_CHARACTERS = 2_000
-"""Of one value."""
+"""The limit for a single value."""
 
 Json = dict[str, Any]
 
@@ -34,9 +34,9 @@ Q = TypeVar("Q", bound=Query)
 
 @dataclass(frozen=True)
 class Parameter:
-    """How one parameter is read. `parse_text` raises ValueError if the text is not `expected`,
-    which completes the sentence "'…' is not …". Of a parameter that is a list, each item is
-    parsed; items are separated by commas, and the parameter may be repeated."""
+    """A query parameter. `parse_text` raises ValueError if the text is not `expected`, which
+    completes the sentence "'…' is not …". If the parameter is a list, its items are separated by
+    commas, it may be repeated, and each item is parsed."""
 
     description: str
     expected: str
@@ -45,7 +45,7 @@ class Parameter:
     is_list: bool = False
 
     def parse(self, name: str, values: Sequence[str]) -> object:
-        """Raise BadParameter unless every value is `expected`."""
+        """Return the parsed value. Raises BadParameter unless every value is `expected`."""
         for value in values:
             if len(value) > _MAX_CHARACTERS:
                 problem = f"{len(value)} characters given, expected at most {_MAX_CHARACTERS}"
@@ -66,7 +66,7 @@ class Parameter:
 
 
 def number(description: str, *, most: int) -> Parameter:
-    """Return a whole number from 1 to `most`."""
+    """Declare a whole number from 1 to `most`."""
 
     def parse_text(text: str) -> int:
         if not (re.fullmatch("[0-9]{1,4}", text) and 1 <= int(text) <= most):
@@ -78,7 +78,7 @@ def number(description: str, *, most: int) -> Parameter:
 
 
 def text(description: str, *, expected: str, pattern: str, most: int) -> Parameter:
-    """Return a text of 1 to `most` characters that contains a match of `pattern`."""
+    """Declare a text of 1 to `most` characters that contains a match of `pattern`."""
 
     def parse_text(text: str) -> str:
         if not (1 <= len(text) <= most and re.search(pattern, text)):
@@ -90,7 +90,7 @@ def text(description: str, *, expected: str, pattern: str, most: int) -> Paramet
 
 
 def choices(description: str, *, of: Sequence[str]) -> Parameter:
-    """Return a list of values in capitals, in any case in the request."""
+    """Declare a list of these values. A request may contain them in upper or lower case."""
 
     def parse_text(text: str) -> str:
         if text.upper() not in of:
@@ -115,7 +115,7 @@ def parse(query_type: type[Q], given: Mapping[str, Sequence[str]]) -> Q:
     fields = _fields(query_type)
     for name in given:
         if name not in fields:
-            expected = f"expected {', '.join(fields)}" if fields else "this route has none"
+            expected = f"expected {', '.join(fields)}" if fields else "this route has no parameters"
             raise BadParameter(name, f"unknown parameter; {expected}")
     return query_type(
         **{

@@ -1,4 +1,4 @@
-"""The queries of the API's routes: one struct each, whose fields are the parameters."""
+"""The queries of the API's routes. The fields of each struct are the parameters of the route."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ class Time(Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> "Time":
-        """Raise ValueError if the text is not a time."""
+        """Return the time. Raises ValueError if the text is not a time."""
         if relative := _RELATIVE.fullmatch(text):
             return cls(-int(relative[1]) * _UNITS[relative[2]], is_relative=True)
         if absolute := _ABSOLUTE.fullmatch(text):
@@ -106,7 +106,8 @@ class JobsQuery(Query, frozen=True):
     next_token: Annotated[str | None, _NEXT_TOKEN] = None
 
     def window(self, now: int) -> TimeRange:
-        """Return when the jobs entered their status. `now` is epoch milliseconds."""
+        """Return the time range in which the jobs entered their status. `now` is epoch
+        milliseconds."""
         return TimeRange(
             self.since.at(now) if self.since else ANY_TIME.since,
             self.until.at(now) if self.until else ANY_TIME.until,

@@ -1,4 +1,4 @@
-"""What all bodies have in common: camelCase names, times in RFC 3339, and a version."""
+"""The base of all bodies: camelCase names, times in RFC 3339, and versions."""
 
 from datetime import UTC, datetime
 from typing import Generic, NamedTuple, TypeVar
@@ -13,7 +13,7 @@ class Body(Struct, frozen=True, rename="camel"):
 
 
 class Versioned(NamedTuple, Generic[B]):
-    """A body and the version of what it shows. The version of a running job stays the same while
+    """A body and its version. The version of a running job stays the same while
     its durations grow, until an event of the job or of an array's children is recorded."""
 
     body: B

@@ -94,7 +94,8 @@ class JobSummary(Body, frozen=True):
 
 
 class WaitingBody(Body, frozen=True):
-    """Why the job is not running yet. `cause` is null if AWS Batch states none that is known."""
+    """The reason why a job is not running yet. `cause` is null if AWS Batch reports no known
+    cause."""
 
     cause: str | None
     explanation: str

@@ -57,7 +57,7 @@ class Day(Body, frozen=True):
 
 
 class BlockedBody(Body, frozen=True):
-    """Why the job at the head of the queue can't start, so that no job behind it can either."""
+    """The reason why the job at the head of the queue can't start. It blocks all jobs behind it."""
 
     since: str
     last_seen: str

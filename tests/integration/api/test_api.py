@@ -207,6 +207,12 @@ def test_every_route_except_health_and_the_page_needs_a_token(api: Api) -> None:
     assert public == {"/health", "/", "/assets/{version}/{name}"}
 
 
+def test_every_route_is_registered_by_the_decorator(api: Api) -> None:
+    from app import routes
+
+    assert [route.path for route in routes.registered] == list(api.app.routes)
+
+
 def test_a_known_version_is_a_304_until_an_event_of_the_job_is_recorded(api: Api) -> None:
     job_id = a_job_id()
     api.record(a_body(jobId=job_id, status="RUNNING"))

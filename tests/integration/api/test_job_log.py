@@ -3,8 +3,6 @@
 import time
 from typing import Any
 
-import pytest
-
 from local.aws import LocalAws
 from tests.support.api_harness import Api
 from tests.support.builders import NOON, a_body, a_job_id, an_attempt
@@ -129,33 +127,24 @@ def test_a_missing_log_stream_is_a_404_that_names_it(api: Api, aws: LocalAws) ->
     )
 
 
-@pytest.mark.parametrize(
-    ("fields", "query", "status", "message"),
-    [
-        ({"status": "RUNNABLE", "container": {}}, "", 409, "the job has not started: it is RUNN"),
-        ({"status": "FAILED", "container": {}}, "", 404, "attempt 1 has no log stream"),
-        ({"status": "FAILED"}, "", 404, "AWS Batch reports no CloudWatch log group for job "),
-        (
-            {"status": "FAILED", "attempts": [an_attempt(), an_attempt()], "container": {}},
-            "?attempt=3",
-            404,
-            "attempt 3 not found; recorded attempts: 1, 2",
-        ),
-        ({"container": {}}, "?lines=1001", 400, "lines: '1001' is not a number from 1 to 1000"),
-        ({"container": {}}, "?attempt=0", 400, "attempt: '0' is not a number from 1 to 1000"),
-        ({"container": {}}, "?line=1", 400, "line: unknown parameter; expected attempt, lines"),
-    ],
-)
-def test_a_missing_log_is_explained(
-    api: Api, fields: dict[str, Any], query: str, status: int, message: str
-) -> None:
+def test_a_job_that_has_not_started_is_a_409(api: Api) -> None:
     job_id = a_job_id()
-    api.record(a_body(jobId=job_id, at=NOON, **fields))
+    api.record(a_body(jobId=job_id, status="RUNNABLE", at=NOON, container={}))
 
-    answer = api.get(f"/jobs/{job_id}/logs{query}")
+    answer = api.get(f"/jobs/{job_id}/logs")
 
-    assert answer.status == status
-    assert answer.body["Message"].startswith(message)
+    assert answer.status == 409
+    assert answer.body["Message"].startswith("the job has not started: it is RUNNABLE")
+
+
+def test_a_job_without_a_log_group_is_a_404(api: Api) -> None:
+    job_id = a_job_id()
+    api.record(a_body(jobId=job_id, status="FAILED", at=NOON))
+
+    answer = api.get(f"/jobs/{job_id}/logs")
+
+    assert answer.status == 404
+    assert answer.body["Message"].startswith("AWS Batch reports no CloudWatch log group for job ")
 
 
 def test_the_log_of_a_job_outside_of_the_tokens_queues_is_a_404(api: Api, aws: LocalAws) -> None:

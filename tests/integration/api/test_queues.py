@@ -173,7 +173,7 @@ def test_a_queue_takes_no_parameters(api: Api) -> None:
 
     assert (answer.status, answer.body["Message"]) == (
         400,
-        "status: unknown parameter; this route has none",
+        "status: unknown parameter; this route has no parameters",
     )
 
 

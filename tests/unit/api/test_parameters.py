@@ -188,7 +188,7 @@ def test_a_page_token_is_bound_to_the_query_but_not_to_the_limit_or_the_time_of_
         (LogQuery, {"lines": ["1001"]}, "lines: '1001' is not a number from 1 to 1000"),
         (LogQuery, {"attempt": ["0"]}, "attempt: '0' is not a number from 1 to 1000"),
         (LogQuery, {"line": ["1"]}, "line: unknown parameter; expected attempt, lines"),
-        (NoParameters, {"a": ["b"]}, "a: unknown parameter; this route has none"),
+        (NoParameters, {"a": ["b"]}, "a: unknown parameter; this route has no parameters"),
     ],
 )
 def test_a_bad_parameter_is_refused_with_its_name_its_value_and_what_is_expected(

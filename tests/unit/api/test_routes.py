@@ -1,4 +1,4 @@
-"""How a route is registered, and how what its view returns or raises becomes a response."""
+"""Registered routes: access, parsing, and responses for what a view returns or raises."""
 
 import json
 from collections.abc import Iterator
@@ -172,7 +172,7 @@ def test_an_api_error_has_its_status_code_and_message(
     assert response.headers["Cache-Control"] == "no-store"
 
 
-def test_a_request_that_finds_no_slot_is_told_when_to_retry(server: Server) -> None:
+def test_a_request_without_a_free_slot_gets_a_retry_after_header(server: Server) -> None:
     server.error = AllSlotsTaken()
 
     assert server.get("/raises").headers["Retry-After"] == "5"

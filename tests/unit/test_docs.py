@@ -1,0 +1,50 @@
+"""Every relative link and every image of the documentation resolves."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from local.aws import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`[^`\n]*`")
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+def text_of(page: Path) -> str:
+    """Return a page's text without its code blocks."""
+    return BLOCK.sub("", page.read_text(encoding="utf-8"))
+
+
+def links_of(page: Path) -> list[str]:
+    """Return the targets of a page's links to files and headings of this repository."""
+    targets = LINK.findall(CODE.sub("", text_of(page)))
+    return [target for target in targets if not re.match(r"[a-z]+:", target)]
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Return the fragments of a page's headings, as GitHub generates them."""
+    headings = HEADING.findall(text_of(page))
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_resolves(page: Path) -> None:
+    for target in links_of(page):
+        path, _, fragment = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+
+        assert linked.is_relative_to(ROOT), target
+        assert linked.exists(), target
+        assert not fragment or fragment in anchors_of(linked), target
+
+
+def test_the_readme_links_to_every_page_and_shows_both_pictures() -> None:
+    links = set(links_of(ROOT / "README.md"))
+    pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+
+    assert pages - {link.partition("#")[0] for link in links} == set()
+    assert {"docs/dashboard.png", "docs/notice.png"} <= links

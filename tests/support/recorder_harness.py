@@ -33,9 +33,12 @@ NO_SLEEP = Runtime(sleep=lambda seconds: None)
 
 
 class RecorderHarness:
-    """A recorder and its tables. `endpoint` can be a proxy in front of the local AWS; the methods
-    that read what was stored don't use it. `tries` is the number of botocore's attempts, and
-    `settings` replace those of the deployed stack."""
+    """A Container on the local AWS whose recorder's tallies and requests are kept.
+
+    `endpoint` can be a proxy in front of the local AWS; `send`, `receive`, `items`, `records`,
+    `blocks` and `dead_letters` don't use it. `tries` is the number of botocore's attempts, and
+    `settings` replace those of the deployed stack.
+    """
 
     def __init__(
         self,
@@ -64,7 +67,7 @@ class RecorderHarness:
             runtime,
         )
         self.container.rules = rules
-        self.container.report = self._note
+        self.container.report = self._keep
         self.dynamodb, self.sqs = clients.dynamodb, clients.sqs
         for client in (clients.dynamodb, clients.sqs):
             client.meta.events.register("before-send", self._count)
@@ -101,15 +104,7 @@ class RecorderHarness:
             records = response.get("Messages", [])
             if not records:
                 break
-            received += [
-                Message(
-                    record["MessageId"],
-                    record["ReceiptHandle"],
-                    record["Body"],
-                    int(record["Attributes"]["ApproximateReceiveCount"]),
-                )
-                for record in records
-            ]
+            received += map(Message.of, records)
         return received
 
     def consume(self, most: int = 500) -> int:
@@ -165,7 +160,7 @@ class RecorderHarness:
             letters += map(dict, found)
         return letters
 
-    def _note(self, tally: Tally) -> None:
+    def _keep(self, tally: Tally) -> None:
         if isinstance(tally, RecordingTally):
             self.tallies.append(tally)
 

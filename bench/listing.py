@@ -32,9 +32,9 @@ _LIST = JobsQuery(queue=QUEUE, status=("FAILED",))
 
 
 def rows(aws: LocalAws, few: int, many: int, rounds: int) -> Iterator[Row]:
-    stand = RecorderHarness(aws)
-    settings = stand.container.settings
-    tables = {few: stand.resources.jobs_table, many: twin_of(stand)}
+    harness = RecorderHarness(aws)
+    settings = harness.container.settings
+    tables = {few: harness.resources.jobs_table, many: twin_of(harness)}
     with replay(aws.endpoint) as endpoint:
         dynamodb = boto3.client("dynamodb", endpoint_url=endpoint, config=_PATIENT)
         answers: dict[str, Callable[[], object]] = {}

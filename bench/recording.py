@@ -73,19 +73,21 @@ class RecorderHarness:
 
 def save_rows(aws: LocalAws, records: int, rounds: int) -> Iterator[Row]:
     """Known jobs saved again, over and over, in the recorder's way and in the usual one."""
-    stand = RecorderHarness(aws)
+    harness = RecorderHarness(aws)
     jobs = list(merged(observations(bodies(records))).values())
-    stand.container.job_table.save([Change(job, None, None) for job in jobs])
+    harness.container.job_table.save([Change(job, None, None) for job in jobs])
     versions = dict.fromkeys((job.job_id for job in jobs), 1)
 
     def saved() -> None:
         stored = [StoredJob(job, versions[job.job_id]) for job in jobs]
-        outcomes = stand.container.job_table.save([Change(each.job, each, None) for each in stored])
+        outcomes = harness.container.job_table.save(
+            [Change(each.job, each, None) for each in stored]
+        )
         assert set(outcomes.values()) == {"saved"}
 
     def updated() -> None:
         for job in jobs:
-            _update_item(stand, job, versions[job.job_id])
+            _update_item(harness, job, versions[job.job_id])
 
     def timed(work: Callable[[], None]) -> float:
         seconds = cpu_seconds(work)
@@ -106,8 +108,8 @@ def batch_rows(aws: LocalAws, jobs: int, rounds: int) -> Iterator[Row]:
     given = bodies(jobs)
 
     def recorded(batch: int) -> float:
-        stand = RecorderHarness(aws)
-        return cpu_seconds(lambda: stand.record(given, batch)) / len(given)
+        harness = RecorderHarness(aws)
+        return cpu_seconds(lambda: harness.record(given, batch)) / len(given)
 
     measured = in_turn(rounds, {str(batch): partial(recorded, batch) for batch in (500, 10)})
     yield Row(
@@ -160,10 +162,10 @@ def write_unit_rows(aws: LocalAws, most: int, jobs: int) -> Iterator[Row]:
         )
 
 
-def _update_item(stand: RecorderHarness, job: Job, version: int) -> None:
+def _update_item(harness: RecorderHarness, job: Job, version: int) -> None:
     attributes = {**job_attributes(job), "version": {"N": str(version + 1)}}
-    stand.dynamodb.update_item(
-        TableName=stand.resources.jobs_table,
+    harness.dynamodb.update_item(
+        TableName=harness.resources.jobs_table,
         Key=job_key(job.job_id),
         UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in attributes),
         ConditionExpression="#version = :known",
@@ -176,13 +178,13 @@ def _update_item(stand: RecorderHarness, job: Job, version: int) -> None:
 
 
 def _requests(
-    stand: RecorderHarness, deliveries: dict[str, list[str]], batch: int
+    harness: RecorderHarness, deliveries: dict[str, list[str]], batch: int
 ) -> dict[str, Counter[str]]:
     made: dict[str, Counter[str]] = {}
     for name, delivered in deliveries.items():
-        stand.requests.clear()
-        stand.record(delivered, batch)
-        made[name] = stand.requests.copy()
+        harness.requests.clear()
+        harness.record(delivered, batch)
+        made[name] = harness.requests.copy()
     return made
 
 
@@ -197,40 +199,42 @@ def _by_part(units: Counter[str], lives: int) -> str:
     return ", ".join(f"{count / lives:.3g} {part}" for part, count in units.most_common())
 
 
-def _write_units(stand: RecorderHarness, batches: Sequence[Sequence[str]]) -> Counter[str]:
+def _write_units(harness: RecorderHarness, batches: Sequence[Sequence[str]]) -> Counter[str]:
     """Of all these, in units; the name of a job queue is written once ever and not counted."""
-    twin = twin_of(stand)
+    twin = twin_of(harness)
     units: Counter[str] = Counter()
     put: list[dict[str, Any]] = []
     for batch in batches:
-        stand.record(batch, len(batch))
-        stored = stand.items()
+        harness.record(batch, len(batch))
+        stored = harness.items()
         for item in stored:
             if item not in put and item["pk"]["S"] != "QUEUES":
-                units.update(_units_of_putting(stand, twin, item))
+                units.update(_units_of_putting(harness, twin, item))
         put = stored
     return units
 
 
-def _units_of_putting(stand: RecorderHarness, table: str, item: dict[str, Any]) -> dict[str, Any]:
-    billed = stand.dynamodb.put_item(TableName=table, Item=item, ReturnConsumedCapacity="INDEXES")[
-        "ConsumedCapacity"
-    ]
+def _units_of_putting(harness: RecorderHarness, table: str, item: dict[str, Any]) -> dict[str, Any]:
+    billed = harness.dynamodb.put_item(
+        TableName=table, Item=item, ReturnConsumedCapacity="INDEXES"
+    )["ConsumedCapacity"]
     indexes = billed.get("GlobalSecondaryIndexes", {})
     what = _PARTS.get(item["sk"]["S"].partition("#")[0], "table")
     by_index = {name: index["CapacityUnits"] for name, index in indexes.items()}
     return {what: billed["Table"]["CapacityUnits"], **by_index}
 
 
-def twin_of(stand: RecorderHarness) -> str:
+def twin_of(harness: RecorderHarness) -> str:
     """The name of an empty table with the same keys and indexes."""
-    name = f"{stand.resources.jobs_table}-twin"
-    described: Any = stand.dynamodb.describe_table(TableName=stand.resources.jobs_table)["Table"]
+    name = f"{harness.resources.jobs_table}-twin"
+    described: Any = harness.dynamodb.describe_table(TableName=harness.resources.jobs_table)[
+        "Table"
+    ]
     kept = ("IndexName", "KeySchema", "Projection")
     indexes: Any = [
         {part: index[part] for part in kept} for index in described["GlobalSecondaryIndexes"]
     ]
-    stand.dynamodb.create_table(
+    harness.dynamodb.create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=described["AttributeDefinitions"],

@@ -51,11 +51,6 @@ def harness(aws: LocalAws, resources: Resources) -> RecorderHarness:
 
 
 @pytest.fixture
-def stand(harness: RecorderHarness) -> RecorderHarness:
-    return harness
-
-
-@pytest.fixture
 def batch() -> Iterator[BatchServer]:
     """Batch's API, at noon."""
     with BatchServer(clock=lambda: NOON / 1000) as server:

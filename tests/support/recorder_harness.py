@@ -17,7 +17,6 @@ from botocore.config import Config
 from chalicelib.aws.clients import Clients
 from chalicelib.aws.lambda_event import Message
 from chalicelib.bootstrap import Container
-from chalicelib.errors import MessagesLeft
 from chalicelib.jobs.array_summary import BlockKey
 from chalicelib.jobs.job import Job
 from chalicelib.notices.rules import Rules
@@ -106,20 +105,6 @@ class RecorderHarness:
                 break
             received += map(Message.of, records)
         return received
-
-    def consume(self, most: int = 500) -> int:
-        """Record one batch as Lambda does: receive it, and delete it unless the function raises."""
-        messages = self.receive(most)
-        if not messages:
-            return 0
-        try:
-            self.record(messages)
-        except MessagesLeft:
-            return len(messages)
-        url = self.aws.queue_url(self.resources.events_queue)
-        for message in messages:
-            self.aws.sqs.delete_message(QueueUrl=url, ReceiptHandle=message.receipt_handle)
-        return len(messages)
 
     def job(self, job_id: str) -> Job:
         job = self.table.get(job_id)

@@ -47,7 +47,7 @@ class SweepHarness:
         self.slept: list[float] = []
         self.requests: Counter[str] = Counter()
         runtime = Runtime(now=lambda: self.now / 1000, sleep=lambda seconds: None)
-        self.stand = RecorderHarness(aws, resources, rules=rules, runtime=runtime)
+        self.recorder = RecorderHarness(aws, resources, rules=rules, runtime=runtime)
         self._aws = aws
         self._resources = resources
         self._rules = rules

@@ -20,13 +20,13 @@ from tests.support.recorder_harness import RecorderHarness
 class DeadLetterQueue:
     """The dead-letter queue of events, and a function that records them or fails."""
 
-    def __init__(self, aws: LocalAws, resources: Resources, stand: RecorderHarness) -> None:
+    def __init__(self, aws: LocalAws, resources: Resources, harness: RecorderHarness) -> None:
         self.fails_on = ""
         self.calls = 0
         self.url = aws.queue_url(resources.dead_letter_queue)
-        self._sqs = stand.sqs
-        self._stand = stand
-        self._queue = MessageQueue(stand.sqs, resources.events_queue, resources.dead_letter_queue)
+        self._sqs = harness.sqs
+        self._harness = harness
+        self._queue = MessageQueue(harness.sqs, resources.events_queue, resources.dead_letter_queue)
         self.server = FunctionServer({"on_batch_events": self._on_batch_events})
 
     def add(self, *bodies: str) -> None:
@@ -46,20 +46,20 @@ class DeadLetterQueue:
         self.calls += 1
         if self.fails_on and self.fails_on in json.dumps(event):
             raise RuntimeError("out of memory")
-        self._stand.record(messages_in(event))
+        self._harness.record(messages_in(event))
 
 
 @pytest.fixture
 def dead_letters(
-    aws: LocalAws, resources: Resources, stand: RecorderHarness
+    aws: LocalAws, resources: Resources, harness: RecorderHarness
 ) -> Iterator[DeadLetterQueue]:
-    queue = DeadLetterQueue(aws, resources, stand)
+    queue = DeadLetterQueue(aws, resources, harness)
     with queue.server:
         yield queue
 
 
 def test_dead_letters_are_recorded_and_deleted(
-    dead_letters: DeadLetterQueue, stand: RecorderHarness
+    dead_letters: DeadLetterQueue, harness: RecorderHarness
 ) -> None:
     jobs = [a_job_id() for _ in range(23)]
     dead_letters.add(*(a_body(jobId=job_id) for job_id in jobs))
@@ -68,7 +68,7 @@ def test_dead_letters_are_recorded_and_deleted(
 
     assert tally == Tally(passed_on=23)
     assert dead_letters.calls == 3, "ten per call"
-    assert set(stand.records()) >= set(jobs)
+    assert set(harness.records()) >= set(jobs)
     assert dead_letters.bodies() == []
 
 
@@ -104,17 +104,19 @@ def test_a_truncated_message_is_left_in_the_queue(dead_letters: DeadLetterQueue)
 
 
 def test_notices_are_returned_to_their_queue(
-    aws: LocalAws, resources: Resources, stand: RecorderHarness
+    aws: LocalAws, resources: Resources, harness: RecorderHarness
 ) -> None:
     source, target = map(
         aws.queue_url, (resources.notices_dead_letter_queue, resources.notices_queue)
     )
-    stand.sqs.send_message(QueueUrl=source, MessageBody="a notice")
+    harness.sqs.send_message(QueueUrl=source, MessageBody="a notice")
 
-    tally = redrive(stand.sqs, source, queue_target(stand.sqs, target), report=lambda line: None)
+    tally = redrive(
+        harness.sqs, source, queue_target(harness.sqs, target), report=lambda line: None
+    )
 
     assert tally.passed_on == 1
-    assert stand.sqs.receive_message(QueueUrl=target)["Messages"][0]["Body"] == "a notice"
+    assert harness.sqs.receive_message(QueueUrl=target)["Messages"][0]["Body"] == "a notice"
 
 
 def test_a_function_that_is_not_deployed_is_reported_in_one_line(aws: LocalAws) -> None:

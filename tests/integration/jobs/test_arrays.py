@@ -88,57 +88,57 @@ def a_parent(root: str, status: str = "PENDING", at: int = NOON, **summary: int)
     return a_body(jobId=root, status=status, at=at, arrayProperties=array)
 
 
-def summary(stand: RecorderHarness, root: str) -> Summary:
-    return stand.arrays.summaries([stand.job(root)])[root]
+def summary(harness: RecorderHarness, root: str) -> Summary:
+    return harness.arrays.summaries([harness.job(root)])[root]
 
 
-def block_items(stand: RecorderHarness) -> list[dict[str, Any]]:
-    return [item for item in stand.items() if item["sk"]["S"].startswith("SUMMARY#")]
+def block_items(harness: RecorderHarness) -> list[dict[str, Any]]:
+    return [item for item in harness.items() if item["sk"]["S"].startswith("SUMMARY#")]
 
 
-def test_the_summary_is_the_truth_after_every_batch(stand: RecorderHarness) -> None:
+def test_the_summary_is_the_truth_after_every_batch(harness: RecorderHarness) -> None:
     root = a_job_id()
     delivery = Delivery(root, seed=1)
-    stand.record([a_parent(root)])
+    harness.record([a_parent(root)])
 
     for batch in delivery.batches():
-        stand.record(batch)
-        assert summary(stand, root).counts == delivery.truth
+        harness.record(batch)
+        assert summary(harness, root).counts == delivery.truth
 
     assert sum(delivery.truth.values()) == SIZE
 
 
 def test_four_consumers_at_once_make_the_same_blocks_as_one(
-    stand: RecorderHarness, aws: LocalAws, resources: Resources
+    harness: RecorderHarness, aws: LocalAws, resources: Resources
 ) -> None:
     root, other = a_job_id(), a_job_id()
     alone, together = Delivery(root, seed=2), Delivery(other, seed=2)
     for batch in alone.batches():
-        stand.record(batch)
+        harness.record(batch)
     stands = [RecorderHarness(aws, resources, runtime=Runtime()) for _ in range(4)]
 
-    def consume(stand: RecorderHarness, batches: Sequence[list[str]]) -> None:
+    def consume(harness: RecorderHarness, batches: Sequence[list[str]]) -> None:
         for batch in batches:
-            record_until_done(stand, [a_message(body) for body in batch])
+            record_until_done(harness, [a_message(body) for body in batch])
 
     shares = [list(together.batches())[share::4] for share in range(4)]
     with ThreadPoolExecutor(len(stands)) as threads:
         list(threads.map(consume, stands, shares))
 
-    stand.record([a_parent(root), a_parent(other)])
-    assert summary(stand, other).counts == together.truth == alone.truth
-    blocks = stand.blocks()
+    harness.record([a_parent(root), a_parent(other)])
+    assert summary(harness, other).counts == together.truth == alone.truth
+    blocks = harness.blocks()
     numbers = range(-(-SIZE // CHILDREN_PER_BLOCK))
     for one, same in ((BlockKey(root, n), BlockKey(other, n)) for n in numbers):
         assert blocks.pop(one) == blocks.pop(same)
     assert blocks == {}
 
 
-def record_until_done(stand: RecorderHarness, messages: list[Message]) -> None:
+def record_until_done(harness: RecorderHarness, messages: list[Message]) -> None:
     """As the queue would: what could not be done in all its attempts comes again."""
     for _ in range(20):
         try:
-            stand.record(messages)
+            harness.record(messages)
         except MessagesLeft:
             continue
         return
@@ -149,55 +149,55 @@ def record_until_done(stand: RecorderHarness, messages: list[Message]) -> None:
 
 
 def test_a_batch_of_children_costs_one_read_and_a_write_for_each_of_their_blocks(
-    stand: RecorderHarness,
+    harness: RecorderHarness,
 ) -> None:
     root = a_job_id()
-    stand.record([a_body(jobId=f"{root}:0")])
-    stand.requests.clear()
+    harness.record([a_body(jobId=f"{root}:0")])
+    harness.requests.clear()
 
-    stand.record([a_body(jobId=f"{root}:{index}") for index in range(2 * CHILDREN_PER_BLOCK)])
+    harness.record([a_body(jobId=f"{root}:{index}") for index in range(2 * CHILDREN_PER_BLOCK)])
 
-    assert stand.requests == {
+    assert harness.requests == {
         "BatchGetItem": 10 + 1,
         "BatchExecuteStatement": 40 + 1,
     }, "1,000 records and two blocks"
 
 
-def test_duplicates_read_their_block_and_write_nothing(stand: RecorderHarness) -> None:
+def test_duplicates_read_their_block_and_write_nothing(harness: RecorderHarness) -> None:
     bodies = [a_body(jobId=f"{a_job_id()}:{index}", status="RUNNING") for index in range(20)]
-    stand.record(bodies)
-    stand.requests.clear()
+    harness.record(bodies)
+    harness.requests.clear()
 
-    stand.record(bodies)
+    harness.record(bodies)
 
-    assert stand.requests == {"BatchGetItem": 2}
+    assert harness.requests == {"BatchGetItem": 2}
 
 
-def test_neither_other_jobs_nor_parents_nor_nodes_touch_a_block(stand: RecorderHarness) -> None:
+def test_neither_other_jobs_nor_parents_nor_nodes_touch_a_block(harness: RecorderHarness) -> None:
     root = a_job_id()
 
-    stand.record([a_body(), a_parent(root), a_parent(root, "FAILED"), a_body(jobId=f"{root}#1")])
+    harness.record([a_body(), a_parent(root), a_parent(root, "FAILED"), a_body(jobId=f"{root}#1")])
 
-    assert stand.blocks() == {}
-    assert stand.requests["BatchGetItem"] == 1
+    assert harness.blocks() == {}
+    assert harness.requests["BatchGetItem"] == 1
 
 
 # What goes wrong
 
 
 def test_a_redelivered_event_makes_good_a_block_that_was_never_written(
-    stand: RecorderHarness,
+    harness: RecorderHarness,
 ) -> None:
     child = a_body(jobId=f"{a_job_id()}:7", status="RUNNING")
-    stand.record([child])
-    (block,) = block_items(stand)
+    harness.record([child])
+    (block,) = block_items(harness)
     key = {"pk": block["pk"], "sk": block["sk"]}
-    stand.aws.dynamodb.delete_item(TableName=stand.resources.jobs_table, Key=key)
+    harness.aws.dynamodb.delete_item(TableName=harness.resources.jobs_table, Key=key)
 
-    tally = stand.record([child])
+    tally = harness.record([child])
 
     assert tally.unchanged == 1
-    assert block_items(stand) == [block]
+    assert block_items(harness) == [block]
 
 
 @pytest.mark.parametrize("operation", ["BatchGetItem", "BatchExecuteStatement"])
@@ -208,17 +208,17 @@ def test_an_event_is_done_only_when_its_block_is_saved(
     bodies = [a_body(jobId=f"{root}:0", status="FAILED"), a_body(jobId=plain)]
 
     with FaultyAws(aws.endpoint) as faulty:
-        stand = RecorderHarness(aws, resources, endpoint=faulty.endpoint)
+        harness = RecorderHarness(aws, resources, endpoint=faulty.endpoint)
         faulty.follow(on(operation, partial_failure(lambda position, entry: b"SUMMARY#" in entry)))
         with pytest.raises(MessagesLeft, match="1 of 2 messages returned to the queue for retry"):
-            stand.record(bodies)
-        assert stand.job(plain).status == "RUNNABLE"
-        assert stand.blocks() == {}
+            harness.record(bodies)
+        assert harness.job(plain).status == "RUNNABLE"
+        assert harness.blocks() == {}
 
         faulty.follow(lambda call: None)
-        stand.record(bodies)
+        harness.record(bodies)
 
-    assert stand.blocks() == {BlockKey(root, 0): b"\xe1"}
+    assert harness.blocks() == {BlockKey(root, 0): b"\xe1"}
 
 
 # What the API says
@@ -292,16 +292,16 @@ def test_what_is_heard_of_a_child_is_another_version_of_its_array(api: Api) -> N
 def test_blocks_expire_with_their_array_and_not_before(
     aws: LocalAws, resources: Resources, late: bool
 ) -> None:
-    stand = RecorderHarness(aws, resources, retention_days=30)
+    harness = RecorderHarness(aws, resources, retention_days=30)
     root = a_job_id()
     children = [a_body(jobId=f"{root}:{index}", status="FAILED") for index in (0, SIZE - 1)]
     end = a_body(jobId=root, status="FAILED", at=NOON + 60_000, arrayProperties={"size": SIZE})
 
-    stand.record(children[late:])
-    assert all("expiresAt" not in block for block in block_items(stand))
-    stand.record([end])
-    stand.record(children)
+    harness.record(children[late:])
+    assert all("expiresAt" not in block for block in block_items(harness))
+    harness.record([end])
+    harness.record(children)
 
-    expiries = {block["expiresAt"]["N"] for block in block_items(stand)}
+    expiries = {block["expiresAt"]["N"] for block in block_items(harness)}
     assert expiries == {str(NOON // 1000 + 60 + 30 * 86_400)}
-    assert len(stand.blocks()) == -(-SIZE // CHILDREN_PER_BLOCK)
+    assert len(harness.blocks()) == -(-SIZE // CHILDREN_PER_BLOCK)

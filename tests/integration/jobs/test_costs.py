@@ -23,20 +23,22 @@ CONTAINER = {
 }
 
 
-def told(stand: RecorderHarness, job_id: str, prices: Prices = PRICES, now: int = NOON) -> JobBody:
-    table = stand.resources.jobs_table
+def told(
+    harness: RecorderHarness, job_id: str, prices: Prices = PRICES, now: int = NOON
+) -> JobBody:
+    table = harness.resources.jobs_table
     jobs = Jobs(
-        stand.table,
-        stand.arrays,
+        harness.table,
+        harness.arrays,
         JobLog(None, (), Redaction()),
-        LongPollSlots(stand.dynamodb, table),
+        LongPollSlots(harness.dynamodb, table),
         prices,
         Runtime(now=lambda: now / 1000),
     )
-    return jobs.get(stand.job(job_id), JobQuery()).body
+    return jobs.get(harness.job(job_id), JobQuery()).body
 
 
-def record(stand: RecorderHarness, status: str, *attempts: tuple[int, int], **fields: Any) -> str:
+def record(harness: RecorderHarness, status: str, *attempts: tuple[int, int], **fields: Any) -> str:
     """A job with attempts from one hour after noon to another."""
     job_id = a_job_id()
     listed = [
@@ -44,14 +46,16 @@ def record(stand: RecorderHarness, status: str, *attempts: tuple[int, int], **fi
         for start, stop in attempts
     ]
     body = a_body(jobId=job_id, status=status, attempts=listed, container=CONTAINER, **fields)
-    stand.record([body])
+    harness.record([body])
     return job_id
 
 
-def test_a_job_costs_what_its_attempts_held_for_as_long_as_they_ran(stand: RecorderHarness) -> None:
+def test_a_job_costs_what_its_attempts_held_for_as_long_as_they_ran(
+    harness: RecorderHarness,
+) -> None:
     """1 h was reclaimed and 3 h succeeded, of 2 vCPUs and 4 GB: 8 vCPU-hours at 0.04 and 16
     GB-hours at 0.005 are 0.32 + 0.08; a quarter of it was wasted."""
-    job = told(stand, record(stand, "SUCCEEDED", (0, 1), (2, 5)))
+    job = told(harness, record(harness, "SUCCEEDED", (0, 1), (2, 5)))
 
     assert job.usage
     assert (job.usage.vcpu_hours, job.usage.gb_hours, job.usage.gpu_hours) == (8, 16, 0)
@@ -63,21 +67,21 @@ def test_a_job_costs_what_its_attempts_held_for_as_long_as_they_ran(stand: Recor
     assert "cost   about 0.4 USD (estimate), 0.1 of it wasted\n" in page
 
 
-def test_a_running_job_costs_more_each_hour(stand: RecorderHarness) -> None:
-    job_id = record(stand, "RUNNING", startedAt=NOON)
+def test_a_running_job_costs_more_each_hour(harness: RecorderHarness) -> None:
+    job_id = record(harness, "RUNNING", startedAt=NOON)
 
-    costs = [told(stand, job_id, now=NOON + hours * HOUR).cost for hours in (0, 1, 10)]
+    costs = [told(harness, job_id, now=NOON + hours * HOUR).cost for hours in (0, 1, 10)]
 
     assert [cost and cost.estimate for cost in costs] == pytest.approx([0, 0.1, 1])
     assert {cost and cost.wasted for cost in costs} == {0}
 
 
 def test_there_is_no_cost_without_a_price_and_no_use_without_resources(
-    stand: RecorderHarness,
+    harness: RecorderHarness,
 ) -> None:
-    priced_not = told(stand, record(stand, "SUCCEEDED", (0, 1)), Prices())
-    stand.record([a_body(jobId="bare", status="RUNNING", startedAt=NOON)])
+    priced_not = told(harness, record(harness, "SUCCEEDED", (0, 1)), Prices())
+    harness.record([a_body(jobId="bare", status="RUNNING", startedAt=NOON)])
 
     assert priced_not.usage
     assert priced_not.cost is None
-    assert (told(stand, "bare").usage, told(stand, "bare").cost) == (None, None)
+    assert (told(harness, "bare").usage, told(harness, "bare").cost) == (None, None)

@@ -49,7 +49,7 @@ def some_by_name(table: JobIndex, queue: str, limit: int, after: str | None) -> 
 
 @pytest.mark.parametrize("read", [by_time, by_name, some_by_name])
 def test_paging_neither_repeats_nor_skips_what_did_not_change(
-    stand: RecorderHarness, read: Read
+    harness: RecorderHarness, read: Read
 ) -> None:
     @settings(max_examples=8, deadline=None, derandomize=True, database=None)
     @given(
@@ -59,26 +59,28 @@ def test_paging_neither_repeats_nor_skips_what_did_not_change(
     )
     def holds(before: list[Arrival], meanwhile: list[list[Arrival]], limit: int) -> None:
         queue, ids = f"queue-{next(_examples)}", [a_job_id() for _ in range(JOBS)]
-        arrive(stand, queue, ids, before)
-        there = read(stand.index, queue, 100, None).jobs
+        arrive(harness, queue, ids, before)
+        there = read(harness.index, queue, 100, None).jobs
         arrivals = iter(meanwhile)
 
-        page = read(stand.index, queue, limit, None)
+        page = read(harness.index, queue, limit, None)
         pages = [page.jobs]
         while page.last is not None:
-            arrive(stand, queue, ids, next(arrivals, []))
-            page = read(stand.index, queue, limit, page.last)
+            arrive(harness, queue, ids, next(arrivals, []))
+            page = read(harness.index, queue, limit, page.last)
             pages.append(page.jobs)
 
         told = [job.job_id for page in pages for job in page]
-        unchanged = [job.job_id for job in there if stand.job(job.job_id) == job]
+        unchanged = [job.job_id for job in there if harness.job(job.job_id) == job]
         assert [job_id for job_id in told if job_id in unchanged] == unchanged
         assert all(len({job.job_id for job in page}) == len(page) <= limit for page in pages)
 
     holds()
 
 
-def arrive(stand: RecorderHarness, queue: str, ids: list[str], arrivals: Iterable[Arrival]) -> None:
+def arrive(
+    harness: RecorderHarness, queue: str, ids: list[str], arrivals: Iterable[Arrival]
+) -> None:
     arn = f"arn:aws:batch:us-east-1:000000000000:job-queue/{queue}"
     bodies = [
         a_body(
@@ -91,13 +93,15 @@ def arrive(stand: RecorderHarness, queue: str, ids: list[str], arrivals: Iterabl
         for arrival in arrivals
     ]
     if bodies:
-        stand.record(bodies)
+        harness.record(bodies)
 
 
-def test_a_job_that_moves_between_two_reads_of_a_page_is_on_it_once(stand: RecorderHarness) -> None:
+def test_a_job_that_moves_between_two_reads_of_a_page_is_on_it_once(
+    harness: RecorderHarness,
+) -> None:
     """All partitions of RUNNABLE are read before it moves, those of RUNNING after."""
     job_id = a_job_id()
-    stand.record([a_body(jobId=job_id, status="RUNNABLE")])
+    harness.record([a_body(jobId=job_id, status="RUNNABLE")])
     places = [
         StatusPartition("high-priority", "RUNNABLE"),
         StatusPartition("high-priority", "RUNNING"),
@@ -110,11 +114,11 @@ def test_a_job_that_moves_between_two_reads_of_a_page_is_on_it_once(stand: Recor
 
     def move(**_: object) -> None:
         if next(read) == SHARDS:
-            stand.record([a_body(jobId=job_id, status="RUNNING", at=NOON + 5_000)])
+            harness.record([a_body(jobId=job_id, status="RUNNING", at=NOON + 5_000)])
             moved.set()
 
-    stand.dynamodb.meta.events.register("before-send.dynamodb.Query", wait_to_read_running)
-    stand.dynamodb.meta.events.register("after-call.dynamodb.Query", move)
-    page = stand.index.newest(places, limit=10)
+    harness.dynamodb.meta.events.register("before-send.dynamodb.Query", wait_to_read_running)
+    harness.dynamodb.meta.events.register("after-call.dynamodb.Query", move)
+    page = harness.index.newest(places, limit=10)
 
     assert [(job.job_id, job.status) for job in page.jobs] == [(job_id, "RUNNING")]

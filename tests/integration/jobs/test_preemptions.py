@@ -71,11 +71,11 @@ def a_life(job_id: str) -> list[str]:
     return [*changes, started(job_id), completed(job_id)]
 
 
-def answer(stand: RecorderHarness, job_id: str) -> Any:
+def answer(harness: RecorderHarness, job_id: str) -> Any:
     """What the API says of the job, its id aside."""
-    job = stand.job(job_id)
+    job = harness.job(job_id)
     body = job_body(
-        job, stand.table.preemptions(job_id), None, stand.table.describe(job), Prices(), NOON
+        job, harness.table.preemptions(job_id), None, harness.table.describe(job), Prices(), NOON
     )
     return {name: getattr(body, name) for name in body.__struct_fields__ if name != "job_id"}
 
@@ -94,21 +94,21 @@ def history(api: Api, job_id: str) -> list[tuple[str, int | None]]:
     st.randoms(use_true_random=False),
 )
 def test_any_order_with_any_repetition_ends_in_the_same_answer(
-    running_stand: RecorderHarness, heard: set[int], batches: int, jitter: random.Random
+    running_harness: RecorderHarness, heard: set[int], batches: int, jitter: random.Random
 ) -> None:
     once, anyhow = a_job_id(), a_job_id()
     again = [a_life(anyhow)[n] for n in [*heard, *jitter.choices([*heard], k=5)]]
     jitter.shuffle(again)
 
-    running_stand.record([a_life(once)[n] for n in sorted(heard)])
+    running_harness.record([a_life(once)[n] for n in sorted(heard)])
     for start in range(batches):
-        running_stand.record(again[start::batches])
+        running_harness.record(again[start::batches])
 
-    assert answer(running_stand, anyhow) == answer(running_stand, once)
+    assert answer(running_harness, anyhow) == answer(running_harness, once)
 
 
 @pytest.fixture(scope="module")
-def running_stand(running_aws: LocalAws) -> RecorderHarness:
+def running_harness(running_aws: LocalAws) -> RecorderHarness:
     """One for all examples: each has jobs of its own."""
     running_aws.reset()
     return RecorderHarness(running_aws, running_aws.create_resources())
@@ -219,39 +219,39 @@ def test_a_job_that_was_preempted_too_often_says_so() -> None:
 # What is stored
 
 
-def test_a_preemption_is_one_item_however_often_it_comes(stand: RecorderHarness) -> None:
+def test_a_preemption_is_one_item_however_often_it_comes(harness: RecorderHarness) -> None:
     job_id = a_job_id()
 
-    tallies = [stand.record([started(job_id)] * 3), stand.record([started(job_id)])]
+    tallies = [harness.record([started(job_id)] * 3), harness.record([started(job_id)])]
 
-    assert len(stand.items()) == 1
+    assert len(harness.items()) == 1
     assert [tally.recorded for tally in tallies] == [3, 1]
-    assert stand.requests == {"BatchWriteItem": 2}, "nothing is read"
+    assert harness.requests == {"BatchWriteItem": 2}, "nothing is read"
 
 
 def test_a_preemption_expires_after_any_job_that_it_may_be_about(
-    aws: LocalAws, stand: RecorderHarness
+    aws: LocalAws, harness: RecorderHarness
 ) -> None:
-    forgetful = RecorderHarness(aws, stand.resources, retention_days=10)
+    forgetful = RecorderHarness(aws, harness.resources, retention_days=10)
 
     forgetful.record([started(a_job_id())])
 
-    [item] = stand.items()
+    [item] = harness.items()
     assert int(item["expiresAt"]["N"]) == (NOON + 18_000) // 1000 + (60 + 10) * 86_400
 
 
 def test_a_preemption_that_the_table_does_not_take_comes_again(
-    aws: LocalAws, stand: RecorderHarness
+    aws: LocalAws, harness: RecorderHarness
 ) -> None:
     with FaultyAws(aws.endpoint) as faulty:
         faulty.follow(on("BatchWriteItem", partial_failure(lambda position, _: True), nth=1))
-        behind = RecorderHarness(aws, stand.resources, endpoint=faulty.endpoint)
+        behind = RecorderHarness(aws, harness.resources, endpoint=faulty.endpoint)
         with pytest.raises(MessagesLeft):
             behind.record([started("4c75")])
-        assert stand.items() == []
+        assert harness.items() == []
         behind.record([started("4c75")])
 
-    assert len(stand.items()) == 1
+    assert len(harness.items()) == 1
 
 
 # What is read

@@ -106,27 +106,27 @@ def test_no_attempt_goes_on_in_a_job_that_waits_or_has_ended(status: str) -> Non
     assert read(status=status, latestAttempt=latest).details.attempts == ()
 
 
-def test_what_sagemaker_was_asked_for_gets_in_nowhere(stand: RecorderHarness) -> None:
+def test_what_sagemaker_was_asked_for_gets_in_nowhere(harness: RecorderHarness) -> None:
     payload = json.dumps({"Environment": {"API_TOKEN": "tr0ub4dor"}, "HyperParameters": {}})
 
-    stand.record([a_service_body(serviceRequestPayload=payload, tags={"owner": "tr0ub4dor"})])
+    harness.record([a_service_body(serviceRequestPayload=payload, tags={"owner": "tr0ub4dor"})])
 
-    assert "tr0ub4dor" not in json.dumps(stand.items())
+    assert "tr0ub4dor" not in json.dumps(harness.items())
 
 
-def test_records_of_before_there_were_service_jobs_are_read(stand: RecorderHarness) -> None:
+def test_records_of_before_there_were_service_jobs_are_read(harness: RecorderHarness) -> None:
     job_id = a_job_id()
-    stand.record([a_service_body(jobId=job_id)])
-    details, history = stand.records()[job_id]
-    stand.dynamodb.update_item(
-        TableName=stand.resources.jobs_table,
+    harness.record([a_service_body(jobId=job_id)])
+    details, history = harness.records()[job_id]
+    harness.dynamodb.update_item(
+        TableName=harness.resources.jobs_table,
         Key={"pk": {"S": f"JOB#{job_id}"}, "sk": {"S": "JOB"}},
         UpdateExpression="SET #record = :old",
         ExpressionAttributeNames={"#record": "record"},
         ExpressionAttributeValues={":old": {"S": json.dumps([details[:-1], history])}},
     )
 
-    assert stand.job(job_id).details.service is None
+    assert harness.job(job_id).details.service is None
 
 
 # What is shown

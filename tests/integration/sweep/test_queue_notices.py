@@ -34,11 +34,13 @@ class Stage:
         """Put a job that entered its status at this time into Batch and the table."""
         detail = a_detail(status=status, **fields)
         self.sweeps.batch.put([detail])
-        self.sweeps.stand.record([a_body(**detail, at=at)])
+        self.sweeps.recorder.record([a_body(**detail, at=at)])
 
     def send_blocked_event(self, **fields: Any) -> None:
         event = an_event(statusReason=NO_CAPACITY, **fields)
-        self.sweeps.stand.record([json.dumps(event | {"detail-type": "Batch Job Queue Blocked"})])
+        self.sweeps.recorder.record(
+            [json.dumps(event | {"detail-type": "Batch Job Queue Blocked"})]
+        )
 
     def sweep_and_notify(self) -> list[str]:
         """Return the first lines of the messages that this sends to the room."""

@@ -51,13 +51,13 @@ def heard(watch: SweepHarness, work: Workload, share: float, *, without: str = "
     bodies += jitter.sample(bodies, len(bodies) // 2)
     jitter.shuffle(bodies)
     for start in range(0, len(bodies), 500):
-        watch.stand.record(bodies[start : start + 500])
+        watch.recorder.record(bodies[start : start + 500])
     watch.batch.put(event.detail for event in work.events)
 
 
 def wrong(watch: SweepHarness, truths: dict[str, Truth]) -> list[str]:
     """The jobs that are not as they truly ended, or whose history holds what was not."""
-    records = {one: watch.stand.table.get(one) for one in truths}
+    records = {one: watch.recorder.table.get(one) for one in truths}
     return [
         job_id
         for job_id, truth in truths.items()
@@ -113,7 +113,7 @@ def test_service_jobs_and_their_preemptions_are_shown_as_they_were_after_two_swe
 
 def shown(watch: SweepHarness, truth: Truth) -> dict[str, Any]:
     """The job as the API shows it."""
-    table, job = watch.stand.table, watch.stand.job(truth.job_id)
+    table, job = watch.recorder.table, watch.recorder.job(truth.job_id)
     preemptions, described = table.preemptions(job.job_id), table.describe(job)
     body = job_body(job, preemptions, None, described, Prices(), watch.now)
     answer: dict[str, Any] = json.loads(msgspec.json.encode(body))
@@ -134,27 +134,27 @@ def test_an_unchanged_job_is_not_written_and_not_asked_about_again_in_the_same_r
     watch: SweepHarness,
 ) -> None:
     detail = a_detail(status="RUNNING", startedAt=NOON - 2 * HOUR, createdAt=NOON - 3 * HOUR)
-    watch.stand.record([a_body(**detail, at=NOON - 2 * HOUR)])
+    watch.recorder.record([a_body(**detail, at=NOON - 2 * HOUR)])
     watch.batch.put([detail])
-    before = watch.stand.records()
+    before = watch.recorder.records()
 
     asked = [watch.sweep().described for _ in range(3)]
     watch.now += HOUR
     asked.append(watch.sweep().described)
 
     assert asked == [1, 0, 0, 1]
-    assert watch.stand.records() == before
+    assert watch.recorder.records() == before
 
 
 def test_a_job_heard_of_a_moment_ago_is_left_in_peace(watch: SweepHarness) -> None:
-    watch.stand.record([a_body(status="RUNNING", at=NOON - HOUR // 2)])
+    watch.recorder.record([a_body(status="RUNNING", at=NOON - HOUR // 2)])
 
     assert watch.sweep().described == 0
 
 
 def test_a_run_that_begins_anew_waits_for_no_event(watch: SweepHarness) -> None:
     heard_of, unheard_of = a_job_id(), a_job_id()
-    watch.stand.record([a_body(jobId=heard_of, status="RUNNING", at=NOON - 1000)])
+    watch.recorder.record([a_body(jobId=heard_of, status="RUNNING", at=NOON - 1000)])
     ended = {"status": "FAILED", "createdAt": NOON - 2000, "stoppedAt": NOON - 1}
     watch.batch.put(a_detail(jobId=one, **ended) for one in (heard_of, unheard_of))
 
@@ -165,12 +165,12 @@ def test_a_run_that_begins_anew_waits_for_no_event(watch: SweepHarness) -> None:
 
 def test_a_repair_is_dated_by_batch_and_marked_as_one(watch: SweepHarness) -> None:
     job_id = a_job_id()
-    watch.stand.record([a_body(jobId=job_id, status="RUNNING", at=NOON - 3 * HOUR)])
+    watch.recorder.record([a_body(jobId=job_id, status="RUNNING", at=NOON - 3 * HOUR)])
     watch.batch.put([a_detail(jobId=job_id, status="FAILED", stoppedAt=NOON - HOUR)])
 
     watch.sweep()
 
-    last = watch.stand.job(job_id).history[-1]
+    last = watch.recorder.job(job_id).history[-1]
     assert (last.status, last.at, last.source) == ("FAILED", NOON - HOUR, Source.REPAIR)
 
 
@@ -179,7 +179,7 @@ def test_a_long_backlog_is_worked_off_run_by_run_the_longest_silent_first(
 ) -> None:
     jobs = [a_job_id() for _ in range(350)]
     ages = {job_id: NOON - 2 * HOUR - n * 1000 for n, job_id in enumerate(jobs)}
-    watch.stand.record([a_body(jobId=one, status="RUNNING", at=at) for one, at in ages.items()])
+    watch.recorder.record([a_body(jobId=one, status="RUNNING", at=at) for one, at in ages.items()])
     ended = {"status": "SUCCEEDED", "stoppedAt": NOON - HOUR, "createdAt": NOON - 30 * DAY}
     watch.batch.put(a_detail(jobId=job_id, **ended) for job_id in jobs)
 
@@ -217,7 +217,7 @@ def test_a_sweep_that_is_cut_off_anywhere_changes_nothing_but_who_does_the_work(
     whole = fresh()
     length = whole.sweep_dying_at(-1)
     whole.sweep()
-    expected = whole.stand.records(), told(whole)
+    expected = whole.recorder.records(), told(whole)
     interesting = range(5, length, max(1, length // 12))
 
     for nth in interesting:
@@ -225,7 +225,7 @@ def test_a_sweep_that_is_cut_off_anywhere_changes_nothing_but_who_does_the_work(
         watch.sweep_dying_at(nth)
         watch.sweep()
         watch.sweep()
-        assert (watch.stand.records(), told(watch)) == expected, nth
+        assert (watch.recorder.records(), told(watch)) == expected, nth
 
 
 def test_two_sweeps_at_once_do_no_harm(watch: SweepHarness) -> None:
@@ -247,7 +247,7 @@ def test_a_sweep_that_dies_beside_another_leaves_no_notice_untold(
     def ended_unheard() -> str:
         job_id = a_job_id()
         watch.now += 2 * HOUR
-        watch.stand.record([a_body(jobId=job_id, status="RUNNING", at=watch.now - 2 * HOUR)])
+        watch.recorder.record([a_body(jobId=job_id, status="RUNNING", at=watch.now - 2 * HOUR)])
         ended = {"status": "FAILED", "stoppedAt": watch.now - HOUR}
         batch.put([a_detail(jobId=job_id, createdAt=NOON - HOUR, **ended)])
         return job_id
@@ -324,34 +324,34 @@ def test_a_job_that_batch_forgot_is_unknown_until_something_higher_is_heard(
 ) -> None:
     job_id, known = a_job_id(), a_detail(createdAt=NOON - 2 * HOUR, status="RUNNING")
     running = a_body(jobId=job_id, status="RUNNING", at=NOON - 8 * DAY)
-    watch.stand.record([running, a_body(**known, at=NOON - 2 * HOUR)])
+    watch.recorder.record([running, a_body(**known, at=NOON - 2 * HOUR)])
     watch.batch.put([known])
 
     tally = watch.sweep()
 
     assert (tally.lost, tally.unknown_to_batch) == (1, [])
-    assert watch.stand.job(job_id).status == "UNKNOWN"
-    watch.stand.record([running])
-    assert watch.stand.job(job_id).status == "UNKNOWN"
-    watch.stand.record([a_body(jobId=job_id, status="FAILED", at=NOON - 7 * DAY)])
-    assert watch.stand.job(job_id).status == "FAILED"
+    assert watch.recorder.job(job_id).status == "UNKNOWN"
+    watch.recorder.record([running])
+    assert watch.recorder.job(job_id).status == "UNKNOWN"
+    watch.recorder.record([a_body(jobId=job_id, status="FAILED", at=NOON - 7 * DAY)])
+    assert watch.recorder.job(job_id).status == "FAILED"
 
 
 def test_a_younger_job_that_batch_does_not_know_is_an_alarm(watch: SweepHarness) -> None:
     job_id = a_job_id()
-    watch.stand.record([a_body(jobId=job_id, status="RUNNING", at=NOON - 6 * DAY)])
+    watch.recorder.record([a_body(jobId=job_id, status="RUNNING", at=NOON - 6 * DAY)])
 
     tally = watch.sweep()
 
     assert (tally.lost, tally.unknown_to_batch) == (0, [job_id])
-    assert watch.stand.job(job_id).status == "RUNNING"
+    assert watch.recorder.job(job_id).status == "RUNNING"
 
 
 def test_a_batch_that_knows_nobody_makes_no_job_unknown(watch: SweepHarness) -> None:
     work = lives(300)
     heard(watch, work, 0.5)
     old = a_job_id()
-    watch.stand.record([a_body(jobId=old, status="RUNNING", at=NOON - 9 * DAY)])
+    watch.recorder.record([a_body(jobId=old, status="RUNNING", at=NOON - 9 * DAY)])
     watch.batch.is_wrong_region = True
 
     tallies = [watch.sweep() for _ in range(3)]
@@ -366,18 +366,18 @@ def test_before_a_job_is_unknown_batch_is_asked_about_one_that_ended_lately(
 ) -> None:
     old, ended = a_job_id(), a_detail(status="FAILED", createdAt=NOON - DAY, stoppedAt=NOON - HOUR)
     running = a_body(jobId=old, status="RUNNING", at=NOON - 9 * DAY)
-    watch.stand.record([running, a_body(**ended, at=NOON - HOUR)])
+    watch.recorder.record([running, a_body(**ended, at=NOON - HOUR)])
     watch.batch.put([ended])
     watch.batch.is_wrong_region = is_wrong_region
 
     tally = watch.sweep()
 
     assert tally.unknown_to_batch == ([ended["jobId"]] if is_wrong_region else [])
-    assert watch.stand.job(old).status == ("RUNNING" if is_wrong_region else "UNKNOWN")
+    assert watch.recorder.job(old).status == ("RUNNING" if is_wrong_region else "UNKNOWN")
 
 
 def items(watch: SweepHarness) -> list[dict[str, Any]]:
-    return [item for item in watch.stand.items() if "jobId" in item]
+    return [item for item in watch.recorder.items() if "jobId" in item]
 
 
 # Service jobs
@@ -389,14 +389,14 @@ def a_training_detail(**fields: Any) -> dict[str, Any]:
 
 def test_a_silent_service_job_is_repaired_by_a_call_of_its_own(watch: SweepHarness) -> None:
     detail = a_training_detail(status="RUNNING")
-    watch.stand.record([a_service_body(**detail, at=NOON - 2 * HOUR)])
+    watch.recorder.record([a_service_body(**detail, at=NOON - 2 * HOUR)])
     preempted = {"preemptedAttemptCount": 2, "recentPreemptedAttempts": []}
     ended = {"status": "SUCCEEDED", "stoppedAt": NOON - HOUR, "attempts": [a_training(1)]}
     watch.batch.put([detail | ended | {"preemptionSummary": preempted}])
 
     tally = watch.sweep()
 
-    job = watch.stand.job(detail["jobId"])
+    job = watch.recorder.job(detail["jobId"])
     assert (job.status, job.details.generation, job.is_service) == ("SUCCEEDED", 3, True)
     assert (tally.repaired, tally.lost, tally.unknown_to_batch) == (1, 0, [])
     assert watch.batch.calls == {"DescribeServiceJob": 1, "ListServiceJobs": 1}
@@ -404,21 +404,21 @@ def test_a_silent_service_job_is_repaired_by_a_call_of_its_own(watch: SweepHarne
 
 def test_an_unchanged_service_job_is_not_written(watch: SweepHarness) -> None:
     detail = a_training_detail(status="RUNNING", latestAttempt={})
-    watch.stand.record([a_service_body(**detail, at=NOON - 2 * HOUR)])
+    watch.recorder.record([a_service_body(**detail, at=NOON - 2 * HOUR)])
     watch.batch.put([detail | {"tags": {"team": "x"}, "serviceRequestPayload": "{}"}])
-    before = watch.stand.records()
+    before = watch.recorder.records()
 
     tally = watch.sweep()
 
     assert (tally.described, tally.known_to_batch, tally.repaired) == (1, 1, 0)
-    assert watch.stand.records() == before
+    assert watch.recorder.records() == before
 
 
 def test_service_jobs_that_nobody_heard_of_are_found_in_a_queue_that_holds_such(
     watch: SweepHarness,
 ) -> None:
     heard_of, *unheard_of = [a_training_detail(status="RUNNABLE") for _ in range(130)]
-    watch.stand.record([a_service_body(**heard_of, at=NOON)])
+    watch.recorder.record([a_service_body(**heard_of, at=NOON)])
     watch.batch.put([heard_of, *unheard_of])
 
     tally = watch.sweep(calls=200)
@@ -444,7 +444,7 @@ def test_more_service_jobs_than_a_run_may_ask_about_are_left_to_the_next(
     watch: SweepHarness,
 ) -> None:
     details = [a_training_detail(status="RUNNING") for _ in range(60)]
-    watch.stand.record([a_service_body(**one, at=NOON - 2 * HOUR) for one in details])
+    watch.recorder.record([a_service_body(**one, at=NOON - 2 * HOUR) for one in details])
     ended = {"status": "SUCCEEDED", "stoppedAt": NOON - HOUR}
     watch.batch.put(one | ended for one in details)
 
@@ -461,11 +461,11 @@ def test_a_service_job_that_batch_forgot_is_unknown_and_a_younger_one_an_alarm(
     known = a_training_detail(status="RUNNING")
     old, young = a_training_detail(status="RUNNING"), a_training_detail(status="RUNNING")
     heard_of = {NOON - 2 * HOUR: known, NOON - 8 * DAY: old, NOON - 6 * DAY: young}
-    watch.stand.record([a_service_body(**detail, at=at) for at, detail in heard_of.items()])
+    watch.recorder.record([a_service_body(**detail, at=at) for at, detail in heard_of.items()])
     watch.batch.put([known])
 
     tally = watch.sweep()
 
     assert (tally.lost, tally.unknown_to_batch) == (1, [young["jobId"]])
-    assert watch.stand.job(old["jobId"]).status == "UNKNOWN"
-    assert watch.stand.job(young["jobId"]).status == "RUNNING"
+    assert watch.recorder.job(old["jobId"]).status == "UNKNOWN"
+    assert watch.recorder.job(young["jobId"]).status == "RUNNING"

@@ -59,7 +59,7 @@ def sweep_until_done(watch: SweepHarness, **options: Any) -> int:
 
 
 def missing(watch: SweepHarness, details: list[dict[str, Any]]) -> list[str]:
-    return [one["jobId"] for one in details if watch.stand.table.get(one["jobId"]) is None]
+    return [one["jobId"] for one in details if watch.recorder.table.get(one["jobId"]) is None]
 
 
 def test_a_walk_past_many_known_jobs_goes_on_where_the_last_run_stopped(
@@ -69,7 +69,7 @@ def test_a_walk_past_many_known_jobs_goes_on_where_the_last_run_stopped(
     oldest = ended(createdAt=NOON - 5 * HOUR)
     for start in range(0, len(known), 300):
         some = known[start : start + 300]
-        watch.stand.record([a_body(**detail, at=NOON - 2 * HOUR) for detail in some])
+        watch.recorder.record([a_body(**detail, at=NOON - 2 * HOUR) for detail in some])
     watch.batch.put([*known, oldest])
 
     sweep_until_done(watch, calls=3)
@@ -79,7 +79,7 @@ def test_a_walk_past_many_known_jobs_goes_on_where_the_last_run_stopped(
 
 def test_a_walk_that_throttling_cuts_short_goes_on_where_it_stopped(watch: SweepHarness) -> None:
     known = [ended(createdAt=NOON - 3 * HOUR - number) for number in range(300)]
-    watch.stand.record([a_body(**detail, at=NOON - 2 * HOUR) for detail in known])
+    watch.recorder.record([a_body(**detail, at=NOON - 2 * HOUR) for detail in known])
     watch.batch.put(known)
 
     def throttle_after_two() -> None:
@@ -160,7 +160,7 @@ def test_a_job_that_the_table_does_not_tell_of_now_is_not_taken_for_known(
     jobs = [ended(), ended()]
     watch.batch.put(jobs)
 
-    with FaultyAws(watch.stand.aws.endpoint) as faulty:
+    with FaultyAws(watch.recorder.aws.endpoint) as faulty:
         faulty.follow(on("BatchGetItem", partial_failure(), nth=1))
         tally = watch.sweep(queues=[QUEUE], endpoint=faulty.endpoint)
     watch.sweep(queues=[QUEUE])
@@ -187,7 +187,7 @@ def test_a_run_that_begins_anew_and_is_cut_short_waits_for_no_event_later_either
 ) -> None:
     places = [(a_job_id(), arn(queue)) for queue in ("a", "b") for _ in range(250)]
     times = {"createdAt": NOON - 30 * DAY, "stoppedAt": NOON - 1000}
-    watch.stand.record(
+    watch.recorder.record(
         [
             a_body(jobId=one, jobQueue=queue, status="RUNNING", at=NOON - 60_000)
             for one, queue in places
@@ -211,7 +211,7 @@ def test_a_sweep_that_is_cut_off_near_its_end_leaves_no_lost_job_to_the_next_rou
         running_aws.reset()
         watch = SweepHarness(running_aws, running_aws.create_resources(), batch)
         running = a_body(jobId=lost, status="RUNNING", at=NOON - 9 * DAY)
-        watch.stand.record([running, a_body(**known, at=NOON - 2 * HOUR)])
+        watch.recorder.record([running, a_body(**known, at=NOON - 2 * HOUR)])
         return watch
 
     length = fresh().sweep_dying_at(-1)
@@ -220,7 +220,7 @@ def test_a_sweep_that_is_cut_off_near_its_end_leaves_no_lost_job_to_the_next_rou
         watch = fresh()
         watch.sweep_dying_at(nth)
         watch.sweep()
-        assert watch.stand.job(lost).status == "UNKNOWN", nth - length
+        assert watch.recorder.job(lost).status == "UNKNOWN", nth - length
 
 
 def test_jobs_that_ended_lately_in_any_queue_show_that_batch_is_the_wrong_one(
@@ -228,12 +228,12 @@ def test_jobs_that_ended_lately_in_any_queue_show_that_batch_is_the_wrong_one(
 ) -> None:
     old, witness = a_job_id(), ended(jobQueue=arn("other"))
     running = a_body(jobId=old, status="RUNNING", at=NOON - 9 * DAY)
-    watch.stand.record([running, a_body(**witness, at=NOON - 2 * HOUR)])
+    watch.recorder.record([running, a_body(**witness, at=NOON - 2 * HOUR)])
     watch.batch.is_wrong_region = True
 
     tally = watch.sweep()
 
-    assert watch.stand.job(old).status == "RUNNING"
+    assert watch.recorder.job(old).status == "RUNNING"
     assert tally.unknown_to_batch == [witness["jobId"]]
 
 
@@ -278,12 +278,12 @@ def test_discovery_that_is_not_permitted_fails_the_sweep_when_repair_is_done(
 
     with EditedBatch(forbid_lists) as batch:
         watch = SweepHarness(aws, resources, batch)
-        watch.stand.record([a_body(jobId=job_id, status="RUNNING", at=NOON - 3 * HOUR)])
+        watch.recorder.record([a_body(jobId=job_id, status="RUNNING", at=NOON - 3 * HOUR)])
         batch.put([ended(jobId=job_id)])
         with pytest.raises(BatchRefused, match="AccessDenied"):
             watch.sweep()
 
-    assert watch.stand.job(job_id).status == "SUCCEEDED"
+    assert watch.recorder.job(job_id).status == "SUCCEEDED"
 
 
 def test_a_queue_that_is_gone_fails_no_sweep(aws: LocalAws, resources: Resources) -> None:
@@ -319,7 +319,7 @@ def test_discovery_leaves_enough_calls_to_describe_the_jobs_found_before(
     watch: SweepHarness,
 ) -> None:
     service_jobs = [a_service_detail(status="RUNNING", createdAt=NOON - DAY) for _ in range(6)]
-    watch.stand.record([a_service_body(**job, at=NOON - 2 * HOUR) for job in service_jobs])
+    watch.recorder.record([a_service_body(**job, at=NOON - 2 * HOUR) for job in service_jobs])
     watch.batch.put(job | {"status": "FAILED", "stoppedAt": NOON - HOUR} for job in service_jobs)
     queues = [f"queue-{number}" for number in range(8)]
     jobs = [ended(jobQueue=arn(queue)) for queue in queues]
@@ -346,9 +346,9 @@ def test_more_jobs_in_flight_of_a_crashed_run_than_calls_are_processed_run_by_ru
     watch: SweepHarness,
 ) -> None:
     jobs = [a_service_detail(status="RUNNING", createdAt=NOON - DAY) for _ in range(9)]
-    watch.stand.record([a_service_body(**job, at=NOON) for job in jobs])
+    watch.recorder.record([a_service_body(**job, at=NOON) for job in jobs])
     watch.batch.put(jobs)
-    checkpoints = CheckpointTable(watch.stand.dynamodb, watch.stand.resources.jobs_table)
+    checkpoints = CheckpointTable(watch.recorder.dynamodb, watch.recorder.resources.jobs_table)
     crashed = InFlight(started_at=NOON - HOUR, job_ids=[job["jobId"] for job in jobs])
     checkpoints.put_in_flight("crashed", crashed)
 

@@ -38,7 +38,7 @@ def put_job(
     """Put a job that entered its status `minutes` ago into Batch and the table; return its id."""
     detail = a_detail(status=status, **fields)
     harness.batch.put([detail])
-    harness.stand.record([a_body(**detail, at=harness.now - minutes * MINUTE)])
+    harness.recorder.record([a_body(**detail, at=harness.now - minutes * MINUTE)])
     return str(detail["jobId"])
 
 
@@ -51,7 +51,7 @@ def change_status(
 def send_blocked_event(harness: SweepHarness, job_id: str | None = None) -> None:
     """Record that the queue is blocked by this job, by default one without a record."""
     event = an_event(at=harness.now, jobId=job_id or a_job_id(), statusReason=NO_CAPACITY)
-    harness.stand.record([json.dumps(event | {"detail-type": "Batch Job Queue Blocked"})])
+    harness.recorder.record([json.dumps(event | {"detail-type": "Batch Job Queue Blocked"})])
 
 
 def put_jobs_without_events(harness: SweepHarness, count: int) -> list[str]:
@@ -76,15 +76,15 @@ def record_successful_jobs(harness: SweepHarness, count: int, minutes: int) -> N
     times = {"startedAt": start, "stoppedAt": start + minutes * MINUTE}
     for _ in range(count):
         ended = {**times, "attempts": [an_attempt(**times)], "createdAt": start}
-        harness.stand.record([a_body(status="SUCCEEDED", at=times["stoppedAt"], **ended)])
+        harness.recorder.record([a_body(status="SUCCEEDED", at=times["stoppedAt"], **ended)])
 
 
 def job(harness: SweepHarness, job_id: str) -> Job:
-    return harness.stand.job(job_id)
+    return harness.recorder.job(job_id)
 
 
 def state(harness: SweepHarness) -> QueueState:
-    return harness.stand.queues.states([QUEUE])[QUEUE]
+    return harness.recorder.queues.states([QUEUE])[QUEUE]
 
 
 def received_notices(harness: SweepHarness) -> list[Any]:
@@ -255,7 +255,7 @@ def test_an_array_is_reported_once_for_all_its_children_and_is_not_stuck_while_p
 def test_hundreds_of_stuck_jobs_are_one_incident(harness: SweepHarness) -> None:
     details = [a_detail(status="RUNNABLE", jobName=f"align-{n}") for n in range(500)]
     harness.batch.put(details)
-    harness.stand.record([a_body(**detail, at=NOON - 2 * HOUR) for detail in details])
+    harness.recorder.record([a_body(**detail, at=NOON - 2 * HOUR) for detail in details])
 
     for _ in range(5):
         harness.watch_queues()
@@ -263,7 +263,7 @@ def test_hundreds_of_stuck_jobs_are_one_incident(harness: SweepHarness) -> None:
     incident = state(harness).bulk_incident
     opened = received_kinds(harness)
     running = [{**detail, "status": "RUNNING"} for detail in details]
-    harness.stand.record([a_body(**detail, at=harness.now) for detail in running])
+    harness.recorder.record([a_body(**detail, at=harness.now) for detail in running])
     for _ in range(3):
         harness.watch_queues()
 
@@ -433,7 +433,7 @@ def test_when_events_are_missing_every_job_is_found_and_the_incident_reported_on
         harness.sweep(queues=[QUEUE])
         harness.watch_queues(queues=[QUEUE])
     opened = received_kinds(harness)
-    harness.stand.record([a_body()])
+    harness.recorder.record([a_body()])
     for _ in range(3):
         harness.now += 5 * MINUTE
         harness.watch_queues()
@@ -485,12 +485,14 @@ def test_jobs_that_ended_before_the_queue_was_watched_are_not_reported(
 def test_the_number_of_requests_does_not_depend_on_the_number_of_jobs(
     harness: SweepHarness,
 ) -> None:
-    harness.stand.record([a_body(at=NOON) for _ in range(10)])
+    harness.recorder.record([a_body(at=NOON) for _ in range(10)])
     harness.watch_queues()
     harness.watch_queues()
     few_jobs = dict(harness.requests)
     for hours in range(4):
-        harness.stand.record([a_body(status="RUNNING", at=NOON - hours * HOUR) for _ in range(250)])
+        harness.recorder.record(
+            [a_body(status="RUNNING", at=NOON - hours * HOUR) for _ in range(250)]
+        )
     harness.watch_queues()
 
     assert few_jobs == {"Query": 1 + 88 + 1, "BatchGetItem": 1}

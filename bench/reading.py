@@ -14,7 +14,7 @@ from bench.report import Row, microseconds, times
 from bench.timing import cpu_seconds, in_turn
 from bench.workload import bodies, merged, observations, reader
 from chalicelib.jobs.job import Job
-from chalicelib.jobs.job_detail import JobDetail
+from chalicelib.jobs.job_detail.shapes import JobDetail
 from chalicelib.jobs.job_table import job_attributes, job_key
 from chalicelib.redaction import Redaction
 

@@ -1,11 +1,12 @@
-"""A service job is preempted: the steps that events tell, and their place in its history.
+"""Preemptions of service jobs: the steps that events report, and their place in a job's history.
 
-These events name the job by its ARN and tell neither its queue nor its name, and may come before
-any other event of it. So they are no observations of a job: each is kept beside it, as it is, and
-joined when someone asks (docs/adr/0009-preemptions-beside-the-job.md).
+These events name the job by its ARN and contain neither its queue nor its name, and they may arrive
+before any other event of the job. They are therefore not observations: each is stored unchanged
+beside the job, and joined to its history when that is read
+(docs/adr/0009-preemptions-beside-the-job.md).
 
-Pure: knows nothing of envelopes, tables, the clock or the environment. All times are milliseconds
-since the epoch.
+Pure: this module must not know envelopes, tables, the clock or the environment. All times are epoch
+milliseconds.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,8 @@ import msgspec
 
 from chalicelib.errors import MalformedEvent
 from chalicelib.jobs.job import Job, JobId, Source, Transition
-from chalicelib.jobs.job_detail import NAME, TEXT, PreemptionSummary
+from chalicelib.jobs.job_detail.fields import MAX_NAME, redacted_text
+from chalicelib.jobs.job_detail.shapes import PreemptionSummary
 from chalicelib.redaction import Redaction
 
 
@@ -25,6 +27,8 @@ class Step(StrEnum):
 
 
 class PreemptionDetail(msgspec.Struct, rename="camel"):
+    """The detail of both kinds of events; only Completed has a summary."""
+
     preempted_job_arn: str
     status: str
     status_reason: str | None = None
@@ -32,8 +36,11 @@ class PreemptionDetail(msgspec.Struct, rename="camel"):
 
 
 class Preemption(msgspec.Struct, frozen=True):
-    """One step, as an event told it. `status` is the job's at that moment; `stopped_at` is the end
-    of the attempt that was preempted, once that is known."""
+    """One step of a preemption.
+
+    `status` is the status of the job at that time. `stopped_at` is when the preempted attempt
+    ended; None before it is known.
+    """
 
     job_id: str
     step: Step
@@ -44,52 +51,51 @@ class Preemption(msgspec.Struct, frozen=True):
 
 
 def observe(detail: PreemptionDetail, step: Step, *, time: int, redaction: Redaction) -> Preemption:
-    """Raises MalformedEvent if it does not say whose."""
+    """Return the preemption. Raise MalformedEvent if the ARN does not contain a job id."""
     summary = detail.preemption_summary or PreemptionSummary()
-    ended = [one for one in summary.recent if one.stopped_at is not None]
-    last = max(ended, key=lambda one: one.stopped_at or 0, default=None)
+    ended = [attempt for attempt in summary.recent if attempt.stopped_at is not None]
+    last = max(ended, key=lambda attempt: attempt.stopped_at or 0, default=None)
     reason = detail.status_reason or (last.status_reason if last else None)
     return Preemption(
         job_id=_job_id(detail.preempted_job_arn),
         step=step,
         at=time,
-        status=detail.status[:NAME],
-        reason=redaction.text(reason)[:TEXT] if reason else None,
+        status=detail.status[:MAX_NAME],
+        reason=redacted_text(reason, redaction),
         stopped_at=last.stopped_at if last else None,
     )
 
 
 def history(job: Job, preemptions: Iterable[Preemption]) -> tuple[Transition, ...]:
-    """The job's, with the transitions that only the end of a preemption tells of.
+    """Return the job's history joined with the transitions of completed preemptions.
 
-    The record says how many attempts had finished when the preempted one had; of a preemption that
-    it knows nothing of yet, the place is not known, and it would contradict the job's status.
+    The record contains how many attempts had finished when the preempted one had. A preemption that
+    the record does not contain yet is left out: its generation is not known, and it would
+    contradict the job's status.
     """
     return job.history_with(_transitions(job, preemptions))
 
 
 def _transitions(job: Job, preemptions: Iterable[Preemption]) -> Iterator[Transition]:
-    finished: dict[int | None, int] = {
+    generations: dict[int | None, int] = {
         attempt.stopped_at: number
         for number, attempt in enumerate(job.details.attempts, job.details.unlisted_attempts + 1)
         if attempt.stopped_at is not None
     }
-    for one in preemptions:
-        generation = finished.get(one.stopped_at)
-        if one.step is Step.COMPLETED and generation is not None:
-            yield Transition(one.status, generation, one.at, Source.EVENT)
+    for preemption in preemptions:
+        generation = generations.get(preemption.stopped_at)
+        if preemption.step is Step.COMPLETED and generation is not None:
+            yield Transition(preemption.status, generation, preemption.at, Source.EVENT)
 
 
 def _job_id(arn: str) -> str:
-    """In AWS's samples it is not always the `jobId` of the job's other events; nothing else names
-    the job."""
+    """Return the job id at the end of an ARN. In AWS's samples it is not always the `jobId` of the
+    job's other events, but nothing else in the event identifies the job."""
     job_id = arn.rpartition("/")[2]
     try:
         parsed = JobId.parse(job_id)
     except ValueError as error:
-        raise MalformedEvent(f"preemptedJobArn ends in what {error}") from error
+        raise MalformedEvent(f"the last part of preemptedJobArn {error}") from error
     if parsed.separator:
-        raise MalformedEvent(
-            "preemptedJobArn is a child's or a node's, and these are not preempted"
-        )
+        raise MalformedEvent("preemptedJobArn is that of a child or node, which AWS never preempts")
     return job_id

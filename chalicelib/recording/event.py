@@ -11,18 +11,16 @@ import msgspec
 from msgspec import Meta, Struct
 
 from chalicelib.errors import MalformedEvent
-from chalicelib.jobs import job_detail, preemption
+from chalicelib.jobs import preemption
 from chalicelib.jobs.job import Observation, Source
-from chalicelib.jobs.job_detail import (
-    LATEST,
-    CamelStruct,
-    JobDetail,
-    ServiceJobDetail,
+from chalicelib.jobs.job_detail.fields import (
     checked_job_id,
     checked_job_queue,
     redacted_text,
     required,
 )
+from chalicelib.jobs.job_detail.observation import observe
+from chalicelib.jobs.job_detail.shapes import MAX_TIME, CamelStruct, JobDetail, ServiceJobDetail
 from chalicelib.jobs.preemption import Preemption, PreemptionDetail, Step
 from chalicelib.queues.blocked import BlockedEvent
 from chalicelib.redaction import Redaction
@@ -84,7 +82,7 @@ class EventReader(Struct, frozen=True):
         if envelope.account != self.account_id:
             raise MalformedEvent(f"account is not {self.account_id}")
         if shape := _STATE_CHANGES.get(envelope.detail_type):
-            return job_detail.observe(
+            return observe(
                 _decode(envelope.detail, shape, "$.detail"),
                 time=_milliseconds(envelope.time),
                 source=Source.EVENT,
@@ -125,7 +123,7 @@ def _decode(body: str | msgspec.Raw, shape: type[_Shape], path: str = "") -> _Sh
 
 def _milliseconds(time: datetime) -> int:
     milliseconds = round(time.timestamp() * 1000)
-    if not 0 <= milliseconds <= LATEST:
+    if not 0 <= milliseconds <= MAX_TIME:
         raise MalformedEvent("time is before 1970 or after 9999")
     return milliseconds
 

@@ -14,9 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import telemetry
 from chalicelib.errors import MalformedEvent
-from chalicelib.jobs import job_detail
 from chalicelib.jobs.job import Observation, Source
-from chalicelib.jobs.job_detail import JobDetail, ServiceJobDetail
+from chalicelib.jobs.job_detail.observation import observe
+from chalicelib.jobs.job_detail.shapes import JobDetail, ServiceJobDetail
 from chalicelib.redaction import Redaction
 from chalicelib.runtime import Runtime
 from chalicelib.telemetry import LogEvent
@@ -235,7 +235,7 @@ class BatchApi:
         """Return what the response shows of a job now; log and return None if it can't be
         parsed."""
         try:
-            return job_detail.observe(
+            return observe(
                 msgspec.convert(job, shape),
                 time=self._runtime.now_ms(),
                 source=Source.REPAIR,

@@ -9,18 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.api.representation.job import job_body
-from chalicelib.errors import MalformedEvent, MessagesLeft
+from chalicelib.errors import MessagesLeft
 from chalicelib.jobs.failure import explain
-from chalicelib.jobs.preemption import Preemption, Step
 from chalicelib.jobs.prices import Prices
-from chalicelib.recording.event import EventReader
-from chalicelib.redaction import Redaction
 from local.aws import LocalAws
 from tests.support.api_harness import Api
 from tests.support.builders import (
-    ACCOUNT,
     NOON,
-    SOURCE,
     a_job_id,
     a_preemption,
     a_service_body,
@@ -252,42 +247,3 @@ def test_a_preemption_that_the_table_does_not_take_comes_again(
         behind.record([started("4c75")])
 
     assert len(harness.items()) == 1
-
-
-# What is read
-
-
-def read(body: str) -> Preemption:
-    told = EventReader((SOURCE,), ACCOUNT, Redaction()).read(body)
-    assert isinstance(told, Preemption)
-    return told
-
-
-def test_a_step_is_read_as_aws_documents_it() -> None:
-    assert read(started("51f245a9")) == Preemption(
-        "51f245a9", Step.STARTED, NOON + 18_000, "RUNNING", IN_PROGRESS
-    )
-    assert read(completed("51f245a9")) == Preemption(
-        "51f245a9", Step.COMPLETED, NOON + 20_000, "RUNNABLE", TAKEN_BACK, FIRST["stoppedAt"]
-    )
-
-
-def test_a_reason_is_redacted_and_cut() -> None:
-    told = read(a_preemption("Started", "4c75", statusReason=f"TOKEN=tr0ub4dor {'x' * 5_000}"))
-
-    assert told.reason is not None
-    assert "tr0ub4dor" not in told.reason
-    assert len(told.reason) == 1_024
-
-
-@pytest.mark.parametrize(
-    ("arn", "problem"),
-    [
-        ("arn:aws:batch:us-east-1:1:service-job/", "preemptedJobArn ends in what is not a Batch"),
-        ("arn:aws:batch:us-east-1:1:service-job/4c75:1", "preemptedJobArn is a child's"),
-        (7, r"Expected `str`, got `int` - at `\$.detail.preemptedJobArn`"),
-    ],
-)
-def test_a_preemption_of_nobody_is_malformed(arn: object, problem: str) -> None:
-    with pytest.raises(MalformedEvent, match=problem):
-        read(a_preemption("Started", "4c75", preemptedJobArn=arn))

@@ -1,0 +1,190 @@
+"""Maps what AWS Batch reports of a job, in an event or in DescribeJobs, to an observation.
+
+Everything that leaves this module is validated, redacted and truncated. Pure: it must not know
+envelopes, queues, tables, the clock or the environment.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import NamedTuple
+
+import msgspec
+
+from chalicelib.jobs.job import (
+    BATCH_LOG_GROUP,
+    ArrayFacts,
+    Attempt,
+    Description,
+    Details,
+    Observation,
+    Resources,
+    ServiceFacts,
+    Source,
+)
+from chalicelib.jobs.job_detail.fields import (
+    MAX_ATTEMPTS,
+    MAX_ENTRIES,
+    MAX_NAME,
+    MAX_TEXT,
+    checked_job_id,
+    checked_job_queue,
+    redacted_command,
+    redacted_mapping,
+    redacted_text,
+    required,
+    truncated,
+)
+from chalicelib.jobs.job_detail.requested_resources import (
+    requested_gpus,
+    requested_memory,
+    requested_vcpus,
+)
+from chalicelib.jobs.job_detail.shapes import (
+    ArrayProperties,
+    AttemptDetail,
+    Container,
+    JobDetail,
+    NodeProperties,
+    ServiceJobDetail,
+)
+from chalicelib.redaction import Redaction
+
+
+def observe(detail: JobDetail, *, time: int, source: Source, redaction: Redaction) -> Observation:
+    """Return the observation of a job as reported at `time` (epoch milliseconds).
+
+    Raises MalformedEvent if the job, its queue or its status is missing or invalid.
+    """
+    description = _description(detail, redaction)
+    attempts = tuple(_attempt(each, redaction) for each in detail.listed_attempts[-MAX_ATTEMPTS:])
+    end = _container_end(detail.all_containers(), redaction)
+    last = attempts[-1] if attempts else Attempt()
+    if end == (last.exit_code, last.reason, last.log_stream_name):
+        end = _ContainerEnd()
+    return Observation(
+        job_id=checked_job_id(detail.job_id),
+        details=Details(
+            status=required("status", detail.status),
+            generation=detail.finished_attempts,
+            time=time,
+            source=source,
+            job_name=required("jobName", detail.job_name),
+            job_queue=checked_job_queue(detail.job_queue),
+            job_definition=truncated(detail.job_definition, MAX_TEXT),
+            status_reason=redacted_text(detail.status_reason, redaction),
+            created_at=detail.created_at,
+            started_at=detail.started_at,
+            stopped_at=detail.stopped_at,
+            attempts=attempts,
+            **end._asdict(),
+            log_group=_log_group(detail),
+            array=_array(detail.array_properties),
+            nodes=detail.node_properties.num_nodes if detail.node_properties else None,
+            description=digest(description),
+            service=_service(detail),
+            resources=_resources(description),
+        ),
+        description=description,
+    )
+
+
+def digest(description: Description) -> str:
+    """Return the 64 bits that address a description within the items of one root job."""
+    return sha256(msgspec.json.encode(description)).hexdigest()[:16]
+
+
+def _description(detail: JobDetail, redaction: Redaction) -> Description:
+    containers = detail.all_containers() or _containers_of_first_node(detail.node_properties)
+    first = containers[0] if containers else Container()
+    # AWS sends the tags of a service job in DescribeServiceJob, but not in events: with them, each
+    # source would write another description.
+    tags = None if isinstance(detail, ServiceJobDetail) else detail.tags
+    return Description(
+        image=redacted_text(first.image, redaction),
+        command=redacted_command([*(first.command or ()), *(first.args or ())], redaction),
+        vcpus=requested_vcpus(containers),
+        memory=requested_memory(containers),
+        gpus=requested_gpus(containers),
+        environment=_environment_names(first),
+        parameters=redacted_mapping(detail.parameters, redaction),
+        tags=redacted_mapping(tags, redaction),
+        retry_attempts=detail.retry_strategy.attempts if detail.retry_strategy else None,
+        timeout_seconds=detail.timeout.attempt_duration_seconds if detail.timeout else None,
+        platform=truncated(next(iter(detail.platform_capabilities or ()), None), MAX_NAME),
+    )
+
+
+def _environment_names(container: Container) -> tuple[str, ...]:
+    """Return the names of the variables: a value may be a secret, so all values are dropped."""
+    variables = [*(container.environment or ()), *(container.env or ())]
+    return tuple(sorted(variable.name[:MAX_NAME] for variable in variables)[:MAX_ENTRIES])
+
+
+def _containers_of_first_node(nodes: NodeProperties | None) -> list[Container]:
+    ranges = (nodes.node_range_properties if nodes else None) or ()
+    return ranges[0].all_containers() if ranges else []
+
+
+def _service(detail: JobDetail) -> ServiceFacts | None:
+    if not isinstance(detail, ServiceJobDetail):
+        return None
+    listed = detail.listed_attempts[-MAX_ATTEMPTS:]
+    resources = tuple(truncated(attempt.resource, MAX_TEXT) for attempt in listed)
+    return ServiceFacts(required("serviceJobType", detail.service_job_type), resources)
+
+
+def _resources(description: Description) -> Resources | None:
+    known = description.vcpus or 0, description.memory or 0, description.gpus or 0
+    return Resources(*known) if any(known) else None
+
+
+def _attempt(attempt: AttemptDetail, redaction: Redaction) -> Attempt:
+    return Attempt(
+        started_at=attempt.started_at,
+        stopped_at=attempt.stopped_at,
+        status_reason=redacted_text(attempt.status_reason, redaction),
+        **_container_end(attempt.all_containers(), redaction)._asdict(),
+    )
+
+
+class _ContainerEnd(NamedTuple):
+    """How a container ended, and where its log is."""
+
+    exit_code: int | None = None
+    reason: str | None = None
+    log_stream_name: str | None = None
+
+
+def _container_end(containers: Sequence[Container], redaction: Redaction) -> _ContainerEnd:
+    """Return the end of the container that explains most: one that failed, else one that did not
+    start, else the first one."""
+    failed = (c for c in containers if c.exit_code)
+    not_started = (c for c in containers if c.exit_code is None and c.reason)
+    chosen = next(failed, None) or next(not_started, None) or next(iter(containers), None)
+    if chosen is None:
+        return _ContainerEnd()
+    log_stream_name = truncated(chosen.log_stream_name, MAX_TEXT)
+    return _ContainerEnd(chosen.exit_code, redacted_text(chosen.reason, redaction), log_stream_name)
+
+
+def _log_group(detail: JobDetail) -> str | None:
+    """Return the CloudWatch log group, or None if AWS Batch configures no CloudWatch log: EKS, a
+    multi-node parent, a service job, another log driver."""
+    container = detail.container
+    if container is None:
+        return None
+    configuration = container.log_configuration
+    if configuration is None:
+        return BATCH_LOG_GROUP
+    if configuration.log_driver not in (None, "awslogs"):
+        return None
+    group = (configuration.options or {}).get("awslogs-group")
+    return truncated(group, MAX_TEXT) or BATCH_LOG_GROUP
+
+
+def _array(properties: ArrayProperties | None) -> ArrayFacts | None:
+    if properties is None or (properties.size is None and properties.index is None):
+        return None
+    counts = sorted((properties.status_summary or {}).items())[:MAX_ENTRIES]
+    summary = {status[:MAX_NAME]: count for status, count in counts}
+    return ArrayFacts(properties.size, properties.index, summary)

@@ -1,4 +1,4 @@
-"""Every relative link and every image of the documentation resolves."""
+"""Links and images of the documentation resolve, and every decision has a number, a date and a status."""
 
 import re
 from pathlib import Path
@@ -48,3 +48,14 @@ def test_the_readme_links_to_every_page_and_shows_both_pictures() -> None:
 
     assert pages - {link.partition("#")[0] for link in links} == set()
     assert {"docs/dashboard.png", "docs/notice.png"} <= links
+
+
+def test_every_decision_has_a_number_a_date_and_a_status() -> None:
+    decisions = sorted((ROOT / "docs" / "adr").glob("*.md"))
+
+    for number, decision in enumerate(decisions, 1):
+        assert decision.name.startswith(f"{number:04}-")
+        assert re.match(
+            rf"# {number}\. \S.*\n\nDate: 20\d\d-\d\d-\d\d\. Status: (accepted|superseded)",
+            decision.read_text(encoding="utf-8"),
+        ), decision.name

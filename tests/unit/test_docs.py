@@ -1,4 +1,4 @@
-"""Links and images of the documentation resolve, and every decision has a number, a date and a status."""
+"""Links of the documentation resolve, and every decision has a number, a date and a status."""
 
 import re
 from pathlib import Path

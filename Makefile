@@ -1,8 +1,8 @@
-# Every task of batchwatch. Needs make and Python 3.11 or later; each target installs what it needs
+# All tasks of batchwatch. Requires make and Python 3.11 or later; each target installs what it needs
 # into .venv and .venv-aws (local/install.py).
 #
-# Give variables as in `make run PORT=8001`, or in the environment. Variables that no target below
-# passes on reach the programs through the environment too.
+# Set variables as in `make run PORT=8001`, or in the environment. Variables that no target passes on
+# below reach the programs through the environment.
 
 PYTHON ?= python3
 STATE_DIR ?= .state
@@ -28,16 +28,16 @@ run:  ## start everything, with simulated jobs [PORT, AWS_PORT, WEBEX_PORT, STAT
 
 simulate:  ## send jobs to the running stack and verify them [JOBS=2000 RATE SEED SHUFFLE=1 DUPLICATE=1 DROP=0.2]
 	$(INSTALL) run
-	@$(PY) -m local.simulate $(if $(JOBS),--jobs '$(JOBS)') $(if $(RATE),--rate '$(RATE)') \
+	@$(PY) -m local.simulator $(if $(JOBS),--jobs '$(JOBS)') $(if $(RATE),--rate '$(RATE)') \
 	    $(if $(SEED),--seed '$(SEED)') $(if $(filter 1,$(SHUFFLE)),--shuffle) \
 	    $(if $(filter 1,$(DUPLICATE)),--duplicate) \
 	    $(if $(DROP),--drop '$(DROP)')
 
-send:  ## put one event through the rule of the running stack [EVENT=event.json]
+send:  ## send one event to the running stack [EVENT=event.json]
 	$(INSTALL) run
 	@$(PY) -m local.send $(if $(EVENT),'$(EVENT)')
 
-clean:  ## delete the state of the local stack and the package cache [STATE_DIR]
+clean:  ## delete the data of the local stack and the package cache [STATE_DIR]
 	rm -rf '$(STATE_DIR)' .cache
 
 ## Development
@@ -58,7 +58,7 @@ check:  ## lint, types and tests [ARGS]
 	.venv/bin/cfn-lint infra/resources.json
 	$(PYTEST) $(ARGS)
 
-bench:  ## run the benchmarks and print them with their comparisons
+bench:  ## run the benchmarks and print them beside their alternatives
 	$(INSTALL) dev
 	@$(PY) -m bench
 
@@ -76,12 +76,12 @@ token:  ## create an API token and print it once [STAGE=prod NAME=ada QUEUES='ge
 	    --stage '$(STAGE)' --name '$(NAME)' \
 	    $(if $(QUEUES),--queues '$(QUEUES)') $(if $(filter 1,$(REPLACE)),--replace)
 
-backfill:  ## record the jobs that Batch still knows, without waiting for events [STAGE=prod SINCE=2026-11-01]
+backfill:  ## record the jobs that Batch still has, without waiting for events [STAGE=prod SINCE=2026-11-01]
 	$(INSTALL) deploy
 	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m infra.backfill \
 	    --stage '$(STAGE)' --since '$(SINCE)'
 
-redrive:  ## process dead letters again [STAGE=prod FROM=dead-letters]
+redrive:  ## process the messages of a dead-letter queue again [STAGE=prod FROM=dead-letters]
 	$(INSTALL) deploy
 	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m infra.redrive \
 	    --stage '$(STAGE)' --from '$(FROM)'
@@ -96,7 +96,7 @@ explain-rules:  ## show which rules match an event, and the message [EVENT=event
 	$(INSTALL) deploy
 	@$(PY) -m local.rules explain $(if $(EVENT),'$(EVENT)')
 
-webex-test:  ## send one test message through the real Webex [ROOM=… and STAGE=prod or WEBEX_TOKEN=…]
+webex-test:  ## send one test message to a Webex room [ROOM=… and STAGE=prod or WEBEX_TOKEN=…]
 	$(INSTALL) deploy
 	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m local.webex_test --room '$(ROOM)' \
 	    $(if $(STAGE),--stage '$(STAGE)')

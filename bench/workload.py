@@ -9,7 +9,7 @@ from chalicelib.aws.lambda_event import Message
 from chalicelib.jobs.job import Job, Observation
 from chalicelib.recording.event import EventReader
 from chalicelib.redaction import Redaction
-from local.lifecycles import ACCOUNT, envelope, workload
+from local.workload import ACCOUNT, envelope, workload
 
 START = 1_780_000_000_000
 """When the first job is submitted, in epoch milliseconds."""

@@ -1,12 +1,10 @@
-"""The HTTP API on this machine, served by `chalice local`, and the little that we ask of it.
+"""The HTTP API on this machine, served by `chalice local`, and a client for it.
 
-Knows the routes that it asks; whatever answers them finds its way to the local AWS through its
-environment alone.
+`chalice local` finds the local AWS through its environment variables alone.
 """
 
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import requests
@@ -15,18 +13,17 @@ from local.aws import ROOT, STAGE, LocalAws
 from local.package import CHALICE
 from local.ports import LOOPBACK
 from local.process import LocalError, Process, wait_for
+from local.workload import STATUSES
 
-STATUSES = (
-    *("SUBMITTED", "PENDING", "RUNNABLE", "SCHEDULED", "STARTING", "RUNNING"),
-    *("SUCCEEDED", "FAILED"),
-)
-PAGE = 100
+_MAX_COUNT = 100
+"""The most jobs of a status that are counted: one page of the API."""
+_TIMEOUT_SECONDS = 30
 
 
 class Api:
-    """Serves from its construction to `stop`, which a `with` block calls by itself."""
+    """The API from construction until `stop` or the end of a `with` block."""
 
-    def __init__(self, port: int, aws: LocalAws, token: str, log: Path):
+    def __init__(self, port: int, aws: LocalAws, token: str, log: Path) -> None:
         self.url = f"http://{LOOPBACK}:{port}"
         self._session = requests.Session()
         self._session.trust_env = False
@@ -48,34 +45,36 @@ class Api:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.stop()
 
     def check(self) -> None:
-        """LocalError if it has ended."""
+        """Raise LocalError if the process has ended."""
         self._process.check()
 
     def stop(self) -> None:
         self._session.close()
         self._process.stop()
 
-    def counts(self) -> str:
-        """How many jobs are in each status, as far as one page of each goes."""
-        return "  ".join(f"{status} {self._count(status)}" for status in STATUSES)
+    def job_counts(self) -> str:
+        """Return the number of jobs in each status that has any, such as `RUNNING 3  FAILED
+        100+`. Raise LocalError if a request fails."""
+        counts = {status: self._count(status) for status in STATUSES}
+        shown = [f"{status} {count}" for status, count in counts.items() if count != "0"]
+        return "  ".join(shown) or "no jobs"
 
     def _count(self, status: str) -> str:
-        page = self._get("/jobs", status=status, limit=PAGE).json()
+        page = self._get("/jobs", status=status, limit=_MAX_COUNT).json()
         return f"{len(page['jobs'])}{'+' if page['nextToken'] else ''}"
 
     def _get(self, path: str, **parameters: str | int) -> requests.Response:
         try:
-            answer = self._session.get(self.url + path, params=parameters, timeout=30)
-            answer.raise_for_status()
+            response = self._session.get(
+                self.url + path, params=parameters, timeout=_TIMEOUT_SECONDS
+            )
+            response.raise_for_status()
         except requests.RequestException as error:
-            raise LocalError(f"the API failed: {error}; its log is {self._process.log}") from error
-        return answer
+            raise LocalError(
+                f"request to the API failed: {error}; see its log {self._process.log}"
+            ) from error
+        return response

@@ -1,8 +1,8 @@
-"""The local AWS: one ministack process, and the clients and names that go with it.
+"""The local AWS: a ministack process, its clients, and the names of the resources in it.
 
-`make run` and the tests start it through the same class. It lives in a virtual environment of its
-own (.venv-aws), since it pins its own botocore. It creates the resources stack from the template
-that `make deploy` uses, and knows nothing of jobs, events or the app.
+`make run` and the tests use the same class. ministack has its own virtual environment (.venv-aws),
+because it pins its own botocore. The resources stack is created from the template that
+`make deploy` uses. This module must not know jobs, events or the app.
 """
 
 import os
@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
@@ -22,7 +21,9 @@ from local.ports import LOOPBACK
 from local.process import LocalError, Process, wait_for
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
@@ -32,7 +33,7 @@ RESOURCES = ROOT / "infra" / "resources.json"
 STAGE = "local"
 REGION = "us-east-1"
 ROOT_KEY = "test"
-"""What ministack takes for its account's root user, key and secret alike."""
+"""The access key and the secret key of the root user in ministack."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Resources:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the app reads at import."""
+        """The environment variables that the app reads."""
         return {
             "ACCOUNT_ID": self.account_id,
             "JOBS_TABLE": self.jobs_table,
@@ -79,13 +80,15 @@ class Resources:
 
 
 class LocalAws:
-    """ministack on one port of the loopback interface: `with LocalAws(port, folder) as aws: …`.
+    """ministack on a port of the loopback interface: `with LocalAws(port, folder) as aws: …`.
 
-    With `keep`, what it holds is saved into the folder when it is stopped, and is there again at
-    the next start; a process that is killed has saved nothing. Without, it forgets.
+    With `keep`, its data is saved to the folder when it is stopped, and loaded at the next start.
+    With `auth`, it enforces IAM and queue policies.
     """
 
-    def __init__(self, port: int, state_dir: Path, *, keep: bool = True, auth: bool = False):
+    def __init__(
+        self, port: int, state_dir: Path, *, keep: bool = True, auth: bool = False
+    ) -> None:
         self.port = port
         self.state_dir = state_dir.resolve()
         self.keep = keep
@@ -97,16 +100,11 @@ class LocalAws:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.stop()
 
     def start(self) -> None:
-        """Returns when it answers, a fraction of a second later."""
+        """Start the process and wait until it responds. Raise LocalError."""
         if not PYTHON.exists():
             raise LocalError("the local AWS is not installed. Install it with `make run`")
         temporary = self.state_dir / "tmp"
@@ -126,22 +124,22 @@ class LocalAws:
             raise
 
     def check(self) -> None:
-        """LocalError if it has ended."""
+        """Raise LocalError if the process has ended."""
         self._process.check()
 
     def stop(self) -> None:
-        """Lets it save what it holds, which takes a while when that is much."""
+        """Stop the process. Saving its data can take some seconds."""
         self._process.stop()
 
     def reset(self) -> None:
-        """Empties it, stacks and all, in a few milliseconds."""
+        """Delete all data and stacks; takes a few milliseconds."""
         request = urllib.request.Request(f"{self.endpoint}/_ministack/reset", method="POST")
         urllib.request.urlopen(request, timeout=10).close()
 
     def create_resources(self, template: str | None = None, **parameters: str) -> Resources:
-        """Creates or updates the resources stack, as `make deploy` does for another stage."""
+        """Create or update the resources stack, as `make deploy` does for other stages."""
         outputs = deploy_stack(
-            self.client("cloudformation"),
+            self.cloudformation,
             f"batchwatch-{STAGE}-resources",
             template or RESOURCES.read_text(),
             {
@@ -156,7 +154,7 @@ class LocalAws:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes an AWS SDK talk to the local AWS."""
+        """The environment variables that make an AWS SDK use the local AWS."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": ROOT_KEY,
@@ -166,12 +164,13 @@ class LocalAws:
         }
 
     def environment_for(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """The same for a child process, whose environment may speak of a real AWS account."""
+        """Return an environment for a child process, without the given AWS variables, which may
+        refer to a real account."""
         kept = {key: value for key, value in environment.items() if not key.startswith("AWS_")}
         return {**kept, **self.environment}
 
     def client(self, service: str) -> Any:
-        """A boto3 client; made once, as making one takes longer than most calls."""
+        """Return a boto3 client. It is cached, because creating it takes longer than most calls."""
         if service not in self._clients:
             session: Any = boto3.Session(
                 aws_access_key_id=ROOT_KEY, aws_secret_access_key=ROOT_KEY, region_name=REGION
@@ -180,8 +179,18 @@ class LocalAws:
         return self._clients[service]
 
     @cached_property
+    def cloudformation(self) -> "CloudFormationClient":
+        client: CloudFormationClient = self.client("cloudformation")
+        return client
+
+    @cached_property
     def dynamodb(self) -> "DynamoDBClient":
         client: DynamoDBClient = self.client("dynamodb")
+        return client
+
+    @cached_property
+    def s3(self) -> "S3Client":
+        client: S3Client = self.client("s3")
         return client
 
     @cached_property
@@ -198,7 +207,7 @@ class LocalAws:
         return self.sqs.get_queue_url(QueueName=queue)["QueueUrl"]
 
     def _environment(self, temporary: Path) -> dict[str, str]:
-        """Nothing of ours but the path: its function workers inherit all that it is given."""
+        """Return the process's environment, which the functions that it runs inherit."""
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(temporary),
@@ -209,7 +218,7 @@ class LocalAws:
             "PERSIST_STATE": "1" if self.keep else "0",
             "AUTH": "true" if self.auth else "false",
             "LAMBDA_EXECUTOR": "local",
-            # Each of these would open a fixed port of its own.
+            # These would listen on fixed ports.
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
         }

@@ -29,10 +29,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from local.job_details import Detail
-from local.lifecycles import TERMINAL
 from local.ports import LOOPBACK
 from local.process import LocalError
+from local.workload import TERMINAL, Detail
 
 RETENTION_MS = 7 * 86_400_000
 """How long Batch keeps a job after its end."""

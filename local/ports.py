@@ -1,4 +1,4 @@
-"""Which ports of this machine are free; everything local listens on the loopback interface only."""
+"""Ports of this machine. All local servers listen on the loopback interface only."""
 
 import socket
 
@@ -6,7 +6,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_port() -> int:
-    """A port that nothing listens on now."""
+    """Return a port that is not in use at this moment."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
@@ -14,7 +14,7 @@ def free_port() -> int:
 
 
 def is_taken(port: int) -> bool:
-    """Whether something already listens there, or only just stopped and still holds it."""
+    """Return whether a server listens on the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,16 +1,16 @@
-"""`make run`: batchwatch on this machine as it is in AWS, fed with simulated jobs.
+"""`make run`: batchwatch on this machine as in AWS, with simulated jobs.
 
-    ministack      the local AWS with both stacks    its log: STATE_DIR/aws.log
-    Webex, Batch   stand-ins; Webex has a page       threads of this process
-    chalice local  the HTTP API                      its log: STATE_DIR/api.log
-    feed           simulated jobs, through the rule  a thread of this process
+    ministack      the local AWS with both stacks        log: STATE_DIR/aws.log
+    Webex, Batch   stand-ins; Webex has a page           threads of this process
+    chalice local  the HTTP API                          log: STATE_DIR/api.log
+    feed           simulated jobs, through the rule      a thread of this process
 
-Started in this order and stopped in the other. How a part works, its own module knows.
+The parts are started in this order and stopped in the reverse order.
 """
 
 import fcntl
-import itertools
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -30,21 +30,21 @@ from local import webex
 from local.api import Api
 from local.aws import ROOT, STAGE, LocalAws
 from local.batch import BatchServer, batch_url_file
-from local.lifecycles import SimulatedEvent
 from local.package import package
 from local.ports import free_port, is_taken
 from local.process import LocalError
-from local.simulate import feed
+from local.simulator.feed import feed
 from local.stacks import create_app, kept_token, put_webex_token
+from local.workload import SimulatedEvent
 
-TURN_SECONDS = 0.5
-PROGRESS_TURNS = 10
+_CHECK_SECONDS = 0.5
+_STATUS_SECONDS = 5.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the environment can change."""
+    """The variables of `make run`. An empty `webex_api_url` or `batch_url` means the stand-in."""
 
     port: int
     aws_port: int
@@ -58,9 +58,13 @@ class Options:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Another Webex than the stand-in (WEBEX_API_URL) needs a token and a room of its own."""
-        port = _free_port(environment, "PORT", "8000")
-        aws_port = _free_port(environment, "AWS_PORT", "4566", {port})
+        """Read the options. Raise LocalError for an invalid port or one in use.
+
+        With WEBEX_API_URL, WEBEX_TOKEN and WEBEX_ROOM are required to send notices: the defaults
+        exist only in the stand-in.
+        """
+        port = _port(environment, "PORT", "8000")
+        aws_port = _port(environment, "AWS_PORT", "4566", {port})
         return cls(
             port=port,
             aws_port=aws_port,
@@ -74,38 +78,41 @@ class Options:
         )
 
 
-def _free_port(
-    environment: Mapping[str, str], variable: str, default: str, ours: Collection[int] = ()
+def _port(
+    environment: Mapping[str, str], variable: str, default: str, used: Collection[int] = ()
 ) -> int:
     value = environment.get(variable) or default
     if not value.isdecimal() or not 0 < int(value) < 65536:
-        raise LocalError(f"{variable} is {value!r}, which is no port")
-    if int(value) in ours or is_taken(int(value)):
-        raise LocalError(f"port {value} is taken: choose another one with {variable}=")
+        raise LocalError(f"{variable} must be a port number such as {default}, not {value!r}")
+    if int(value) in used or is_taken(int(value)):
+        raise LocalError(
+            f"port {value} is in use: set {variable} to another port, such as"
+            f" {variable}={free_port()}"
+        )
     return int(value)
 
 
 def _webex_port(environment: Mapping[str, str], port: int, aws_port: int) -> int:
-    """The one after the API's, if nobody says otherwise and nobody has it."""
+    """Return the port after the API's by default, or any free port if that is in use."""
     if environment.get("WEBEX_PORT"):
-        return _free_port(environment, "WEBEX_PORT", "", {port, aws_port})
-    usable = port + 1 < 65536 and port + 1 != aws_port and not is_taken(port + 1)
-    return port + 1 if usable else free_port()
+        return _port(environment, "WEBEX_PORT", str(port + 1), {port, aws_port})
+    is_usable = port + 1 < 65536 and port + 1 != aws_port and not is_taken(port + 1)
+    return port + 1 if is_usable else free_port()
 
 
 class Feed(threading.Thread):
-    """Feeds simulated jobs until it is stopped; what goes wrong in it is told by `check`."""
+    """The stream of simulated jobs. `check` raises an error that has stopped it."""
 
-    def __init__(self, aws_url: str, on_event: Callable[[SimulatedEvent], None]):
+    def __init__(self, aws_url: str, on_event: Callable[[SimulatedEvent], None]) -> None:
         super().__init__(name="feed", daemon=True)
         self._aws_url = aws_url
         self._on_event = on_event
-        self._asked_to_stop = threading.Event()
+        self._stop_requested = threading.Event()
         self._error: Exception | None = None
 
     def run(self) -> None:
         try:
-            feed(self._asked_to_stop, aws_url=self._aws_url, on_event=self._on_event)
+            feed(self._stop_requested, self._aws_url, self._on_event)
         except Exception as error:
             self._error = error
 
@@ -114,37 +121,33 @@ class Feed(threading.Thread):
             raise LocalError(f"the simulated jobs stopped: {self._error!r}")
 
     def stop(self) -> None:
-        self._asked_to_stop.set()
+        self._stop_requested.set()
         self.join(timeout=10)
 
 
 def run(options: Options) -> None:
-    """Ends with KeyboardInterrupt when asked to, and with an error when a part fails."""
+    """Start all parts and wait. End with KeyboardInterrupt after a signal, and with an error when
+    a part fails; in both cases all parts are stopped."""
     with ExitStack() as parts:
-        parts.enter_context(only_user_of(options.state_dir))
+        parts.enter_context(state_lock(options.state_dir))
         print("Starting the local AWS …", flush=True)
         aws = parts.enter_context(LocalAws(options.aws_port, options.state_dir))
         resources = aws.create_resources()
-        rooms = parts.enter_context(local_webex(options)) if not options.webex_api_url else None
-        batch = parts.enter_context(local_batch(options)) if not options.batch_url else None
+        rooms = parts.enter_context(_webex(options)) if not options.webex_api_url else None
+        batch = parts.enter_context(_batch(options)) if not options.batch_url else None
         put_webex_token(aws, resources.secret_id, options.webex_token)
-        print("Packaging the app, if it has changed …", flush=True)
-        functions = {
+        print("Packaging the app (only if it has changed) …", flush=True)
+        variables = {
             "WEBEX_API_URL": rooms.api_url if rooms else options.webex_api_url,
             "WEBEX_ROOM": options.webex_room,
             "AWS_ENDPOINT_URL_BATCH": batch.url if batch else options.batch_url,
         }
-        create_app(aws, package(STAGE, aws.environment_for(os.environ)), functions)
+        create_app(aws, package(STAGE, aws.environment_for(os.environ)), variables)
         token = kept_token(aws, resources.secret_id, options.state_dir / "token")
         api = parts.enter_context(Api(options.port, aws, token, options.state_dir / "api.log"))
         checks = [aws.check, api.check]
         if options.simulate:
-
-            def tell(event: SimulatedEvent) -> None:
-                if batch and event.is_state_change:
-                    batch.put([event.detail])
-
-            jobs = Feed(aws.endpoint, tell)
+            jobs = Feed(aws.endpoint, on_event=_mirror(batch))
             jobs.start()
             parts.callback(jobs.stop)
             checks.append(jobs.check)
@@ -153,34 +156,26 @@ def run(options: Options) -> None:
         watch(api, checks)
 
 
-def watch(api: Api, checks: Sequence[Callable[[], None]]) -> None:
-    """A line of progress now and then, until one of the checks fails."""
-    for turn in itertools.count():
-        for check in checks:
-            check()
-        if turn % PROGRESS_TURNS == 0:
-            print(f"{datetime.now():%H:%M:%S}  {progress(api)}", flush=True)
-        time.sleep(TURN_SECONDS)
-
-
-def progress(api: Api) -> str:
-    """An answer that fails to come is worth a line, not an end: the machine may be busy."""
-    try:
-        return api.counts()
-    except LocalError as error:
-        return str(error)
-
-
-def local_webex(options: Options) -> webex.WebexServer:
+def _webex(options: Options) -> webex.WebexServer:
     return webex.WebexServer(options.webex_port, state_file=options.state_dir / "webex.json")
 
 
 @contextmanager
-def local_batch(options: Options) -> Iterator[BatchServer]:
-    """On any free port; `make simulate` reads its address from the state folder."""
+def _batch(options: Options) -> Iterator[BatchServer]:
+    """Serve the stand-in Batch on a free port, and store its URL for `make simulate`."""
     with BatchServer(state_file=options.state_dir / "batch.json") as batch:
         batch_url_file(options.state_dir).write_text(batch.url)
         yield batch
+
+
+def _mirror(batch: BatchServer | None) -> Callable[[SimulatedEvent], None]:
+    """Return a function that stores the state of a simulated job in the stand-in Batch."""
+
+    def put(event: SimulatedEvent) -> None:
+        if batch and event.is_status_change:
+            batch.put([event.detail])
+
+    return put
 
 
 def welcome(api: str, aws: str, webex_url: str, token: str, state_dir: Path) -> str:
@@ -197,31 +192,66 @@ logs       {state_dir}
   {curl} '{api}/jobs?status=FAILED&limit=5'
   {curl} '{api}/queues'
 
-Ctrl-C stops everything; the jobs are there again at the next start.
+Ctrl-C stops everything. Recorded jobs are kept for the next start; `make clean` deletes them.
 """
 
 
+def watch(api: Api, checks: Sequence[Callable[[], None]]) -> NoReturn:
+    """Show the number of jobs per status every few seconds, until one of the checks raises."""
+    next_status = time.monotonic()
+    try:
+        while True:
+            for check in checks:
+                check()
+            if time.monotonic() >= next_status:
+                _show(f"{datetime.now():%H:%M:%S}  {_job_counts(api)}")
+                next_status = time.monotonic() + _STATUS_SECONDS
+            time.sleep(_CHECK_SECONDS)
+    finally:
+        if sys.stdout.isatty():
+            print()
+
+
+def _job_counts(api: Api) -> str:
+    """Return the counts, or the error of a failed request: a busy machine must not end the run."""
+    try:
+        return api.job_counts()
+    except LocalError as error:
+        return str(error)
+
+
+def _show(line: str) -> None:
+    """Print a line; on a terminal, overwrite the previous one."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns - 1
+        print(f"\r\033[K{line[:width]}", end="", flush=True)
+    else:
+        print(line, flush=True)
+
+
 @contextmanager
-def only_user_of(state_dir: Path) -> Iterator[None]:
-    """Two local AWS that save into one folder would each lose what the other holds."""
+def state_lock(state_dir: Path) -> Iterator[None]:
+    """Lock the state folder: two local AWS that save into it would overwrite each other's data."""
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LocalError(f"STATE_DIR {state_dir} can't be used: {error.strerror}") from error
+        raise LocalError(
+            f"STATE_DIR must be a writable folder such as .state: {state_dir}: {error.strerror}"
+        ) from error
     with (state_dir / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise LocalError(
-                f"{state_dir} is in use by another run: stop that, or choose another one with"
-                " STATE_DIR="
+                f"STATE_DIR {state_dir} is in use by another `make run`: stop it, or set another"
+                " folder, such as STATE_DIR=.state2"
             ) from error
         yield
 
 
 def main() -> int:
     for number in SIGNALS:
-        signal.signal(number, interrupt)
+        signal.signal(number, _interrupt)
     try:
         run(Options.from_environment(os.environ))
     except KeyboardInterrupt:
@@ -232,8 +262,8 @@ def main() -> int:
     return 0
 
 
-def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    """The first signal stops everything in order; no other one may cut that short."""
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Start an orderly stop, which no further signal interrupts."""
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -1,7 +1,6 @@
-"""Puts the app into the local AWS as a stack, and lets one token in: what a deployment does in AWS.
+"""Deployment of the app to the local AWS as a stack, with its API token and Webex token.
 
-The resources stack comes first (LocalAws.create_resources). Knows what Chalice packs, nothing of
-what it does.
+The resources stack must exist (LocalAws.create_resources).
 """
 
 import json
@@ -18,19 +17,18 @@ TOKEN_NAME = "local"
 
 
 def create_app(aws: LocalAws, package: Path, environment: Mapping[str, str] | None = None) -> None:
-    """Creates the app's stack from a package (local.package), or brings it up to date. The
-    functions get `environment` over what .chalice/config.json gives them."""
-    s3 = aws.client("s3")
+    """Create or update the app's stack from a package (local.package). `environment` overrides
+    the functions' environment variables in .chalice/config.json."""
     key = f"{package.name}.zip"
-    s3.create_bucket(Bucket=BUCKET)
-    s3.upload_file(str(package / CODE), BUCKET, key)
+    aws.s3.create_bucket(Bucket=BUCKET)
+    aws.s3.upload_file(str(package / CODE), BUCKET, key)
     template = json.loads((package / TEMPLATE).read_text())
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = {"Bucket": BUCKET, "Key": key}
             resource["Properties"]["Environment"]["Variables"] |= environment or {}
     deploy_stack(
-        aws.client("cloudformation"),
+        aws.cloudformation,
         f"batchwatch-{STAGE}",
         json.dumps(template),
         capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
@@ -39,7 +37,7 @@ def create_app(aws: LocalAws, package: Path, environment: Mapping[str, str] | No
 
 
 def kept_token(aws: LocalAws, secret_id: str, file: Path) -> str:
-    """The API token that the file holds, made at the first start; the secret knows its hash."""
+    """Return the API token in the file, which is created at the first start, and allow it."""
     if not file.exists():
         file.touch(mode=0o600)
         file.write_text(new_token())
@@ -49,7 +47,7 @@ def kept_token(aws: LocalAws, secret_id: str, file: Path) -> str:
 
 
 def put_webex_token(aws: LocalAws, secret_id: str, token: str) -> None:
-    """Puts the bot's token into the secret, beside what is there."""
+    """Store the bot's token in the secret, and keep the secret's other values."""
     value = aws.secretsmanager.get_secret_value(SecretId=secret_id)["SecretString"]
     secret = json.loads(value)
     if secret["webexToken"] != token:

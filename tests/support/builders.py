@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chalicelib.aws.lambda_event import Message
-from local.lifecycles import Workload, envelope
+from local.workload import Workload, envelope
 
 ACCOUNT = "000000000000"
 SOURCE = "batchwatch.simulated"
@@ -108,7 +108,7 @@ def bodies_of(work: Workload) -> list[str]:
         json.dumps(
             envelope(event, source=SOURCE, account=ACCOUNT, region="us-east-1", id=str(number))
         )
-        for number, event in enumerate(work.told)
+        for number, event in enumerate(work.all_events)
     ]
 
 

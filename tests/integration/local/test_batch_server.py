@@ -10,7 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 
 from local.batch import RETENTION_MS, BatchServer, put_jobs
-from local.lifecycles import QUEUES, Workload, workload
+from local.workload import QUEUES, Workload, workload
 from tests.support.builders import NOON, QUEUE_ARN, a_detail, a_service_detail
 from tests.support.recorder_harness import aws_session
 
@@ -58,7 +58,7 @@ def violations(shape: Any, value: Any, path: str) -> list[str]:
 def test_responses_conform_to_botocores_model(
     batch: BatchServer, client: Any, operation: str
 ) -> None:
-    job_ids = list(put_workload(batch).truth)
+    job_ids = list(put_workload(batch).expected)
     model = client.meta.service_model.operation_model(operation).output_shape
 
     if operation == "DescribeJobs":
@@ -74,12 +74,12 @@ def test_describe_jobs_returns_the_current_state_of_up_to_100_jobs(
     batch: BatchServer, client: Any
 ) -> None:
     work = put_workload(batch)
-    job_ids = list(work.truth)[:99]
+    job_ids = list(work.expected)[:99]
 
     jobs = client.describe_jobs(jobs=[*job_ids, "nonexistent"])["jobs"]
 
     assert {job["jobId"]: job["status"] for job in jobs} == {
-        job_id: work.truth[job_id].status for job_id in job_ids
+        job_id: work.expected[job_id].status for job_id in job_ids
     }
     assert not any("resourceArn" in job["tags"] for job in jobs)
     assert batch.calls == {"DescribeJobs": 1}

@@ -110,7 +110,7 @@ def test_an_unknown_stage_is_an_error(
     monkeypatch.delenv("WEBEX_TOKEN")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
 
-    assert "no stage 'nowhere'" in problem(capsys, "--room", ROOM, "--stage", "nowhere")
+    assert "not 'nowhere'" in problem(capsys, "--room", ROOM, "--stage", "nowhere")
 
 
 def test_a_rejected_token_is_explained(

@@ -39,8 +39,8 @@ from chalicelib.recording.poison_messages import (
 from chalicelib.redaction import Redaction
 from chalicelib.runtime import Runtime
 from local.aws import ROOT, LocalAws
-from local.lifecycles import workload
 from local.ports import LOOPBACK, free_port
+from local.workload import workload
 from tests.support.builders import ACCOUNT, NOON, SOURCE, a_body, a_job_id, an_event, bodies_of
 from tests.support.faulty_aws import (
     Fault,
@@ -598,12 +598,12 @@ def test_four_concurrent_consumers_store_shuffled_duplicates_like_ordered_events
         list(threads.map(Poller.drain, pollers, map(recording, harnesses)))
     pollers[0].drain(recording(harnesses[0]))  # messages retried after a consumer had stopped
 
-    stored = harnesses[0].table.load(list(work.truth), consistent=True).jobs
+    stored = harnesses[0].table.load(list(work.expected), consistent=True).jobs
     events = Counter(event.job_id for event in work.events)
     truth = merged(in_order)
     assert {job_id: found.job for job_id, found in stored.items()} == truth
     assert harnesses[0].blocks() == blocks_of_array(truth.values())
-    preemptions = [p for job_id in work.truth for p in harnesses[0].table.preemptions(job_id)]
+    preemptions = [p for job_id in work.expected for p in harnesses[0].table.preemptions(job_id)]
     assert len(preemptions) == len(work.preemptions)
     assert all(found.version <= events[job_id] for job_id, found in stored.items())
     assert (harnesses[0].dead_letters(), pollers[0].waiting()) == ([], 0)

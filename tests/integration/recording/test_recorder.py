@@ -10,7 +10,7 @@ from chalicelib.errors import MessagesLeft
 from chalicelib.jobs.job_index import StatusPartition
 from chalicelib.runtime import Runtime
 from local.aws import LocalAws, Resources
-from local.lifecycles import workload
+from local.workload import workload
 from tests.support.builders import (
     NOON,
     a_body,
@@ -41,7 +41,7 @@ def test_every_simulated_job_is_recorded_with_its_true_history(harness: Recorder
     for start in range(0, len(bodies), 500):
         harness.record(bodies[start : start + 500])
 
-    for job_id, truth in work.truth.items():
+    for job_id, truth in work.expected.items():
         job = harness.job(job_id)
         assert [(t.status, t.attempt) for t in job.history] == list(truth.history), job_id
         assert job.queue == truth.queue

@@ -16,7 +16,7 @@ from chalicelib.queues.stats_table import QueueStatsTable
 from chalicelib.runtime import Runtime
 from chalicelib.sweep.count.queue_counter import CountLimits, CountTally, QueueCounter
 from local.aws import LocalAws, Resources
-from local.lifecycles import QUEUES, Workload, workload
+from local.workload import QUEUES, Workload, workload
 from tests.support.builders import NOON, a_body, a_job_id, bodies_of
 from tests.support.crash_injection import crash_at
 from tests.support.recorder_harness import RecorderHarness

@@ -19,8 +19,8 @@ from chalicelib.notices.rules import Rules
 from chalicelib.sweep.batch_api import retry_delay
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
-from local.lifecycles import QUEUES, Truth, Workload, workload
-from local.simulate import mistake_in
+from local.simulator.comparison import find_mismatch
+from local.workload import QUEUES, ExpectedRecord, Workload, workload
 from tests.support.builders import (
     NOON,
     a_body,
@@ -55,7 +55,7 @@ def heard(watch: SweepHarness, work: Workload, share: float, *, without: str = "
     watch.batch.put(event.detail for event in work.events)
 
 
-def wrong(watch: SweepHarness, truths: dict[str, Truth]) -> list[str]:
+def wrong(watch: SweepHarness, truths: dict[str, ExpectedRecord]) -> list[str]:
     """The jobs that are not as they truly ended, or whose history holds what was not."""
     records = {one: watch.recorder.table.get(one) for one in truths}
     return [
@@ -71,10 +71,10 @@ def fewest_calls(work: Workload, to_ask: list[str]) -> int:
     """Each queue's roots in pages of a hundred, and what is to be asked in hundreds, service jobs
     one by one."""
     roots: dict[str, int] = {}
-    for truth in work.truth.values():
+    for truth in work.expected.values():
         if truth.parent_id is None:
             roots[truth.queue] = roots.get(truth.queue, 0) + 1
-    service = sum(work.truth[job_id].queue == "training" for job_id in to_ask)
+    service = sum(work.expected[job_id].queue == "training" for job_id in to_ask)
     pages = sum(math.ceil(count / 100) for count in roots.values())
     return pages + math.ceil((len(to_ask) - service) / 100) + service
 
@@ -82,15 +82,15 @@ def fewest_calls(work: Workload, to_ask: list[str]) -> int:
 def test_after_two_sweeps_nothing_is_missing_and_nothing_wrong(watch: SweepHarness) -> None:
     work = lives(2_000)
     heard(watch, work, 0.8)
-    to_ask = wrong(watch, work.truth)
+    to_ask = wrong(watch, work.expected)
 
     first = watch.sweep()
     after_one = sum(watch.batch.calls.values())
     second = watch.sweep()
 
-    assert wrong(watch, work.truth) == []
+    assert wrong(watch, work.expected) == []
     assert len(to_ask) > 200
-    assert sum(work.truth[job_id].queue == "training" for job_id in to_ask) > 5
+    assert sum(work.expected[job_id].queue == "training" for job_id in to_ask) > 5
     assert first.repaired + first.discovered + second.discovered >= len(to_ask)
     assert after_one <= 1.2 * fewest_calls(work, to_ask)
     assert sum(watch.batch.calls.values()) - after_one <= 5 + 1, "a look at each queue"
@@ -106,12 +106,14 @@ def test_service_jobs_and_their_preemptions_are_shown_as_they_were_after_two_swe
     for _ in range(2):
         watch.sweep(calls=400)
 
-    mistakes = [mistake_in(shown(watch, one), one, dropping=True) for one in work.truth.values()]
+    mistakes = [
+        find_mismatch(shown(watch, one), one, events_dropped=True) for one in work.expected.values()
+    ]
     assert [mistake for mistake in mistakes if mistake] == []
     assert len({told.job_id for told in work.preemptions}) > 20
 
 
-def shown(watch: SweepHarness, truth: Truth) -> dict[str, Any]:
+def shown(watch: SweepHarness, truth: ExpectedRecord) -> dict[str, Any]:
     """The job as the API shows it."""
     table, job = watch.recorder.table, watch.recorder.job(truth.job_id)
     preemptions, described = table.preemptions(job.job_id), table.describe(job)
@@ -127,7 +129,7 @@ def test_all_jobs_of_a_queue_are_found_though_nothing_was_heard_of_it(watch: Swe
     for _ in range(2):
         watch.sweep(queues=["spot"])
 
-    assert wrong(watch, work.truth) == []
+    assert wrong(watch, work.expected) == []
 
 
 def test_an_unchanged_job_is_not_written_and_not_asked_about_again_in_the_same_round(
@@ -236,7 +238,7 @@ def test_two_sweeps_at_once_do_no_harm(watch: SweepHarness) -> None:
         list(threads.map(lambda _: watch.sweep(), range(2)))
     watch.sweep()
 
-    assert wrong(watch, work.truth) == []
+    assert wrong(watch, work.expected) == []
 
 
 def test_a_sweep_that_dies_beside_another_leaves_no_notice_untold(
@@ -282,7 +284,7 @@ def test_a_throttling_batch_slows_the_sweep_and_loses_nothing(watch: SweepHarnes
 
     tallies = [watch.sweep() for _ in range(4)]
 
-    assert wrong(watch, work.truth) == []
+    assert wrong(watch, work.expected) == []
     assert sum(tally.throttled for tally in tallies) == 9
     assert tallies[0].left
     assert len(watch.slept) >= 8

@@ -225,8 +225,8 @@ def test_the_message_is_printed_without_a_room(rules: Command) -> None:
     ("event", "problem"),
     [
         ("{", "not JSON"),
-        ("[]", "must hold one JSON object"),
-        ({"status": "FAILED"}, "no jobId"),
+        ("[]", "must contain one JSON object"),
+        ({"status": "FAILED"}, "jobId not found"),
         (a_detail(status=1), "`$.detail.status`"),
         (a_detail(jobId="a b"), "jobId is not a Batch job id"),
         (

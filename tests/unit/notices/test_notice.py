@@ -21,7 +21,7 @@ from chalicelib.notices.notice import (
 from chalicelib.notices.rules import EVENTS, Rules
 from chalicelib.recording.event import EventReader
 from chalicelib.redaction import Redaction
-from local.lifecycles import workload
+from local.workload import workload
 from tests.support.builders import ACCOUNT, NOON, SOURCE, an_attempt, an_event, bodies_of
 
 reader = EventReader((SOURCE,), ACCOUNT, Redaction())
@@ -266,7 +266,7 @@ def test_many_failed_children_in_a_batch_request_one_early_warning() -> None:
 
 def test_a_simulated_workload_requests_one_notice_for_each_transition_of_a_root() -> None:
     work = replace(workload(7, 400, NOON), preemptions=[])
-    roots = {job_id for job_id, truth in work.truth.items() if truth.parent_id is None}
+    roots = {job_id for job_id, truth in work.expected.items() if truth.parent_id is None}
 
     notices = distinct(
         notice for body in bodies_of(work) for notice in notices_for(read(body), EVERYTHING)
@@ -274,11 +274,11 @@ def test_a_simulated_workload_requests_one_notice_for_each_transition_of_a_root(
 
     of_roots = {(n.job_id, n.kind) for n in notices if n.kind != CHILD_FAILED}
     assert of_roots == {
-        (job_id, status) for job_id in roots for status, _ in work.truth[job_id].history
+        (job_id, status) for job_id in roots for status, _ in work.expected[job_id].history
     }
     assert {notice.job_id for notice in notices if notice.kind == CHILD_FAILED} == {
         truth.parent_id
-        for truth in work.truth.values()
+        for truth in work.expected.values()
         if truth.status == "FAILED" and ":" in truth.job_id
     }
 

@@ -15,7 +15,6 @@ from local.ports import free_port
 from tests.support.api_harness import Api
 from tests.support.builders import NOON
 from tests.support.recorder_harness import RecorderHarness
-from tests.support.sweep_harness import SweepHarness
 
 # A busy machine must fail no test: none depends on how long an example takes.
 settings.register_profile(
@@ -55,12 +54,6 @@ def batch() -> Iterator[BatchServer]:
     """Batch's API, at noon."""
     with BatchServer(clock=lambda: NOON / 1000) as server:
         yield server
-
-
-@pytest.fixture
-def watch(aws: LocalAws, resources: Resources, batch: BatchServer) -> SweepHarness:
-    """A recorder and sweeps, on the local AWS and that Batch."""
-    return SweepHarness(aws, resources, batch)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ Independent of the table, and of why a job is described or listed.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
@@ -231,7 +231,7 @@ class BatchApi:
             self._runtime.sleep(delay)
         raise BatchStopped
 
-    def _observation(self, job: Any, shape: type[JobDetail]) -> Observation | None:
+    def _observation(self, job: Mapping[str, object], shape: type[JobDetail]) -> Observation | None:
         """Return what the response shows of a job now; log and return None if it can't be
         parsed."""
         try:

@@ -15,6 +15,7 @@ QUEUE_ARN = f"arn:aws:batch:us-east-1:{ACCOUNT}:job-queue/high-priority"
 TRAINING_QUEUE_ARN = f"arn:aws:batch:us-east-1:{ACCOUNT}:job-queue/training"
 NOON = 1_780_000_000_000
 """Some moment, in epoch milliseconds, on a whole second."""
+HOUR = 3_600_000
 
 _numbers = itertools.count()
 
@@ -32,6 +33,16 @@ def a_detail(**fields: Any) -> dict[str, Any]:
         "createdAt": NOON,
         **fields,
     }
+
+
+def an_ended_detail(**fields: Any) -> dict[str, Any]:
+    """A job that ended two hours before noon."""
+    times = {"createdAt": NOON - 3 * HOUR, "stoppedAt": NOON - 2 * HOUR}
+    return a_detail(**{"status": "SUCCEEDED", **times, **fields})
+
+
+def queue_arn(name: str) -> str:
+    return f"arn:aws:batch:us-east-1:{ACCOUNT}:job-queue/{name}"
 
 
 def an_event(*, at: int = NOON, **fields: Any) -> dict[str, Any]:

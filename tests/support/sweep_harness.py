@@ -1,10 +1,9 @@
-"""A recorder and sweeps around one local AWS, one stand-in Batch and one clock: what the sweep's
-tests act on."""
+"""The sweep's runs on a local AWS, with an HTTP server in place of Batch and one clock for all."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 
@@ -19,13 +18,18 @@ from tests.support.builders import NOON
 from tests.support.crash_injection import call_around_requests, crash_at
 from tests.support.recorder_harness import NO_RULES, RecorderHarness, aws_session
 
-HOUR = 3_600_000
+if TYPE_CHECKING:
+    from mypy_boto3_batch import BatchClient
+
 MINUTE = 60_000
-AGES = dict.fromkeys(
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+REPAIR_AFTER = dict.fromkeys(
     ("SUBMITTED", "PENDING", "RUNNABLE", "SCHEDULED", "STARTING", "RUNNING", "OTHER"),
     timedelta(hours=1),
 )
-STUCK_AGES = {
+STUCK_AFTER = {
     "SUBMITTED": timedelta(minutes=15),
     "PENDING": timedelta(hours=24),
     "RUNNABLE": timedelta(hours=1),
@@ -33,10 +37,16 @@ STUCK_AGES = {
     "STARTING": timedelta(minutes=30),
 }
 BLOCKED_AFTER = timedelta(minutes=10)
+_MAX_RUNS = 30
 
 
 class SweepHarness:
-    """`now` is epoch milliseconds, and Batch goes by it too."""
+    """A recorder, and runs of the sweep's steps with clients of their own, as in several functions.
+
+    `now` is the clock of all of them in epoch milliseconds. `tallies` are those of all
+    reconciliation runs, `slept` the seconds that runs have waited for retries, `requests` those of
+    the last watch.
+    """
 
     def __init__(
         self, aws: LocalAws, resources: Resources, batch: BatchServer, rules: Rules = NO_RULES
@@ -52,7 +62,7 @@ class SweepHarness:
         self._resources = resources
         self._rules = rules
 
-    def sweep(
+    def reconcile(
         self,
         *,
         since: int | None = None,
@@ -61,16 +71,26 @@ class SweepHarness:
         on_request: Callable[[], None] | None = None,
         endpoint: str | None = None,
     ) -> ReconcileTally:
-        """One run of repair, of its own. `on_request` is called before each of its requests, and
-        after each answer; `endpoint` may be a proxy before the local AWS."""
+        """Run the reconciliation once.
+
+        `calls` is the budget, `queues` are WATCHED_QUEUES, `on_request` is called before each
+        request and after each response, `endpoint` can be a proxy in front of the local AWS.
+        """
         container = self._function(on_request, endpoint, queues).container
         container.reconcile_calls = calls
-        container.report = self._note
+        container.report = self._add_tally
         return container.reconcile_step.run(lambda: 100, since)
 
-    def sweep_dying_at(self, nth: int) -> int:
-        """A sweep that dies at the nth of its requests and answers (-1: never); see `crash_at`."""
-        return crash_at(nth, lambda on_request: self.sweep(on_request=on_request))
+    def reconcile_until_done(self, **options: Any) -> None:
+        """Run the reconciliation until no work is left; fail after 30 runs."""
+        for _ in range(_MAX_RUNS):
+            if not self.reconcile(**options).left:
+                return
+        raise AssertionError(f"work is left after {_MAX_RUNS} runs")
+
+    def reconcile_crashing_at(self, nth: int) -> int:
+        """Run the reconciliation and crash it at its nth request or response; see `crash_at`."""
+        return crash_at(nth, lambda on_request: self.reconcile(on_request=on_request))
 
     def watch_queues(
         self,
@@ -79,11 +99,26 @@ class SweepHarness:
         queues: Sequence[str] = (),
         on_request: Callable[[], None] | None = None,
     ) -> WatchTally:
-        """Run the watch over queues once, with clients of its own."""
+        """Run the watch over queues once; the parameters are those of `reconcile`."""
         function = self._function(on_request, queues=queues)
         self.requests = function.requests
         function.container.watch_calls = calls
         return function.container.queue_watch.run(lambda: 100)
+
+    def unrecorded(self, details: Iterable[dict[str, Any]]) -> list[str]:
+        """Return the ids of the jobs that the table does not contain."""
+        job_ids = [detail["jobId"] for detail in details]
+        return [job_id for job_id in job_ids if self.recorder.table.get(job_id) is None]
+
+    def notices(self) -> list[str]:
+        """Receive all messages of the notices queue and return their bodies."""
+        url = self._aws.queue_url(self._resources.notices_queue)
+        bodies: list[str] = []
+        while messages := self._aws.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
+            "Messages"
+        ):
+            bodies += [message["Body"] for message in messages]
+        return bodies
 
     def _function(
         self,
@@ -99,30 +134,23 @@ class SweepHarness:
             endpoint=endpoint,
             rules=self._rules,
             runtime=runtime,
-            repair_after=AGES,
-            stuck_after=STUCK_AGES,
+            repair_after=REPAIR_AFTER,
+            stuck_after=STUCK_AFTER,
             blocked_after=BLOCKED_AFTER,
             watched_queues=tuple(queues),
         )
-        function.container.clients.batch = batch = self._client()
+        function.container.clients.batch = batch = self._batch_client()
         if on_request:
             call_around_requests(on_request, function.dynamodb, function.sqs, batch)
         return function
 
-    def _note(self, tally: Tally) -> None:
+    def _batch_client(self) -> "BatchClient":
+        config = Config(retries={"total_max_attempts": 1, "mode": "standard"})
+        client: BatchClient = aws_session().client(
+            "batch", endpoint_url=self.batch.url, config=config
+        )
+        return client
+
+    def _add_tally(self, tally: Tally) -> None:
         if isinstance(tally, ReconcileTally):
             self.tallies.append(tally)
-
-    def notices(self) -> list[str]:
-        """Takes all that lies on the notices queue."""
-        url = self._aws.queue_url(self._resources.notices_queue)
-        bodies: list[str] = []
-        while found := self._aws.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
-            "Messages"
-        ):
-            bodies += [message["Body"] for message in found]
-        return bodies
-
-    def _client(self) -> Any:
-        config = Config(retries={"total_max_attempts": 1, "mode": "standard"})
-        return aws_session().client("batch", endpoint_url=self.batch.url, config=config)

@@ -424,13 +424,13 @@ def test_a_second_block_is_a_second_incident(harness: SweepHarness) -> None:
 def test_when_events_are_missing_every_job_is_found_and_the_incident_reported_once(
     harness: SweepHarness,
 ) -> None:
-    harness.sweep(queues=[QUEUE])
+    harness.reconcile(queues=[QUEUE])
     harness.watch_queues(queues=[QUEUE])
     job_ids: list[str] = []
     for _ in range(5):
         harness.now += 2 * HOUR
         job_ids += put_jobs_without_events(harness, 20)
-        harness.sweep(queues=[QUEUE])
+        harness.reconcile(queues=[QUEUE])
         harness.watch_queues(queues=[QUEUE])
     opened = received_kinds(harness)
     harness.recorder.record([a_body()])
@@ -448,7 +448,7 @@ def test_no_events_are_missing_from_a_queue_in_which_nothing_happens(
     put_job(harness, "RUNNING", minutes=1, startedAt=NOON - MINUTE)
     for _ in range(5):
         harness.now += 6 * HOUR
-        harness.sweep()
+        harness.reconcile()
         harness.watch_queues()
 
     assert received_kinds(harness) == []
@@ -460,7 +460,7 @@ def test_a_single_lost_event_is_not_reported(harness: SweepHarness) -> None:
     harness.now += 3 * HOUR
     ended = {"startedAt": NOON - MINUTE, "stoppedAt": harness.now - HOUR}
     harness.batch.put([a_detail(jobId=job_id, status="SUCCEEDED", **ended)])
-    harness.sweep()
+    harness.reconcile()
     harness.watch_queues()
 
     assert job(harness, job_id).status == "SUCCEEDED"
@@ -471,7 +471,7 @@ def test_jobs_that_ended_before_the_queue_was_watched_are_not_reported(
     harness: SweepHarness,
 ) -> None:
     put_jobs_without_events(harness, 20)
-    harness.sweep(queues=[QUEUE])
+    harness.reconcile(queues=[QUEUE])
     for _ in range(3):
         harness.watch_queues(queues=[QUEUE])
         harness.now += HOUR

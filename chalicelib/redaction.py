@@ -1,30 +1,41 @@
-"""What never gets in: secrets that people put into commands, parameters, tags and reasons.
+"""Removes secrets from texts before anything is stored, logged, returned or sent.
 
-AWS Batch events carry all of these in plain text, and whatever batchwatch stores it also shows and
-sends. So every text passes through here first, and comes out with REDACTED in place of its secrets
-and the rest readable: `--password REDACTED`, `https://ada:REDACTED@host/`. Redacting twice
-changes nothing.
+AWS Batch events contain commands, parameters, tags and reasons in plain text, and people put
+secrets into all of them. Every text is therefore redacted here first: `REDACTED` replaces each
+secret, and the rest stays readable. Redacting a redacted text changes nothing.
 
-Covered, whatever the case:
+    what                                     example                        why
+    ---------------------------------------  -----------------------------  ------------------------
+    value with a secret's name               DB_PASSWORD=…  dbPassword: …   named as a secret
+                                             "api-key": "…"  --db-token …
+                                             os.environ["TOKEN"] = "…"
+    Authorization and Cookie headers,        Authorization: Basic …         credentials of HTTP
+    bearer tokens, users of curl             Bearer …  curl -u ada:…
+    password or token in a URL               https://ada:…@host/            credentials of a URL
+    signature or token in a URL's query      ?X-Amz-Signature=…  &sig=…     grants access to the URL
+    webhooks of Slack and Webex              hooks.slack.com/services/…     grants access to a room
+    access keys and session tokens of AWS,   AKIA…  IQoJb3JpZ2lu…           format
+    and a secret key next to an access key
+    private keys                             -----BEGIN PRIVATE KEY-----    format
+    JSON Web Tokens                          eyJ….….…                      format
+    tokens of Anthropic, Databricks, Docker, ghp_…  glpat-…  xoxb-…  sk-…   format
+    GitHub, GitLab, Google, Hugging Face,    hf_…  npm_…  pypi-…  SG.…
+    npm, OpenAI, PyPI, SendGrid, Slack,
+    Stripe and Webex
+    matches of an `extra` pattern            as configured                  secrets of one operator
 
-- Values under a secret's name, as in `DB_PASSWORD=…`, `dbPassword: …`, `"api-key": "…"`,
-  `--db-password …`, `os.environ["TOKEN"] = "…"`, quoted ones with their spaces. Such a name ends
-  in password, passphrase, secret, token, credential, auth, connection string or an api, access,
-  private, … key, perhaps with a number or a stage after it.
-- `Authorization` and `Cookie` headers, bearer tokens, `curl -u user:…`.
-- URLs: the password before the host, a token as the user, signatures and tokens in the query,
-  Slack's and Webex's webhooks.
-- Shapes that give themselves away: AWS key ids and a secret key beside one, AWS session tokens,
-  private key blocks, JWTs, tokens of GitHub, GitLab, Slack, Webex, OpenAI, Anthropic, Stripe,
-  Google, Hugging Face, npm, PyPI, Docker, SendGrid, Databricks.
+A secret's name, in upper or lower case, ends in password, passphrase, passcode, secret, token,
+credential, auth, connection string, or in key after api, access, secret, private and others; a
+number or a stage may follow (`_1`, `-prod`). Names that end like that but mean something else are
+excepted: `pad_token`, `ExpiredToken`, `PWD=/home`, the `:secret:` in an ARN.
 
-Not covered: a bare password without a name (`mysql -phunter2`), a password in the middle of prose.
-The `extra` patterns are for those. Values of environment variables are not for this module at all:
-any of them may be a secret, so the caller drops every one and keeps the names.
+Not redacted: a password without a name (`mysql -phunter2`) and a password within prose; `extra`
+patterns are for these. Values of environment variables are not passed to this module at all: any of
+them may be a secret, so the caller drops all values and keeps the names.
 
-Pure: knows nothing of events, AWS clients, the clock or the environment. Time is linear in the
-length of the text, whoever wrote it: no run of characters is scanned from more than one start,
-unless its length is bounded.
+Pure: this module must not know events, AWS clients, the clock or the environment. Whoever wrote the
+text, redaction takes time linear in its length: no run of characters is scanned from more than one
+start unless its length is bounded.
 """
 
 import re
@@ -34,61 +45,62 @@ from typing import Final, NamedTuple
 
 REDACTED: Final = "REDACTED"
 
-# A longer text is rarely seen twice, and would only push out others.
-_REMEMBERED: Final = 4_096
-_REMEMBERED_CHARACTERS: Final = 512
+_CACHE_SIZE: Final = 4_096
+_MAX_CACHED_CHARACTERS: Final = 512
+"""Longer texts seldom repeat, and would only displace others from the cache."""
 
 
 class Redaction:
-    """Takes secrets out of texts: those of the module's docstring, and whatever `extra` matches.
+    """Redacts what the table in the module's docstring lists, and all matches of `extra` patterns.
 
-    Raises ValueError, naming the pattern, for one that is no regular expression or that would
-    redact "REDACTED" itself, as any does that matches everything. How long the others take is
-    their author's affair.
+    The constructor raises ValueError for a pattern that is not a regular expression, or that
+    matches "REDACTED" itself, as any pattern does that matches everything. It does not check how
+    long a pattern takes.
     """
 
     def __init__(self, extra: Sequence[str] = ()) -> None:
         self._extra = tuple(_compiled(pattern) for pattern in extra)
-        # The events of one job, and the children of one array, repeat their texts.
-        self._remembered = lru_cache(_REMEMBERED)(self._redacted)
+        # The events of one job and the children of one array repeat their texts.
+        self._cached = lru_cache(_CACHE_SIZE)(self._redacted)
 
     def text(self, value: str) -> str:
-        if len(value) <= _REMEMBERED_CHARACTERS:
-            return self._remembered(value)
+        if len(value) <= _MAX_CACHED_CHARACTERS:
+            return self._cached(value)
         return self._redacted(value)
 
     def command(self, arguments: Sequence[str]) -> tuple[str, ...]:
-        """A command as a container gets it: one argument can be the secret of the one before it.
+        """Return the redacted arguments of a container's command.
 
-        An argument needs no quotes, so the secret in `PASSWORD=a b c` goes on to its end. But what
-        follows `-c` is a script, and there it ends where a shell ends it.
+        An argument can be the secret that the argument before it names (`--password`, `hunter2`).
+        Arguments need no quotes, so the secret in the argument `PASSWORD=a b c` extends to its end.
+        After `-c`, an argument is a script, in which the secret ends where it ends for a shell.
         """
         return tuple(map(self._argument, ("", *arguments), arguments))
 
     def mapping(self, values: Mapping[str, str]) -> dict[str, str]:
-        """Parameters and tags: under a secret's name, whatever the value is goes."""
+        """Return redacted parameters or tags. The whole value of a secret's name is redacted."""
         return {
-            key: REDACTED if _names_a_secret(key[-_LONGEST_NAME:]) else self.text(value)
-            for key, value in values.items()
+            name: REDACTED if _is_name_of_secret(name[-_MAX_NAME:]) else self.text(value)
+            for name, value in values.items()
         }
 
     def _argument(self, before: str, argument: str) -> str:
-        if len(before) <= _LONGEST_NAME:
-            if _awaits_a_secret(before.removesuffix("=")) and not _NOT_ITS_VALUE.match(argument):
+        if len(before) <= _MAX_NAME:
+            if _is_option_of_secret(before.removesuffix("=")) and not _OTHER_OPTION.match(argument):
                 return REDACTED
-            if before in _AWAIT_A_USER:
+            if before in _USER_OPTIONS:
                 return self.text(f"-u {argument}").removeprefix("-u ")
         redacted = self.text(argument)
-        if redacted != argument and not _AWAITS_A_SCRIPT.fullmatch(before):
+        if redacted != argument and not _SCRIPT_OPTION.fullmatch(before):
             assigned = _ASSIGNED.match(argument)
             return assigned[0] + REDACTED if assigned else redacted
         return redacted
 
     def _redacted(self, value: str) -> str:
         lower = value.lower()
-        if _holds_any(_HINTS, lower):
+        if _contains_any(_HINTS, lower):
             for rule in _RULES:
-                if _holds_any(rule.hints, lower):
+                if _contains_any(rule.hints, lower):
                     value = rule.pattern.sub(rule.replacement, value)
         for pattern in self._extra:
             value = pattern.sub(REDACTED, value)
@@ -99,14 +111,14 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"not a regular expression: {pattern!r}: {error}") from error
+        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
     if compiled.search(REDACTED):
-        raise ValueError(f"the pattern would redact {REDACTED!r} itself: {pattern!r}")
+        raise ValueError(f"{pattern!r} matches {REDACTED!r} itself")
     return compiled
 
 
-def _holds_any(hints: Sequence[str], lower: str) -> bool:
-    for hint in hints:  # noqa: SIM110 - any() takes half as long again, and every text comes here
+def _contains_any(hints: Sequence[str], lower: str) -> bool:
+    for hint in hints:  # noqa: SIM110 - any() is 50% slower, and every text passes here
         if hint in lower:
             return True
     return False
@@ -117,8 +129,11 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 class _Rule(NamedTuple):
-    """What `pattern` matches becomes `replacement`. Wherever it matches, the text, in lower case,
-    holds one of `hints`; most texts hold none of any rule, and to see that is cheap."""
+    """Replaces what `pattern` matches by `replacement`.
+
+    A text that the pattern matches contains one of `hints`, in lower case. Most texts contain none
+    of any rule, and that check is cheap.
+    """
 
     hints: tuple[str, ...]
     pattern: re.Pattern[str]
@@ -129,8 +144,8 @@ def _rule(hints: str, pattern: str, replacement: str = rf"\g<kept>{REDACTED}") -
     return _Rule(tuple(hints.split()), _pattern(pattern), replacement)
 
 
-# The end of a secret's name. What comes before it does not matter, except where it shows that the
-# name means something else: PWD=/home, pad_token, ExpiredToken, bypass, an ARN's ":secret:".
+# The end of a secret's name. What precedes it matters only if the name then means something else:
+# PWD=/home, pad_token, ExpiredToken, bypass, the ":secret:" of an ARN.
 _NAME: Final = r"""
     (?= [pstcaem] )
     (?: passwords? | passwd | passphrase | passcode
@@ -148,17 +163,17 @@ _NAME: Final = r"""
 """
 _NAME_HINTS: Final = "pass pwd secret token credential auth string signature key"
 _OPTION: Final = rf"(?: --? [\w.-]{{0,80}}? | aws_ [a-z_]{{0,20}}? ) {_NAME}"
-_LONGEST_NAME: Final = 120  # A longer one is judged by its end, if at all.
+_MAX_NAME: Final = 120  # Of a longer name, at most the end is examined.
 
 _QUOTE: Final = r"""(?: \\{0,3} ["'] )"""
 _SEPARATOR: Final = rf"{_QUOTE}? \]? [ \t]{{0,3}} (?: => | := | \+?= | : ) [ \t]{{0,3}}"
 _BEHIND: Final = r"""(?= [\s"'\\;&|,)\]}<>] | \Z )"""
 _ARN: Final = r"arn:aws[a-z-]{0,20}:[a-z0-9-]{1,40}:"
 
-# A value is quoted, perhaps with escaped quotes, up to the same quotes or, if it was cut, the end.
-# Quotes with a word right behind them, or with a colon, begin something and don't end it.
-# Or it is bare, and goes on over ; & | , ) ] } unless these end a command or a structure.
-# It is no value if it refers to one (an ARN), opens a structure, or is itself a secret's name.
+# A quoted value extends to the same quotes or, if the text was truncated, to its end. Quotes that a
+# word or a colon follows begin another text and don't end this one.
+# A value without quotes extends over ; & | , ) ] } unless these end a command or a structure.
+# An ARN, the beginning of a structure and another secret's name are not values.
 _VALUE: Final = rf"""
     (?! {_QUOTE}? {_ARN} )
     (?: (?P<quote> {_QUOTE} ) (?=\S)
@@ -281,16 +296,16 @@ _HINTS: Final = tuple(dict.fromkeys(hint for rule in _RULES for hint in rule.hin
 _SECRET_NAME: Final = _pattern(rf"(?: {_NAME} | authorization | cookie ) \Z")
 _SECRET_OPTION: Final = _pattern(_OPTION)
 _ASSIGNED: Final = _pattern(rf"-{{0,2}} [\w.-]{{0,80}}? {_NAME} [=:] [ \t]{{0,3}} (?! {_ARN} )")
-_NOT_ITS_VALUE: Final = _pattern(rf"--[a-z] | -\w\Z | {_ARN}")
-_AWAITS_A_SCRIPT: Final = re.compile(r"-[a-z]*c")
-_AWAIT_A_USER: Final = frozenset({"-u", "--user", "--proxy-user"})
+_OTHER_OPTION: Final = _pattern(rf"--[a-z] | -\w\Z | {_ARN}")
+_SCRIPT_OPTION: Final = re.compile(r"-[a-z]*c")
+_USER_OPTIONS: Final = frozenset({"-u", "--user", "--proxy-user"})
 
 
-@lru_cache(_REMEMBERED)
-def _names_a_secret(name: str) -> bool:
+@lru_cache(_CACHE_SIZE)
+def _is_name_of_secret(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
 
 
-@lru_cache(_REMEMBERED)
-def _awaits_a_secret(argument: str) -> bool:
+@lru_cache(_CACHE_SIZE)
+def _is_option_of_secret(argument: str) -> bool:
     return _SECRET_OPTION.fullmatch(argument) is not None

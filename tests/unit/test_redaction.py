@@ -1,6 +1,6 @@
-"""Secrets go, and what people need to read stays.
+"""Secrets are redacted, and everything else stays readable.
 
-No secret here is real: each is made up, or AWS's own documented example.
+No secret here is real: each is made up, or an example from AWS's documentation.
 """
 
 import pytest
@@ -109,7 +109,7 @@ redaction = Redaction()
         ("a -----BEGIN PRIVATE KEY-----\nMIIE and then it was cut", "a REDACTED"),
     ],
 )
-def test_a_secret_is_replaced_and_its_surroundings_stay(text: str, redacted: str) -> None:
+def test_a_secret_is_replaced_and_the_text_around_it_stays(text: str, redacted: str) -> None:
     assert redaction.text(text) == redacted
 
 
@@ -141,7 +141,7 @@ def test_a_secret_is_replaced_and_its_surroundings_stay(text: str, redacted: str
         *(f"TOKEN_{stage}" for stage in ("PROD", "production", "STAGING", "dev", "test", "VALUE")),
     ],
 )
-def test_a_name_gives_a_secret_away_wherever_it_stands(name: str) -> None:
+def test_the_value_of_a_secrets_name_is_redacted_in_every_notation(name: str) -> None:
     assert redaction.text(f"a {name}={SECRET} b") == f"a {name}=REDACTED b"
     assert redaction.text(f'{{"{name}": "{SECRET}"}}') == f'{{"{name}": "REDACTED"}}'
     assert redaction.text(f"run --{name} {SECRET} b") == f"run --{name} REDACTED b"
@@ -180,7 +180,7 @@ def test_a_name_gives_a_secret_away_wherever_it_stands(name: str) -> None:
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.dozjgNryP4J3jVmNHl0w5N",
     ],
 )
-def test_a_token_gives_itself_away_without_a_name(token: str) -> None:
+def test_a_token_of_a_known_format_is_redacted_without_a_name(token: str) -> None:
     assert redaction.text(token) == REDACTED
     assert redaction.text(f"upload '{token}', then stop") == "upload 'REDACTED', then stop"
 
@@ -221,7 +221,7 @@ def test_a_token_gives_itself_away_without_a_name(token: str) -> None:
         "",
     ],
 )
-def test_what_only_looks_like_a_secret_stays(text: str) -> None:
+def test_a_text_that_only_resembles_a_secret_stays(text: str) -> None:
     assert redaction.text(text) == text
 
 
@@ -246,7 +246,7 @@ def test_what_only_looks_like_a_secret_stays(text: str) -> None:
         ),
     ],
 )
-def test_a_command_is_redacted_across_its_arguments(
+def test_an_argument_is_redacted_if_the_one_before_it_names_a_secret(
     command: list[str], redacted: tuple[str, ...]
 ) -> None:
     assert redaction.command(command) == redacted
@@ -265,11 +265,11 @@ def test_a_command_is_redacted_across_its_arguments(
         (),
     ],
 )
-def test_an_innocent_command_stays_as_it_is(command: tuple[str, ...]) -> None:
+def test_a_command_without_secrets_stays(command: tuple[str, ...]) -> None:
     assert redaction.command(command) == command
 
 
-def test_a_mapping_loses_whole_values_under_a_secrets_name_and_parts_of_others() -> None:
+def test_a_mapping_is_redacted_by_name_and_within_other_values() -> None:
     given = {"dbPassword": "a b", "Authorization": "x y", "options": "-v --token t", "team": "lab"}
 
     redacted = redaction.mapping(given)
@@ -291,11 +291,11 @@ def test_extra_patterns_are_redacted_everywhere() -> None:
 
 
 @pytest.mark.parametrize("pattern", ["(", "*", "a*", "", ".", r"\w+", "RED"])
-def test_a_useless_extra_pattern_is_refused_by_name(pattern: str) -> None:
-    with pytest.raises(ValueError, match=r"pattern|expression") as refused:
+def test_an_invalid_extra_pattern_raises_an_error_that_quotes_it(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"regular expression|itself") as caught:
         Redaction(["fine", pattern])
 
-    assert repr(pattern) in str(refused.value)
+    assert repr(pattern) in str(caught.value)
 
 
 FRAGMENTS = st.sampled_from(
@@ -313,7 +313,7 @@ TEXTS = st.lists(FRAGMENTS | st.text(max_size=4), max_size=14).map("".join)
 
 @settings(max_examples=1_000)
 @given(TEXTS)
-def test_redacting_a_text_again_changes_nothing(text: str) -> None:
+def test_redacting_a_redacted_text_changes_nothing(text: str) -> None:
     once = redaction.text(text)
 
     assert redaction.text(once) == once
@@ -321,7 +321,7 @@ def test_redacting_a_text_again_changes_nothing(text: str) -> None:
 
 @settings(max_examples=500)
 @given(st.lists(FRAGMENTS | TEXTS, max_size=6))
-def test_redacting_a_command_again_changes_nothing(command: list[str]) -> None:
+def test_redacting_a_redacted_command_changes_nothing(command: list[str]) -> None:
     once = redaction.command(command)
 
     assert len(once) == len(command)
@@ -344,7 +344,7 @@ def test_redacting_a_command_again_changes_nothing(command: list[str]) -> None:
     ),
     st.from_regex(r"[A-Za-z0-9!#$%*+.^_~-]{4,40}", fullmatch=True).map("Zq{}Zq".format),
 )
-def test_no_named_secret_gets_through_whatever_is_around_it(
+def test_a_named_secret_is_redacted_whatever_surrounds_it(
     around: str, form: str, secret: str
 ) -> None:
     text = f"{around}\n{form.format(secret)}\n{around}"
@@ -370,8 +370,8 @@ def test_no_named_secret_gets_through_whatever_is_around_it(
         *("authorization: ", "name=", "?sig=", "key=a,value", " aws_secret", ";a", "_PF84_"),
     ],
 )
-def test_a_hostile_text_of_100_kb_is_finished(unit: str) -> None:
-    """With a pattern that is not linear, this one test takes minutes."""
+def test_redaction_takes_linear_time_for_a_hostile_text_of_100_kb(unit: str) -> None:
+    """With a pattern that is not linear, this test would take minutes."""
     hostile = unit * (100_000 // len(unit))
 
     for text in (hostile, f"password={hostile}", f'"token": "{hostile}', f"{hostile}@ =password"):

@@ -1,6 +1,6 @@
 """Ingest: observations of jobs become records, array summaries and queued notices.
 
-This is what events and the sweep's answers from AWS Batch have in common:
+Events and the responses of the AWS Batch API take the same path:
 
     apply      load the jobs, decide what to store (pure), save on the condition of the version;
                on a version conflict reload, decide again and save again; then update the summaries
@@ -165,8 +165,10 @@ class Ingest:
     def _update_summaries(
         self, applied: Mapping[str, Applied], time_left: Callable[[], float]
     ) -> dict[str, Applied]:
-        """Update the summaries of the arrays that the saved jobs belong to, and return all jobs,
-        those whose summary was not saved with the outcome of that."""
+        """Update the summaries of the arrays that the saved jobs belong to, and return the results.
+
+        A job whose summary was not saved has the outcome of the summary.
+        """
         jobs_in: dict[BlockKey, list[Job]] = {}
         for job in (result.job for result in applied.values() if result.job):
             for key in self._arrays.blocks_to_update(job):
@@ -179,11 +181,14 @@ class Ingest:
         results = dict(applied)
         blocks = self._with_retries(save_blocks, jobs_in, time_left, consistent=False)
         for key, block in blocks.items():
-            first, *_ = job_ids = [job.job_id for job in jobs_in[key]]
-            if block.outcome is not Outcome.SAVED:
-                results |= {job_id: Applied(block.outcome) for job_id in job_ids}
-            conflicts = results[first].conflicts + block.conflicts
-            results[first] = results[first]._replace(conflicts=conflicts)
+            conflicts = block.conflicts  # of the block's requests: counted for one of its jobs
+            for job_id in (job.job_id for job in jobs_in[key]):
+                conflicts += results[job_id].conflicts
+                if block.outcome is Outcome.SAVED:
+                    results[job_id] = results[job_id]._replace(conflicts=conflicts)
+                else:
+                    results[job_id] = Applied(block.outcome, conflicts=conflicts)
+                conflicts = 0
         return results
 
     def _with_retries(

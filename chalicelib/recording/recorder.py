@@ -11,7 +11,7 @@ of the batch has to be retried, the recorder deletes the other messages itself a
 (docs/adr/0003-delete-then-raise.md). Messages that may crash the function are processed last, one
 at a time (`poison_messages`).
 
-Contains the order of these steps only; must not know event formats, table keys or notice rules.
+Contains the order of these steps; must not contain event formats, table keys or notice rules.
 """
 
 from collections import Counter
@@ -108,8 +108,10 @@ class RecordingTally(Tally):
 
 @dataclass(frozen=True, kw_only=True)
 class Recorder:
-    """Records batches; one instance serves all invocations of a function. `report` receives the
-    tally of each batch, also of one that raises MessagesLeft."""
+    """Records batches; one instance serves all invocations of a function.
+
+    `report` receives the tally of every batch, even if `record` raises MessagesLeft.
+    """
 
     reader: EventReader
     ingest: Ingest

@@ -6,7 +6,7 @@ recorder, as Lambda does.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -34,7 +34,7 @@ NO_SLEEP = Runtime(sleep=lambda seconds: None)
 class RecorderHarness:
     """A Container on the local AWS whose recorder's tallies and requests are kept.
 
-    `endpoint` can be a proxy in front of the local AWS; `send`, `receive`, `items`, `records`,
+    `endpoint` can be a proxy in front of the local AWS; `receive`, `items`, `records`,
     `blocks` and `dead_letters` don't use it. `tries` is the number of botocore's attempts, and
     `settings` replace those of the deployed stack.
     """
@@ -73,7 +73,6 @@ class RecorderHarness:
         self.table = self.container.job_table
         self.index = self.container.job_index
         self.registry = self.container.queue_registry
-        self.ingest = self.container.ingest
         self.arrays = self.container.array_table
         self.queues = self.container.queue_state_table
         self.recorder = self.container.recorder
@@ -83,12 +82,6 @@ class RecorderHarness:
         delivered = [a_message(m) if isinstance(m, str) else m for m in messages]
         self.recorder.record(delivered, lambda: seconds)
         return self.tallies[-1]
-
-    def send(self, bodies: Iterable[str]) -> None:
-        """Send messages to the events queue."""
-        url = self.aws.queue_url(self.resources.events_queue)
-        for body in bodies:
-            self.aws.sqs.send_message(QueueUrl=url, MessageBody=body)
 
     def receive(self, most: int) -> list[Message]:
         """Receive messages from the events queue, as Lambda's poller does."""

@@ -16,8 +16,9 @@ from chalicelib.aws.sqs import Disposition
 
 RETRIED = {Outcome.CONFLICT: 20, Outcome.BUSY: 6}
 """Attempts in one invocation by the outcomes that another attempt can change."""
-_BUSY_SECONDS = (5, 30)
-_OUTAGE_SECONDS = (120, 300)
+BUSY_SECONDS = (5, 30)
+OUTAGE_SECONDS = (120, 300)
+"""The shortest and the longest delay before a message is retried."""
 
 
 def retry_delay(outcome: Outcome, attempt: int, time_left: float, jitter: float) -> float | None:
@@ -38,5 +39,13 @@ def disposition_for(outcome: Outcome, jitter: float) -> Disposition:
         return Disposition.ack()
     if outcome is Outcome.REFUSED:
         return Disposition.dead_letter("its record can't be stored")
-    shortest, longest = _OUTAGE_SECONDS if outcome is Outcome.OUTAGE else _BUSY_SECONDS
-    return Disposition.retry(round(shortest + jitter * (longest - shortest)))
+    return retry_later(outcome, jitter)
+
+
+def retry_later(
+    outcome: Outcome, jitter: float, *, busy: tuple[int, int] = BUSY_SECONDS
+) -> Disposition:
+    """Return the disposition to retry a message: in an outage after minutes, otherwise after a
+    number of seconds in the range `busy`."""
+    shortest, longest = OUTAGE_SECONDS if outcome is Outcome.OUTAGE else busy
+    return Disposition.retry(shortest + jitter * (longest - shortest))

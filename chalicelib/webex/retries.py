@@ -18,6 +18,7 @@ Pure: waits for nothing and draws no random number. `jitter` is a random number 
 """
 
 from chalicelib.aws.dynamodb import Outcome
+from chalicelib.aws.retries import retry_later
 from chalicelib.aws.sqs import Disposition
 from chalicelib.webex.client import (
     RateLimited,
@@ -28,6 +29,7 @@ from chalicelib.webex.client import (
     WebexError,
 )
 
+_BUSY_SECONDS = (3, 10)
 _OUTAGE_SECONDS = 30
 _UNAUTHORIZED_SECONDS = 300
 _MAX_DOUBLINGS = 11
@@ -72,8 +74,7 @@ def room_pause(error: WebexError) -> float:
 def disposition_after(outcome: Outcome, jitter: float) -> Disposition:
     """Return what to do with a notice that was not processed, because a request to DynamoDB had
     this outcome or another notifier holds the lease or the claim (BUSY)."""
-    shortest, longest = (120, 300) if outcome is Outcome.OUTAGE else (3, 10)
-    return Disposition.retry(shortest + jitter * (longest - shortest))
+    return retry_later(outcome, jitter, busy=_BUSY_SECONDS)
 
 
 def is_response_lost(error: WebexError) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib import table_keys
 from infra.policies import CHALICE, render_stage_name
 from infra.stages import render_config
 
@@ -85,6 +86,18 @@ def test_policies_of_production_contain_none_of_the_exceptions(function: str) ->
     allowed = {action for statement in policy("prod", function) for action in statement["Action"]}
 
     assert allowed.isdisjoint(action for actions in EXCEPTIONS.values() for action in actions)
+
+
+def test_the_api_may_write_only_the_slots_of_long_polls() -> None:
+    writes = {"dynamodb:DeleteItem", "dynamodb:PutItem"}
+    statements = policy("prod", "api_handler")
+
+    [statement] = [one for one in statements if writes & set(one["Action"])]
+
+    assert set(statement["Action"]) == writes
+    assert statement["Condition"] == {
+        "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [table_keys.long_poll_slots()]}
+    }
 
 
 def test_the_configuration_of_the_local_stage_is_that_of_production() -> None:

@@ -12,7 +12,6 @@ from chalice.app import (
     SQSEvent,
 )
 
-from chalicelib.api import openapi
 from chalicelib.api.dashboard import File, Redirect
 from chalicelib.api.errors import (
     AllSlotsTaken,
@@ -137,4 +136,6 @@ def get_queue(request: Request[NoParameters], queue: str) -> QueueBody:
 @routes.private("/openapi.json")
 def describe_api() -> dict[str, Any]:
     """Get this description."""
+    from chalicelib.api import openapi  # needed by this route only
+
     return openapi.document(routes.registered)

@@ -45,9 +45,13 @@ class Clients:
         endpoint_url: str | None = None,
         config: Config | None = None,
     ) -> None:
-        self._session = session or boto3.Session()
+        self._given_session = session
         self._endpoint_url = endpoint_url
         self._config = CONFIG.merge(config) if config else CONFIG
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        return self._given_session or boto3.Session()
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":

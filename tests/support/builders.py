@@ -17,6 +17,16 @@ NOON = 1_780_000_000_000
 """Some moment, in epoch milliseconds, on a whole second."""
 HOUR = 3_600_000
 
+REQUIRED_SETTINGS = {
+    "JOBS_TABLE": "jobs",
+    "EVENTS_QUEUE": "events",
+    "DEAD_LETTER_QUEUE": "dead-letters",
+    "NOTICES_QUEUE": "notices",
+    "NOTICES_DEAD_LETTER_QUEUE": "notices-dead-letters",
+    "SECRET_ID": "secret",
+}
+"""The environment variables that have no default."""
+
 _numbers = itertools.count()
 
 

@@ -1,17 +1,26 @@
-"""Packages import one way, every module says why it exists, and the pure ones stay pure."""
+"""Imports go one way, folders stay small, every module says why it exists, and pure modules do no
+I/O and read no clock."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-MODULES = [ROOT / "app.py", *sorted((ROOT / "chalicelib").rglob("*.py"))]
+from local.aws import ROOT
+
+PACKAGE = ROOT / "chalicelib"
+MODULES = [ROOT / "app.py", *sorted(PACKAGE.rglob("*.py"))]
+FOLDERS = [
+    folder
+    for name in ("chalicelib", "local", "infra", "bench", "tests")
+    for folder in (ROOT / name, *sorted((ROOT / name).rglob("*/")))
+    if any(folder.glob("*.py"))
+]
 
 ORDER = [
     "errors redaction runtime telemetry text_format table_keys",
-    "aws",
-    "toml_config",
+    "aws toml_config",
     "settings",
     "jobs",
     "notices",
@@ -21,29 +30,148 @@ ORDER = [
     "bootstrap",
     "app",
 ]
-"""From the bottom up; packages on one line don't know each other."""
+"""Packages from the bottom up. A package imports only packages of lower lines."""
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names.split()}
 
+MOST_MODULES = 12
+LARGER_FOLDERS = {"chalicelib/jobs": 13, "local": 15, "tests/support": 18}
 
-def package_of(dotted: str) -> str:
-    return dotted.removeprefix("chalicelib.").split(".")[0]
+PURE = [
+    "api.access",
+    "api.errors",
+    "api.parameters.page_token",
+    "api.parameters.parameter",
+    "api.representation.body",
+    "api.representation.job",
+    "api.representation.usage",
+    "api.formats.text",
+    "errors",
+    "jobs.array_summary",
+    "jobs.console_links",
+    "jobs.durations",
+    "jobs.failure",
+    "jobs.job",
+    "jobs.job_detail",
+    "jobs.pending_reason",
+    "jobs.preemption",
+    "jobs.prices",
+    "jobs.usage",
+    "notices.notice",
+    "notices.rules",
+    "queues.blocked",
+    "queues.histogram",
+    "queues.incidents",
+    "queues.missing_events",
+    "queues.rollup",
+    "queues.state",
+    "queues.stuck",
+    "recording.event",
+    "redaction",
+    "settings",
+    "table_keys",
+    "text_format",
+    "toml_config",
+    "webex.limits",
+    "webex.markdown",
+    "webex.text",
+    "webex.text.array",
+    "webex.text.context",
+    "webex.text.digest",
+    "webex.text.job",
+    "webex.text.layout",
+    "webex.text.notice_text",
+    "webex.text.phrases",
+    "webex.text.queue",
+]
+"""Modules that do no I/O and read neither the clock nor the environment, directly or through what
+they import."""
+
+IMPURE_LIBRARIES = {
+    "aws_lambda_powertools",
+    "boto3",
+    "botocore",
+    "chalice",
+    "concurrent",
+    "logging",
+    "os",
+    "pathlib",
+    "random",
+    "requests",
+    "secrets",
+    "socket",
+    "subprocess",
+    "threading",
+    "time",
+    "urllib3",
+    "uuid",
+}
 
 
-def imports_of(module: Path) -> set[str]:
-    found: set[str] = set()
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def dotted(module: Path) -> str:
+    """Return a module's name below chalicelib: `jobs.job`, or `webex.text` for a package."""
+    relative = module.relative_to(PACKAGE).with_suffix("")
+    return ".".join(part for part in relative.parts if part != "__init__")
+
+
+def imports_of(module: Path) -> Iterator[str]:
+    """Yield the modules that a module imports, those for type checking alone included."""
     for node in ast.walk(ast.parse(module.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("chalicelib"):
-            if node.module == "chalicelib":
-                found |= {alias.name for alias in node.names}
-            else:
-                found.add(package_of(str(node.module)))
-    return found
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(ROOT)))
-def test_imports_point_down(module: Path) -> None:
-    if module.name == "__init__.py":
+def packages_of(imports: Iterator[str]) -> set[str]:
+    ours = (name.split(".") for name in imports if name.startswith("chalicelib."))
+    return {name[1] for name in ours}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_a_module_imports_only_packages_below_its_own(module: Path) -> None:
+    package = "app" if module.name == "app.py" else dotted(module).split(".")[0]
+    if not package:
         return
-    name = module.relative_to(ROOT).with_suffix("").parts
-    mine = name[1] if name[0] == "chalicelib" else name[0]
-    assert {one for one in imports_of(module) - {mine} if RANK[one] >= RANK[mine]} == set()
+
+    imported = packages_of(imports_of(module)) - {package}
+
+    assert {name for name in imported if RANK[name] >= RANK[package]} == set()
+
+
+def test_every_package_has_its_place_in_the_order() -> None:
+    names = {path.stem for path in PACKAGE.glob("*.py")} | {
+        path.parent.name for path in PACKAGE.glob("*/__init__.py")
+    }
+
+    assert names - {"__init__"} == RANK.keys() - {"app"}
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
+def test_a_folder_has_at_most_a_dozen_modules(folder: Path) -> None:
+    modules = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+
+    assert len(modules) <= LARGER_FOLDERS.get(name_of(folder), MOST_MODULES), modules
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_every_module_says_why_it_exists(module: Path) -> None:
+    assert ast.get_docstring(ast.parse(module.read_text()))
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_a_pure_module_imports_only_pure_modules(name: str) -> None:
+    path = PACKAGE.joinpath(*name.split("."))
+    module = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    ours = {dotted(path) for path in MODULES[1:]}
+
+    imported = set(imports_of(module))
+
+    libraries = {name.split(".")[0] for name in imported}
+    assert libraries & IMPURE_LIBRARIES == set()
+    below = {name.removeprefix("chalicelib.") for name in imported if "chalicelib." in name}
+    assert {name for name in below & ours if name not in PURE and name.count(".")} == set()

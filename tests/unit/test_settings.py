@@ -7,26 +7,21 @@ import pytest
 from chalicelib.errors import SettingsError
 from chalicelib.settings import Settings
 from local.aws import ROOT
-
-_REQUIRED = {
-    "JOBS_TABLE": "jobs",
-    "EVENTS_QUEUE": "events",
-    "DEAD_LETTER_QUEUE": "dead-letters",
-    "NOTICES_QUEUE": "notices",
-    "NOTICES_DEAD_LETTER_QUEUE": "notices-dead-letters",
-    "SECRET_ID": "secret",
-}
+from tests.support.builders import REQUIRED_SETTINGS
 
 
 def test_defaults_need_only_the_names_of_the_resources() -> None:
-    settings = Settings.from_environment(_REQUIRED)
+    settings = Settings.from_environment(REQUIRED_SETTINGS)
 
     assert settings.event_sources == ("aws.batch",)
     assert (settings.batch_size, settings.batch_window, settings.retention_days) == (500, 5, 0)
 
 
 def test_lists_are_read() -> None:
-    environment = _REQUIRED | {"EVENT_SOURCES": "aws.batch, x", "REDACT_PATTERNS": "acme-\\d+\nz"}
+    environment = REQUIRED_SETTINGS | {
+        "EVENT_SOURCES": "aws.batch, x",
+        "REDACT_PATTERNS": "acme-\\d+\nz",
+    }
 
     settings = Settings.from_environment(environment)
 
@@ -38,27 +33,29 @@ def test_lists_are_read() -> None:
     ("text", "seconds"), [("24h", 86_400), ("90 m", 5_400), ("7d", 604_800), ("60", 60), ("5s", 5)]
 )
 def test_durations_have_units(text: str, seconds: int) -> None:
-    settings = Settings.from_environment(_REQUIRED | {"NOTICE_MAX_AGE": text})
+    settings = Settings.from_environment(REQUIRED_SETTINGS | {"NOTICE_MAX_AGE": text})
 
     assert settings.notice_max_age.total_seconds() == seconds
 
 
 def test_ages_that_are_not_named_keep_their_defaults() -> None:
-    ages = Settings.from_environment(_REQUIRED | {"REPAIR_AFTER": "RUNNING=6h"}).repair_after
+    ages = Settings.from_environment(
+        REQUIRED_SETTINGS | {"REPAIR_AFTER": "RUNNING=6h"}
+    ).repair_after
 
     assert (ages["RUNNING"].seconds, ages["STARTING"].seconds) == (6 * 3600, 15 * 60)
     with pytest.raises(
         SettingsError, match="REPAIR_AFTER can't be read: 'FAILED' is none of SUBMITTED"
     ):
-        Settings.from_environment(_REQUIRED | {"REPAIR_AFTER": "FAILED=1h"})
+        Settings.from_environment(REQUIRED_SETTINGS | {"REPAIR_AFTER": "FAILED=1h"})
     with pytest.raises(SettingsError, match="STUCK_AFTER can't be read: 'RUNNING' is none of"):
-        Settings.from_environment(_REQUIRED | {"STUCK_AFTER": "RUNNING=6h"})
+        Settings.from_environment(REQUIRED_SETTINGS | {"STUCK_AFTER": "RUNNING=6h"})
 
 
-@pytest.mark.parametrize("variable", _REQUIRED)
+@pytest.mark.parametrize("variable", REQUIRED_SETTINGS)
 @pytest.mark.parametrize("value", [None, "", " "])
 def test_a_missing_variable_is_named(variable: str, value: str | None) -> None:
-    environment = {name: text for name, text in _REQUIRED.items() if name != variable}
+    environment = {name: text for name, text in REQUIRED_SETTINGS.items() if name != variable}
     if value is not None:
         environment[variable] = value
 
@@ -85,7 +82,7 @@ def test_a_missing_variable_is_named(variable: str, value: str | None) -> None:
 )
 def test_a_wrong_value_is_refused_by_name(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^{variable} "):
-        Settings.from_environment(_REQUIRED | {variable: value})
+        Settings.from_environment(REQUIRED_SETTINGS | {variable: value})
 
 
 def test_every_variable_is_documented() -> None:

@@ -1,0 +1,119 @@
+"""The code is written in plain English: no docstring is a fragment, and software does not talk."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.aws import ROOT
+
+FOLDERS = ("chalicelib", "local", "infra", "bench", "tests")
+MODULES = [ROOT / "app.py", *sorted(p for name in FOLDERS for p in (ROOT / name).rglob("*.py"))]
+
+FRAGMENTS = {"Of", "Those", "That", "Who", "Whom", "Whose", "What", "Whatever", "Whoever"}
+"""A docstring begins with a verb or with a noun that names the thing."""
+
+SPEECH = {"tell", "tells", "told", "untold", "hear", "heard"}
+"""Software receives, records, reports and returns."""
+
+NOT_YET = frozenset(
+    [
+        "bench/__main__.py",
+        "bench/cold_start.py",
+        "bench/reading.py",
+        "bench/recording.py",
+        "bench/replay.py",
+        "bench/timing.py",
+        "bench/workload.py",
+        "chalicelib/__init__.py",
+        "chalicelib/api/jobs.py",
+        "chalicelib/api/parameters/parameter.py",
+        "chalicelib/api/representation/body.py",
+        "chalicelib/api/routes.py",
+        "chalicelib/aws/sqs.py",
+        "chalicelib/jobs/__init__.py",
+        "chalicelib/jobs/failure.py",
+        "chalicelib/jobs/job.py",
+        "chalicelib/jobs/job_detail.py",
+        "chalicelib/recording/ingest.py",
+        "chalicelib/redaction.py",
+        "chalicelib/settings.py",
+        "chalicelib/sweep/reconcile/run.py",
+        "chalicelib/toml_config.py",
+        "chalicelib/webex/room_delivery.py",
+        "local/__init__.py",
+        "local/aws.py",
+        "local/job_details.py",
+        "local/lifecycles.py",
+        "local/package.py",
+        "local/run.py",
+        "local/simulate.py",
+        "tests/conftest.py",
+        "tests/e2e/test_bench.py",
+        "tests/e2e/test_run.py",
+        "tests/integration/infra/test_deploy.py",
+        "tests/integration/infra/test_resources.py",
+        "tests/integration/jobs/test_arrays.py",
+        "tests/integration/jobs/test_costs.py",
+        "tests/integration/jobs/test_paging.py",
+        "tests/integration/jobs/test_preemptions.py",
+        "tests/integration/jobs/test_service_jobs.py",
+        "tests/integration/local/test_simulate.py",
+        "tests/integration/sweep/test_reconcile.py",
+        "tests/integration/sweep/test_reconcile_progress.py",
+        "tests/support/browser.py",
+        "tests/support/builders.py",
+        "tests/support/lambda_server.py",
+        "tests/unit/api/test_routes.py",
+        "tests/unit/jobs/test_usage.py",
+        "tests/unit/local/test_lifecycles.py",
+        "tests/unit/webex/test_retries.py",
+    ]
+)
+"""Modules whose words are still to be changed."""
+
+
+def names_of(module: Path) -> str:
+    return str(module.relative_to(ROOT))
+
+
+def docstrings(tree: ast.AST) -> Iterator[str]:
+    """Yield the docstrings of the module, its classes, functions, constants and fields."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(text))):
+                yield text
+
+
+def identifiers(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.arg(arg=name):
+                yield name
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.keyword(arg=str(name)):
+                yield name
+            case ast.alias(asname=str(name)):
+                yield name
+
+
+def words(identifier: str) -> set[str]:
+    """Return the words of a name in snake_case, CamelCase or CAPITALS, in lower case."""
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", identifier)}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=names_of)
+def test_no_docstring_begins_as_a_fragment(module: Path) -> None:
+    first_words = {text.split(maxsplit=1)[0] for text in docstrings(ast.parse(module.read_text()))}
+
+    if names_of(module) not in NOT_YET:
+        assert first_words & FRAGMENTS == set()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=names_of)
+def test_no_identifier_is_a_verb_of_speech(module: Path) -> None:
+    talking = {name for name in identifiers(ast.parse(module.read_text())) if words(name) & SPEECH}
+
+    if names_of(module) not in NOT_YET:
+        assert talking == set()

@@ -1,10 +1,11 @@
-"""Install what `make run`, `make deploy` or `make check` needs, and nothing when it is there.
+"""Installation of what a make target needs, if it is not installed.
 
     python3 local/install.py run|deploy|dev
 
-Runs with the system's Python before any package exists, so it imports the standard library only.
-Each environment has a lock, so that two `make` processes in one checkout take turns, and a stamp
-that is written last: an environment without its stamp was interrupted and is built again.
+This script runs with the system's Python before any package is installed, so it imports the
+standard library only. Each virtual environment has a lock, so that two `make` processes in one
+checkout take turns, and a stamp that is written last: an environment without a stamp was
+interrupted and is created again.
 """
 
 from __future__ import annotations
@@ -26,11 +27,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST_PYTHON = (3, 11)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _RUN = ("requirements.txt", "requirements-run.txt")
-_COLLECTED = re.compile(r"\s*Collecting ([A-Za-z0-9_.-]+)")
+_COLLECTING = re.compile(r"\s*Collecting ([A-Za-z0-9_.-]+)")
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,13 @@ TARGETS = {
 
 
 class InstallError(Exception):
-    """A failed installation, in words for the person who ran `make`."""
+    """A failed installation, with what to do about it."""
 
 
 class Progress:
-    """One line that shows the package that each installation works on.
+    """A line that shows the current package of each installation.
 
-    On a terminal the line is overwritten. Elsewhere only its beginning and its end are printed.
+    It is shown on a terminal only, where it is overwritten. Notes are printed everywhere.
     """
 
     def __init__(self) -> None:
@@ -83,42 +87,43 @@ class Progress:
 
 
 def install(environments: Sequence[Environment], progress: Progress) -> None:
-    """Bring the environments up to date, side by side. Raise InstallError."""
+    """Install outdated environments in parallel. Raise InstallError."""
     _check_python()
-    with contextlib.ExitStack() as locks:
-        for environment in environments:
-            locks.enter_context(_locked(environment, progress))
-        outdated = [one for one in environments if not _is_current(one)]
+    with contextlib.ExitStack() as stack:
+        locks = [stack.enter_context(_locked(each, progress)) for each in environments]
+        outdated = [environment for environment in environments if not _is_current(environment)]
         if not outdated:
             return
         began = time.monotonic()
-        titles = " and ".join(one.title for one in outdated)
+        titles = " and ".join(environment.title for environment in outdated)
         progress.note(f"Installing {titles} (once, about a minute) …")
         for environment in outdated:
             _prepare(environment)
-        pip = ROOT / environments[0].folder / "bin" / "python"
-        running: list[subprocess.Popen[str]] = []
+        # One pip serves all environments, which saves installing it in each.
+        python = ROOT / environments[0].folder / "bin" / "python"
         with ThreadPoolExecutor(len(outdated)) as threads:
+            installations: list[_Installation] = []
             try:
-                list(threads.map(lambda one: _install(one, pip, progress, running), outdated))
+                for environment in outdated:
+                    installations.append(_Installation(environment, python, locks))
+                list(threads.map(lambda pip: pip.finish(progress), installations))
             except BaseException:
-                # pip runs in two processes, because it installs for another interpreter.
-                for process in running:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.killpg(process.pid, signal.SIGTERM)
+                for installation in installations:
+                    installation.stop()
                 raise
         progress.note(f"Installed {titles} in {time.monotonic() - began:.0f} s.")
 
 
 @contextlib.contextmanager
-def _locked(environment: Environment, progress: Progress) -> Iterator[None]:
+def _locked(environment: Environment, progress: Progress) -> Iterator[int]:
+    """Lock the environment and yield the lock's file descriptor."""
     with (ROOT / f"{environment.folder}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             progress.note(f"Waiting for another make that installs into {environment.folder} …")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock.fileno()
 
 
 def _prepare(environment: Environment) -> None:
@@ -130,50 +135,64 @@ def _prepare(environment: Environment) -> None:
     _stamp(environment).unlink(missing_ok=True)
 
 
-def _install(
-    environment: Environment,
-    pip: Path,
-    progress: Progress,
-    running: list[subprocess.Popen[str]],
-) -> None:
-    """Install with the pip of another environment, which saves bootstrapping one in each."""
-    python = ROOT / environment.folder / "bin" / "python"
-    files = [argument for file in environment.files for argument in ("-r", str(ROOT / file))]
-    command = [str(pip), "-m", "pip", "--python", str(python), "install", *files]
-    count = 0
-    output: list[str] = []
-    with subprocess.Popen(
-        [*command, "--no-input", "--disable-pip-version-check", "--progress-bar", "off"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        running.append(process)
-        for line in process.stdout or ():
-            output.append(line.rstrip())
-            if found := _COLLECTED.match(line):
-                count += 1
-                progress.show(environment.title, f"{count} packages, {found[1]}")
-            elif line.startswith("Installing collected"):
-                progress.show(environment.title, f"unpacking {count} packages")
-    progress.finish(environment.title)
-    if process.returncode != 0:
-        lines = "\n  ".join(output[-8:])
-        raise InstallError(f"pip could not install {environment.title}:\n  {lines}")
-    digests = sorted(_digest(file) for file in environment.files)
-    temporary = _stamp(environment).with_suffix(".new")
-    temporary.write_text(json.dumps({"python": sys.version, "files": digests}))
-    temporary.replace(_stamp(environment))
+class _Installation:
+    """A running pip that installs an environment."""
+
+    def __init__(self, environment: Environment, python: Path, locks: Sequence[int]) -> None:
+        """Start the pip of an interpreter. It inherits the locks: if this process is killed, the
+        next one waits until pip has ended."""
+        self._environment = environment
+        target = ROOT / environment.folder / "bin" / "python"
+        files = [argument for file in environment.files for argument in ("-r", str(ROOT / file))]
+        command = [str(python), "-m", "pip", "--python", str(target), "install", *files]
+        self._process = subprocess.Popen(
+            [*command, "--no-input", "--disable-pip-version-check", "--progress-bar", "off"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            pass_fds=locks,
+            start_new_session=True,
+        )
+
+    def stop(self) -> None:
+        """Terminate pip and the process that pip starts to install for another interpreter."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+
+    def finish(self, progress: Progress) -> None:
+        """Show pip's progress until it has ended, and write the stamp. Raise InstallError."""
+        title = self._environment.title
+        count = 0
+        output: list[str] = []
+        with self._process as process:
+            for line in process.stdout or ():
+                output.append(line.rstrip())
+                if found := _COLLECTING.match(line):
+                    count += 1
+                    progress.show(title, f"{count} packages, {found[1]}")
+                elif line.startswith("Installing collected"):
+                    progress.show(title, f"unpacking {count} packages")
+        progress.finish(title)
+        if process.returncode != 0:
+            lines = "\n  ".join(output[-8:])
+            raise InstallError(f"pip could not install {title}:\n  {lines}")
+        _write_stamp(self._environment)
 
 
 def _is_current(environment: Environment) -> bool:
     return {_digest(file) for file in environment.files} <= (_stamped(environment) or set())
 
 
+def _write_stamp(environment: Environment) -> None:
+    digests = sorted(_digest(file) for file in environment.files)
+    temporary = _stamp(environment).with_suffix(".new")
+    temporary.write_text(json.dumps({"python": sys.version, "files": digests}))
+    temporary.replace(_stamp(environment))
+
+
 def _stamped(environment: Environment) -> set[str] | None:
-    """Return the digests of the installed requirement files; None after an interruption."""
+    """Return the digests of the installed requirement files, or None without a valid stamp."""
     try:
         return set(json.loads(_stamp(environment).read_text())["files"])
     except (OSError, ValueError, KeyError):
@@ -193,7 +212,7 @@ def _check_python() -> None:
         found = f"{sys.version_info[0]}.{sys.version_info[1]}"
         raise InstallError(
             f"Python 3.11 or later is required, but {sys.executable} is {found}."
-            " Name another interpreter with PYTHON=python3.12"
+            " Set another interpreter, such as PYTHON=python3.12"
         )
     try:
         import ensurepip  # noqa: F401
@@ -207,7 +226,8 @@ def main() -> int:
     if len(sys.argv) != 2 or sys.argv[1] not in TARGETS:
         print(f"usage: python3 local/install.py {'|'.join(TARGETS)}", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in SIGNALS:
+        signal.signal(number, _interrupt)
     try:
         install(TARGETS[sys.argv[1]], Progress())
     except InstallError as error:
@@ -217,6 +237,13 @@ def main() -> int:
         print("\nInterrupted. The next make installs again.", file=sys.stderr)
         return 130
     return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Stop the installation, which no further signal interrupts."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Environments are installed once, one `make` at a time, and never left half-installed.
+"""Environments are installed once, by one `make` at a time, and never left half-installed.
 
-The requirement files name a wheel that the test builds, so that pip needs no network.
+The requirement files contain a wheel that the test builds, so that pip needs no network.
 """
 
 import fcntl
@@ -9,6 +9,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -89,24 +91,49 @@ def test_an_interrupted_environment_is_built_again(checkout: Path) -> None:
     assert not half.exists()
 
 
-def test_a_terminated_installation_leaves_no_stamp_and_no_process(checkout: Path) -> None:
-    install(checkout)
-    fifo = checkout / "never.txt"
+@contextmanager
+def blocked_pip(checkout: Path) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+    """Yield an installation whose pip waits for the content of a named pipe, and that pipe."""
+    fifo = checkout / "requirements.fifo"
     os.mkfifo(fifo)
     original = (checkout / "requirements-run.txt").read_text()
     (checkout / "requirements-run.txt").write_text(f"-r {fifo}\n")
     process = start(checkout)
-    with fifo.open("w"):  # opens when pip reads it, so pip is running now
-        process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate()
-    with pytest.raises(OSError, match="No such device"):  # no process reads it any more
-        os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
-    (checkout / "requirements-run.txt").write_text(original)
+    with fifo.open("w"):  # opens when pip reads the pipe, so pip is running now
+        (checkout / "requirements-run.txt").write_text(original)
+        yield process, fifo
     fifo.unlink()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_installation_leaves_no_stamp_and_no_process(
+    checkout: Path, number: signal.Signals
+) -> None:
+    install(checkout)
+    with blocked_pip(checkout) as (process, fifo):
+        process.send_signal(number)
+        output, _ = process.communicate()
+        with pytest.raises(OSError, match="No such device"):  # no process reads it any more
+            os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
 
     assert process.returncode == 130
     assert "Interrupted" in output
     assert not (checkout / ".venv" / "installed.json").exists()
+
+
+def test_after_a_killed_installation_the_next_one_waits_for_its_pip(checkout: Path) -> None:
+    install(checkout)
+    with blocked_pip(checkout) as (process, _):
+        process.kill()
+        process.communicate()
+        following = start(checkout)
+        assert following.stdout is not None
+        waiting = following.stdout.readline()
+    output, _ = following.communicate()
+
+    assert waiting == "Waiting for another make that installs into .venv …\n"
+    assert following.returncode == 0, output
+    assert (checkout / ".venv" / "installed.json").exists()
 
 
 def test_a_failed_installation_shows_the_end_of_pips_output(checkout: Path) -> None:

@@ -1,4 +1,5 @@
-"""How batchwatch gets into an account: its resources stack, its deployment, its API tokens.
+"""Deployment and operation of a stage in AWS, with the make targets that do it.
 
-Not deployed, and knows nothing of chalicelib: it deals in stacks, stages and secrets, not in jobs.
+Nothing in this package is deployed. It must not import chalicelib: it handles stacks, stages,
+queues, secrets and functions, but not jobs.
 """

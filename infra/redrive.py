@@ -16,6 +16,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -60,7 +61,7 @@ def redrive(sqs: "SQSClient", queue_url: str, target: Target, report: Report) ->
     try:
         for messages in _receive(sqs, queue_url):
             unfinished += messages
-            new = [one for one in messages if _attribute(one, "MessageId") not in passed_on]
+            new = [m for m in messages if _attribute(m, "MessageId") not in passed_on]
             complete = [message for message in new if _attribute(message, "BodyCut") != "true"]
             rejected = _pass_on(complete, target, report)
             for message in complete:
@@ -102,7 +103,7 @@ def _pass_on(messages: "list[Message]", target: Target, report: Report) -> "list
         if len(messages) == 1:
             report(f"1 message left in the queue: {error}")
             return messages
-        return [one for message in messages for one in _pass_on([message], target, report)]
+        return list(chain(*(_pass_on([message], target, report) for message in messages)))
     return []
 
 

@@ -69,7 +69,7 @@ def render_config(source: Json, stage: str) -> Json:
 
 
 def _merge(default: Json, own: Json) -> Json:
-    """Return `default` with the values of `own` in place of its own, at every level."""
+    """Return `default` overridden by `own`, at every level."""
     merged = {**default, **own}
     for key in default.keys() & own.keys():
         if isinstance(default[key], dict) and isinstance(own[key], dict):

@@ -1,1 +1,4 @@
-"""What batchwatch needs on a developer's machine and in its tests; never deployed."""
+"""The local stack with its stand-ins, commands and simulator, for development and tests.
+
+Nothing in this package is deployed.
+"""

@@ -21,7 +21,7 @@ from infra.errors import CommandError
 
 _START = 'echo $$ >&0; exec "$@" </dev/null'
 """Shell script: write the process id to standard input, the watchdog's pipe, and run a command
-under that id. The child registers itself, so no child exists that the watchdog doesn't know."""
+under that id. The child is thus registered even if this process is interrupted meanwhile."""
 
 _WATCHDOG = """
 read -r child || exit

@@ -109,8 +109,8 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_a_new_stage_is_deployed_and_records_events(aws: LocalAws, project: Path) -> None:
-    answer = run("infra.deploy", "--stage", "trial", project=project, environment=aws.environment)
-    assert answer.returncode == 0, answer.stderr
+    result = run("infra.deploy", "--stage", "trial", project=project, environment=aws.environment)
+    assert result.returncode == 0, result.stderr
     url = json.loads((project / ".chalice/deployed/trial.json").read_text())["resources"][-1]
     event = {
         "id": "7e5a",
@@ -125,8 +125,8 @@ def test_a_new_stage_is_deployed_and_records_events(aws: LocalAws, project: Path
         QueueUrl=aws.queue_url("batchwatch-trial-events"), MessageBody=json.dumps(event)
     )
 
-    assert f"The API is available at {url['rest_api_url']}" in answer.stdout
-    assert "make token STAGE=trial" in answer.stdout
+    assert f"The API is available at {url['rest_api_url']}" in result.stdout
+    assert "make token STAGE=trial" in result.stdout
     assert "jobId" in first_item(aws, "batchwatch-trial-jobs")
 
 
@@ -185,10 +185,10 @@ def test_the_local_token_is_created_once_and_readable_by_its_owner_only(
 
 
 def test_make_token_prints_only_the_token_to_stdout(aws: LocalAws, resources: Resources) -> None:
-    answer = run("infra.token", "--stage", "local", "--name", "me", environment=aws.environment)
+    result = run("infra.token", "--stage", "local", "--name", "me", environment=aws.environment)
 
     value = aws.secretsmanager.get_secret_value(SecretId=resources.secret_id)["SecretString"]
-    digest = hashlib.sha256(answer.stdout.strip().encode()).hexdigest()
+    digest = hashlib.sha256(result.stdout.strip().encode()).hexdigest()
     assert json.loads(value)["apiTokens"]["me"] == {"sha256": digest, "queues": ["*"]}
 
 
@@ -225,16 +225,16 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
 def test_an_error_is_printed_in_one_line(
     module: str, arguments: list[str], environment: dict[str, str], message: str
 ) -> None:
-    answer = run(module, *arguments, environment=environment)
+    result = run(module, *arguments, environment=environment)
 
-    assert (answer.returncode, answer.stdout) == (1, "")
-    [line] = answer.stderr.splitlines()
+    assert (result.returncode, result.stdout) == (1, "")
+    [line] = result.stderr.splitlines()
     assert line.startswith("error: ")
     assert message in line
 
 
 def test_a_stage_that_is_not_deployed_is_reported_in_one_line(aws: LocalAws) -> None:
-    answer = run("infra.token", "--stage", "prod", "--name", "me", environment=aws.environment)
+    result = run("infra.token", "--stage", "prod", "--name", "me", environment=aws.environment)
 
-    assert answer.returncode == 1
-    assert answer.stderr.startswith("error: secret batchwatch-prod not found")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: secret batchwatch-prod not found")

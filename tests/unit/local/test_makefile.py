@@ -37,9 +37,9 @@ def test_an_older_python_is_reported_in_one_line(tmp_path: Path) -> None:
     )
     old.chmod(0o755)
 
-    answer = make("test", f"PYTHON={old}", folder=tmp_path)
+    result = make("test", f"PYTHON={old}", folder=tmp_path)
 
-    assert answer.returncode != 0
-    assert re.match(r"error: Python 3\.11 or later is required, but .* is 3\.9\.", answer.stderr)
-    assert "PYTHON=" in answer.stderr
+    assert result.returncode != 0
+    assert re.match(r"error: Python 3\.11 or later is required, but .* is 3\.9\.", result.stderr)
+    assert "PYTHON=" in result.stderr
     assert not (tmp_path / ".venv").exists()

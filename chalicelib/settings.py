@@ -25,56 +25,68 @@ class Settings:
     """One field for each environment variable, which is the field's name in capitals."""
 
     jobs_table: str = _setting("Name of the DynamoDB table.")
-    events_queue: str = _setting("Name of the SQS queue that the EventBridge rule fills.")
+    events_queue: str = _setting(
+        "Name of the SQS queue that receives events from the EventBridge rule."
+    )
     dead_letter_queue: str = _setting("Name of the SQS queue for messages that can't be recorded.")
-    notices_queue: str = _setting("Name of the SQS queue of what Webex rooms are to be told.")
+    notices_queue: str = _setting("Name of the SQS queue of notices for Webex rooms.")
     notices_dead_letter_queue: str = _setting(
-        "Name of the SQS queue for notices that Webex will never take."
+        "Name of the SQS queue for notices that Webex rejects."
     )
     account_id: str = _setting(
         "AWS account whose events are recorded; empty for the one that the function runs in.", ""
     )
     secret_id: str = _setting("Name or ARN of the secret with apiTokens, pageKey and webexToken.")
-    event_sources: tuple[str, ...] = _setting("Accepted event sources, a comma list.", "aws.batch")
-    batch_size: int = _setting("Most events in one invocation, 1 to 500.", "500")
-    batch_window: int = _setting("Seconds to wait for a batch to fill, 1 to 60.", "5")
-    retention_days: int = _setting("Days to keep a job after its end; 0 keeps for ever.", "0")
+    event_sources: tuple[str, ...] = _setting(
+        "Event sources to record, separated by commas.", "aws.batch"
+    )
+    batch_size: int = _setting("Maximum number of events in one invocation, 1 to 500.", "500")
+    batch_window: int = _setting(
+        "Maximum number of seconds to wait for a batch to fill, 1 to 60.", "5"
+    )
+    retention_days: int = _setting("Days to keep a job after its end; 0 keeps it for ever.", "0")
     notice_rules: str = _setting(
-        "Who is told what: path of a TOML file, or its text.", "chalicelib/notices.toml"
+        "Notice rules: path of a TOML file, or its text.", "chalicelib/notices.toml"
     )
     webex_room: str = _setting(
-        "Id of the Webex room of rules that name none; empty with the default rules: no notices.",
+        "Id of the Webex room for rules without one; if empty, the default rules send no notices.",
         "",
     )
-    webex_api_url: str = _setting("Webex's API.", "https://webexapis.com/v1")
+    webex_api_url: str = _setting("URL of the Webex API.", "https://webexapis.com/v1")
     notice_max_age: timedelta = _setting(
-        "What happened longer ago than this when it is first heard of is not told.", "24h"
+        "Don't send notices about events older than this when first received.",
+        "24h",
     )
-    time_zone: ZoneInfo = _setting("IANA time zone of the times in messages.", "UTC")
-    public_url: str = _setting("Address of the API with its stage, for links in messages.", "")
+    time_zone: ZoneInfo = _setting("IANA time zone of the times in notices.", "UTC")
+    public_url: str = _setting("URL of the API including its stage, for links in notices.", "")
     log_groups: tuple[str, ...] = _setting(
-        "CloudWatch log groups that the API may show the end of, a comma list.", "/aws/batch/job"
+        "CloudWatch log groups that the API may read, separated by commas.", "/aws/batch/job"
     )
     sweep_minutes: int = _setting("Minutes between two sweeps, 2 to 60.", "5")
-    sweep_calls: int = _setting("Most calls of Batch's API in a sweep, 3 to 1000.", "60")
+    sweep_calls: int = _setting(
+        "Maximum number of AWS Batch API calls in a sweep, 3 to 1000.", "60"
+    )
     repair_after: dict[str, timedelta] = _setting(
-        "How long a job may be silent in a status before Batch is asked, up to 6d, a comma list.",
+        "By status: time without an event after which a sweep requests a job from Batch, up to 6d.",
         "SUBMITTED=15m, PENDING=1h, RUNNABLE=1h, SCHEDULED=15m, STARTING=15m, RUNNING=1h, OTHER=1h",
     )
     stuck_after: dict[str, timedelta] = _setting(
-        "How long a job may be in a status before it is stuck, a comma list.",
+        "By status: time in the status after which a job is stuck.",
         "SUBMITTED=15m, PENDING=24h, RUNNABLE=1h, SCHEDULED=30m, STARTING=30m",
     )
     blocked_after: timedelta = _setting(
-        "How long a job queue must be blocked before that is told.", "10m"
+        "Time for which a job queue must be blocked before a notice is sent.", "10m"
     )
     watched_queues: tuple[str, ...] = _setting(
-        "Names of job queues to look for jobs in though no event told of them, a comma list.", ""
+        "Names of job queues to search for jobs even without any event, separated by commas.",
+        "",
     )
     prices: str = _setting(
-        "What vCPUs, memory and GPUs cost an hour: path of a TOML file, or its text.", ""
+        "Prices of vCPUs, memory and GPUs per hour: path of a TOML file, or its text.", ""
     )
-    redact_patterns: Redaction = _setting("Further regular expressions to redact, one a line.", "")
+    redact_patterns: Redaction = _setting(
+        "Additional regular expressions to redact, one per line.", ""
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:

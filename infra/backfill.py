@@ -1,7 +1,7 @@
 """Finds the jobs that no event reported since a date: `make backfill STAGE=prod SINCE=2026-11-01`.
 
-It restarts two steps of a stage's sweep, first the one that finds jobs, then the one that counts
-them, and invokes each until it has nothing left to do. It prints one line per invocation.
+It restarts two steps of a stage's sweep, first `reconcile`, then `count`, and invokes each until it
+has nothing left to do. It prints one line per invocation.
 """
 
 import argparse

@@ -38,7 +38,7 @@ RETENTION_MS = 7 * 86_400_000
 MAX_DESCRIBED = 100
 """The most ids of a DescribeJobs call."""
 MAX_LISTED, MAX_LISTED_WITH_FILTERS = 1_000, 100
-"""The largest pages of ListJobs. Those of ListServiceJobs are as small without filters."""
+"""The largest pages of ListJobs. Pages of ListServiceJobs are as small without filters."""
 _JOBS_PER_PUT = 200
 
 _LIST_PARENTS = ("jobQueue", "arrayJobId", "multiNodeJobId")
@@ -227,7 +227,7 @@ def _in_queue(jobs: Iterable[Detail], queue: str) -> list[Detail]:
 
 
 def _in_status(jobs: Iterable[Detail], request: Detail) -> list[Detail]:
-    """Return the jobs in the requested status, by default those that are RUNNING."""
+    """Return the jobs in the requested status, by default RUNNING."""
     status = request.get("jobStatus") or "RUNNING"
     return [job for job in jobs if job["status"] == status]
 

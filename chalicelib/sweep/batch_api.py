@@ -167,7 +167,7 @@ class BatchApi:
         self._runtime = runtime
 
     def describe(self, job_ids: Sequence[str]) -> dict[str, Observation | None]:
-        """Return up to 100 jobs by id, without those that Batch does not know.
+        """Return up to 100 jobs by id; jobs that do not exist in Batch are missing.
 
         The value is None for a job that Batch returned but that can't be parsed.
         """

@@ -6,12 +6,9 @@ Contains the order of the steps and how they share the time; must not depend on 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from chalicelib.telemetry import LogEvent, Tally, count
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 
 @dataclass(kw_only=True)
@@ -28,11 +25,9 @@ TimeLeft = Callable[[], float]
 
 
 class Step(Protocol):
-    def run(self, time_left: TimeLeft, since: int | None) -> "DataclassInstance":
-        """Resume where the previous run stopped, or restart with `since` (epoch milliseconds).
-
-        Return the run's tally.
-        """
+    def run(self, time_left: TimeLeft, since: int | None) -> Tally:
+        """Resume where the previous run stopped, or restart with `since` (epoch milliseconds), and
+        return the run's tally."""
 
 
 class Sweep:

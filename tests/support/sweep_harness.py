@@ -43,9 +43,9 @@ _MAX_RUNS = 30
 class SweepHarness:
     """A recorder, and runs of the sweep's steps with clients of their own, as in several functions.
 
-    `now` is the clock of all of them in epoch milliseconds. `tallies` are those of all
-    reconciliation runs, `slept` the seconds that runs have waited for retries, `requests` those of
-    the last watch.
+    `now` is the time for all of them in epoch milliseconds. `tallies` contains the tally of each
+    reconciliation run, `slept` the seconds of each delay before a retry, `requests` the number of
+    the last watch's requests by operation.
     """
 
     def __init__(

@@ -8,8 +8,8 @@
     missing_children  children and nodes of ended parents that the table does not contain
 
 `reconciler` takes candidates from all sources in this order, so that they share calls, and
-processes them in batches of 100 jobs: describe, save, publish notices, commit. `lost_jobs` handles
-the jobs that Batch does not know. `step` puts the parts of a run together.
+processes them in batches of 100 jobs: describe, save, queue notices, commit. `lost_jobs` handles
+the jobs that Batch does not return. `step` connects the parts of a run.
 
 A response of Batch is an observation like an event, and recording it twice changes nothing. A run
 can therefore be interrupted anywhere and can overlap with another run. After each batch, the

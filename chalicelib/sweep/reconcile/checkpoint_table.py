@@ -67,7 +67,7 @@ class Cursor(msgspec.Struct, frozen=True):
         return Cursor(floor=self.next_floor, next_floor=self.next_floor)
 
     def postponed(self, now: int) -> "Cursor":
-        """Return a cursor that starts again after those of all other queues."""
+        """Return a cursor that starts again when all other queues had their turn."""
         return Cursor(self.floor, next_floor=now)
 
 

@@ -24,7 +24,7 @@ _WITNESSES = 10
 
 
 class LostJobs:
-    """`lost` is the number of jobs that were marked; `unknown_to_batch` are the ids of those that
+    """`lost` is the number of jobs that were marked, `unknown_to_batch` are the ids of jobs that
     Batch should return and does not. `now` is the start of the run in epoch milliseconds."""
 
     def __init__(
@@ -48,8 +48,8 @@ class LostJobs:
         self._is_right_batch = False
 
     def check(self, described: Sequence[str], known: Collection[str]) -> None:
-        """Separate the `described` jobs that Batch did not return, all but the `known` ones, into
-        those that it may have deleted and those that it should return. Mark the former.
+        """Handle the `described` jobs that are not `known` because Batch did not return them: mark
+        the jobs that it may have deleted, and note the jobs that it should return.
 
         Raises RunStopped.
         """
@@ -101,7 +101,8 @@ class LostJobs:
             decide=partial(_lose, self._deleted_before, descriptions),
             consistent=True,
         )
-        self.lost += sum(one.news for one in applied.values() if one.outcome is Outcome.SAVED)
+        saved = (result for result in applied.values() if result.outcome is Outcome.SAVED)
+        self.lost += sum(result.news for result in saved)
         self._candidates.clear()
 
 

@@ -31,9 +31,8 @@ AnySource = CandidateSource[Any]
 class ReconcileTally(Tally):
     """The result of a run: numbers of jobs, of notices queued, and of calls of Batch's API.
 
-    `described` jobs were requested from Batch, and it returned those `known_to_batch`.
-    `unknown_to_batch` are ids of jobs that it should have returned. `left`: there is work left for
-    another run.
+    Of the `described` jobs, Batch returned the `known_to_batch`. `unknown_to_batch` are ids of jobs
+    that it should have returned. `left`: there is work left for another run.
     """
 
     EVENT = LogEvent.JOBS_RECONCILED
@@ -146,8 +145,8 @@ class Reconciler:
             self.tally.left |= source.has_more
 
     def _add(self, entry: _Entry) -> None:
-        """Add an entry to the batch, and process the batch when it is full, or when the calls don't
-        suffice for one more service job: a batch that exceeds the budget would never be done."""
+        """Add an entry to the batch; process the batch when it is full, or when another service job
+        would exceed the budget: a batch that needs more calls than a run may make is never done."""
         budget = self.api.budget
         if (
             entry.describes
@@ -168,7 +167,7 @@ class Reconciler:
             self.in_flight.put(known.keys())
             self.tally.described += len(batch.job_ids)
             self.tally.known_to_batch += len(known)
-            self._record({job_id: seen for job_id, seen in known.items() if seen})
+            self._record({job_id: job for job_id, job in known.items() if job})
             self.lost_jobs.check(batch.job_ids, known.keys())
         self._commit(batch.entries)
         self._batch = _Batch()
@@ -186,21 +185,24 @@ class Reconciler:
         crashed between the two. Raises RunStopped.
         """
         observations = {job_id: [observation] for job_id, observation in observed.items()}
-        applied = self.ingest.apply(
+        results = self.ingest.apply(
             observations, self.api.budget.time_left, decide=merge_unless_known
         )
-        saved = {job_id for job_id, one in applied.items() if one.outcome is Outcome.SAVED}
-        news = {job_id for job_id in saved if applied[job_id].news}
-        discovered = sum(applied[job_id].is_first for job_id in news)
+        saved = {job_id for job_id, result in results.items() if result.outcome is Outcome.SAVED}
+        news = {job_id for job_id in saved if results[job_id].news}
+        discovered = sum(results[job_id].is_first for job_id in news)
         self.tally.discovered += discovered
         self.tally.repaired += len(news) - discovered
         to_publish = news | (saved & self.in_flight.inherited)
-        published = self.ingest.publish({job_id: observations[job_id] for job_id in to_publish})
+        self._publish({job_id: observations[job_id] for job_id in to_publish})
+        if any(result.outcome in RETRYABLE for result in results.values()):
+            raise RunStopped("DynamoDB did not save all records")
+
+    def _publish(self, observations: Mapping[str, Sequence[Observation]]) -> None:
+        published = self.ingest.publish(observations)
         self.tally.notices += published.notices
         if published.unsent:
             raise RunStopped("SQS did not accept all notices")
-        if any(one.outcome in RETRYABLE for one in applied.values()):
-            raise RunStopped("DynamoDB did not save all records")
 
     def _commit(self, entries: Iterable[_Entry]) -> None:
         for source, candidate, _ in entries:
@@ -211,6 +213,6 @@ class Reconciler:
 def merge_unless_known(stored: StoredJob | None, observations: Sequence[Observation]) -> Decision:
     """Return the decision to merge a response of Batch, or no change if it differs from the record
     only in its time: describing a job twice must not write it twice."""
-    if stored and all(stored.job.is_unchanged_by(one.details) for one in observations):
+    if stored and all(stored.job.is_unchanged_by(each.details) for each in observations):
         return Decision()
     return merge(stored, observations)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-from chalicelib.jobs.job_index import JobIndex, StatusPartition
+from chalicelib.jobs.job_index import IndexRow, IndexRows, JobIndex, StatusPartition
 from chalicelib.sweep.batch_api import MAX_DESCRIBED_JOBS, CallBudget
 from chalicelib.sweep.reconcile.checkpoint_table import Pass
 from chalicelib.sweep.reconcile.checkpoints import Checkpoints
@@ -28,6 +28,9 @@ class PassPosition(NamedTuple):
     sort: str | None
 
 
+SilentJob = Candidate[PassPosition]
+
+
 class SilentJobs:
     """`silent_after` is REPAIR_AFTER: milliseconds by status of the index."""
 
@@ -44,38 +47,37 @@ class SilentJobs:
         self._silent_after = silent_after
         self._start = start
 
-    def candidates(self, budget: CallBudget) -> Iterator[Candidate[PassPosition]]:
+    def candidates(self, budget: CallBudget) -> Iterator[SilentJob]:
         """Yield the jobs of all queues and statuses, in the order in which they entered their
         status."""
         limit = _budgeted_jobs(budget.limit)
-        found: list[Candidate[PassPosition]] = []
-        ends: list[Candidate[PassPosition]] = []
+        jobs: list[SilentJob] = []
+        ends: list[SilentJob] = []
         for partition in self._due_partitions():
-            current = self._checkpoints.pass_through(partition)
-            rows, has_more = self._index.oldest_in_status(
-                partition, before=current.before, after=current.position or "", limit=limit
-            )
-            found += [
-                Candidate(job.job_id, job.is_service, PassPosition(partition, sort))
-                for sort, job in rows
-            ]
-            if has_more:
-                self.has_more = True
-            else:
+            rows, has_more = self._read(partition, limit)
+            jobs += [_candidate(partition, row) for row in rows]
+            if not has_more:
                 ends.append(Candidate(position=PassPosition(partition, None)))
-        found.sort(key=_sort_key)
-        affordable = _affordable(found, limit)
+            self.has_more |= has_more
+        jobs.sort(key=_sort_key)
+        affordable = _affordable(jobs, limit)
         yield from affordable
-        if len(affordable) == len(found):
+        if len(affordable) == len(jobs):
             yield from ends
         else:
             self.has_more = True
 
-    def commit(self, candidate: Candidate[PassPosition]) -> None:
+    def commit(self, candidate: SilentJob) -> None:
         if candidate.position:
             partition, sort = candidate.position
             current = self._checkpoints.pass_through(partition)
             self._checkpoints.set_pass(partition, current.at(sort))
+
+    def _read(self, partition: StatusPartition, limit: int) -> IndexRows:
+        current = self._checkpoints.pass_through(partition)
+        return self._index.oldest_in_status(
+            partition, before=current.before, after=current.position or "", limit=limit
+        )
 
     def _due_partitions(self) -> Iterator[StatusPartition]:
         """Yield the partitions whose pass is under way or is started now."""
@@ -102,14 +104,16 @@ def _budgeted_jobs(calls: int) -> int:
     return max(1, share) * MAX_DESCRIBED_JOBS
 
 
-def _affordable(
-    candidates: Sequence[Candidate[PassPosition]], limit: int
-) -> Sequence[Candidate[PassPosition]]:
-    """Return the first candidates, up to `limit` jobs. A service job counts as 100 because it needs
-    a call of its own."""
-    costs = accumulate(MAX_DESCRIBED_JOBS if one.is_service else 1 for one in candidates)
-    return candidates[: sum(cost <= limit for cost in costs)]
+def _candidate(partition: StatusPartition, row: IndexRow) -> SilentJob:
+    return Candidate(row.job.job_id, row.job.is_service, PassPosition(partition, row.sort))
 
 
-def _sort_key(candidate: Candidate[PassPosition]) -> str:
-    return (candidate.position and candidate.position.sort) or ""
+def _affordable(jobs: Sequence[SilentJob], limit: int) -> Sequence[SilentJob]:
+    """Return the first jobs, up to `limit`. A service job counts as 100 because it needs a call of
+    its own."""
+    costs = accumulate(MAX_DESCRIBED_JOBS if job.is_service else 1 for job in jobs)
+    return jobs[: sum(cost <= limit for cost in costs)]
+
+
+def _sort_key(job: SilentJob) -> str:
+    return (job.position and job.position.sort) or ""

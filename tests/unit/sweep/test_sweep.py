@@ -10,7 +10,7 @@ from chalicelib.telemetry import Tally
 
 
 @dataclass
-class StepTally:
+class StepTally(Tally):
     seconds: float
     since: int | None
 

@@ -1,5 +1,6 @@
 """Links of the documentation resolve, and every decision has a number, a date and a status."""
 
+import json
 import re
 from pathlib import Path
 
@@ -59,3 +60,21 @@ def test_every_decision_has_a_number_a_date_and_a_status() -> None:
             rf"# {number}\. \S.*\n\nDate: 20\d\d-\d\d-\d\d\. Status: (accepted|superseded)",
             decision.read_text(encoding="utf-8"),
         ), decision.name
+
+
+def test_the_costs_are_those_of_the_declared_metrics_and_alarms() -> None:
+    declaration = re.compile(r'= (?:count|seconds|ids)\("(\w+)"')
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "chalicelib").rglob("*.py")]
+    metrics = {name for source in sources for name in declaration.findall(source)}
+    template = json.loads((ROOT / "infra" / "resources.json").read_text(encoding="utf-8"))
+    types = [resource["Type"] for resource in template["Resources"].values()]
+    alarms = types.count("AWS::CloudWatch::Alarm")
+
+    costs = text_of(ROOT / "docs" / "costs.md")
+
+    assert (
+        f"| CloudWatch metrics: {len(metrics)} names | $0.30 each | {len(metrics) * 0.3:.2f} |"
+        in costs
+    )
+    assert f"| CloudWatch alarms: {alarms} | $0.10 each | {alarms * 0.1:.2f} |" in costs
+    assert f"{len(metrics)} metrics, {alarms} alarms" in text_of(ROOT / "README.md")

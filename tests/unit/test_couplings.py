@@ -1,0 +1,145 @@
+"""Values in two places that have to agree, because neither place can import the other."""
+
+import json
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib import table_keys
+from chalicelib.api.errors import BadParameter
+from chalicelib.api.long_poll import LEASE_SECONDS
+from chalicelib.api.parameters.parameter import parse
+from chalicelib.api.parameters.queries import MAX_NAME_CHARACTERS, JobQuery
+from chalicelib.aws.secret import CACHED_SECONDS
+from chalicelib.aws.sqs import Disposition
+from chalicelib.jobs.job import BATCH_LOG_GROUP, JobStatus
+from chalicelib.jobs.job_detail.fields import MAX_NAME
+from chalicelib.queues import state_table
+from chalicelib.recording import poison_messages
+from chalicelib.recording.event import (
+    JOB_STATE_CHANGE,
+    QUEUE_BLOCKED_EVENTS,
+    SERVICE_JOB_STATE_CHANGE,
+)
+from chalicelib.settings import Settings
+from chalicelib.sweep.batch_api import RETENTION_MS
+from chalicelib.sweep.count.windows import WINDOWS
+from chalicelib.webex.client import retry_after
+from local.aws import ROOT
+from local.batch import RETENTION_MS as LOCAL_RETENTION_MS
+from tests.support.builders import REQUIRED_SETTINGS
+
+CONFIG = json.loads((ROOT / ".chalice" / "config.json").read_text())["lambda_functions"]
+RESOURCES = json.loads((ROOT / "infra" / "resources.json").read_text())["Resources"]
+APP = (ROOT / "app.py").read_text()
+DEFAULTS = Settings.from_environment(REQUIRED_SETTINGS)
+
+
+def properties(resource: str) -> dict[str, Any]:
+    found: dict[str, Any] = RESOURCES[resource]["Properties"]
+    return found
+
+
+def timeout(function: str) -> int:
+    seconds: int = CONFIG[function]["lambda_timeout"]
+    return seconds
+
+
+def test_a_slot_for_long_polling_outlives_the_function_that_holds_it() -> None:
+    assert timeout("api_handler") < LEASE_SECONDS
+
+
+def test_a_long_poll_ends_before_its_function() -> None:
+    longest = timeout("api_handler") - 2
+
+    with pytest.raises(BadParameter):
+        parse(JobQuery, {"wait": [str(longest)]})
+
+
+def test_the_dashboard_waits_no_longer_than_the_api_allows() -> None:
+    script = (ROOT / "chalicelib" / "dashboard" / "job.js").read_text()
+    (seconds,) = re.findall(r"WAIT_SECONDS = (\d+)", script)
+
+    assert parse(JobQuery, {"wait": [seconds]}).wait == int(seconds)
+
+
+def test_the_dashboard_offers_every_status() -> None:
+    script = (ROOT / "chalicelib" / "dashboard" / "status.js").read_text()
+    listed = re.findall(r'"([A-Z]+)"', script.partition("export const hasEnded")[0])
+
+    assert set(listed) == set(JobStatus)
+
+
+def test_a_name_can_be_searched_in_its_full_stored_length() -> None:
+    assert MAX_NAME_CHARACTERS == MAX_NAME
+
+
+def test_the_template_defines_the_indexes_that_the_code_queries() -> None:
+    indexes = {
+        index["IndexName"]: [key["AttributeName"] for key in index["KeySchema"]]
+        for index in properties("JobsTable")["GlobalSecondaryIndexes"]
+    }
+
+    used = (table_keys.BY_STATUS, table_keys.BY_NAME)
+    assert indexes == {index.name: [index.partition, index.sort] for index in used}
+
+
+def test_the_rule_sends_every_kind_of_event_that_is_recorded() -> None:
+    alternatives = properties("BatchEventsRule")["EventPattern"]["$or"]
+    sent = {kind for alternative in alternatives for kind in alternative["detail-type"]}
+
+    assert {JOB_STATE_CHANGE, SERVICE_JOB_STATE_CHANGE, *QUEUE_BLOCKED_EVENTS} <= sent
+
+
+def test_a_changed_token_takes_effect_within_a_minute() -> None:
+    (cached_by_the_gateway,) = re.findall(r"authorizer\(ttl_seconds=(\d+)\)", APP)
+
+    assert int(cached_by_the_gateway) + CACHED_SECONDS < 60
+
+
+def test_jobs_are_repaired_before_batch_forgets_them() -> None:
+    longest = timedelta(milliseconds=RETENTION_MS) - timedelta(days=1)
+
+    accepted = {"REPAIR_AFTER": f"RUNNING={longest.days}d"}
+    assert Settings.from_environment(REQUIRED_SETTINGS | accepted)
+    assert RETENTION_MS == LOCAL_RETENTION_MS
+
+
+def test_a_sweep_comes_at_least_twice_before_the_alarm_for_a_missing_one() -> None:
+    alarm = properties("NoSweepAlarm")
+    watched = timedelta(seconds=alarm["Period"] * alarm["EvaluationPeriods"])
+
+    assert Settings.from_environment(REQUIRED_SETTINGS | {"SWEEP_MINUTES": "60"})
+    assert watched >= 2 * timedelta(minutes=60)
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        poison_messages._KEPT_SECONDS,
+        state_table._BLOCKED_EVENT_TTL_SECONDS,
+        WINDOWS["fortnight"].oldest * 3_600,
+    ],
+    ids=["crash marks", "blocked events", "recomputed hours"],
+)
+def test_what_a_late_event_needs_is_kept_longer_than_the_queue_keeps_the_event(
+    seconds: int,
+) -> None:
+    assert seconds > properties("EventsQueue")["MessageRetentionPeriod"]
+
+
+def test_webex_can_ask_for_the_longest_delay_that_sqs_allows() -> None:
+    century = 3_155_760_000
+
+    assert retry_after(str(century), now=0) == Disposition.retry(century).retry_after
+
+
+def test_the_log_group_of_batch_may_be_shown_by_default() -> None:
+    assert DEFAULTS.log_groups == (BATCH_LOG_GROUP,)
+
+
+def test_the_default_rules_are_deployed_with_the_code() -> None:
+    assert (ROOT / DEFAULTS.notice_rules).is_file()
+    assert DEFAULTS.notice_rules.startswith("chalicelib/")

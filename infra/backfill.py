@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 _MAX_INVOCATIONS = 10_000
+RECONCILE, COUNT = "reconcile", "count"
+"""Steps of the sweep (chalicelib.sweep.sweep)."""
 _EVENT = {
     "version": "0",
     "id": "backfill",
@@ -68,14 +70,14 @@ def main() -> None:
     since = parse_since(options.since)
     table = stages.environment_of(options.stage)["JOBS_TABLE"]
     client = lambda_client()
-    for tally in sweeps(client, table, since, "reconcile"):
+    for tally in sweeps(client, table, since, RECONCILE):
         print(
             f"{tally['discovered']} jobs discovered, {tally['repaired']} repaired,"
             f" {tally['lost']} marked UNKNOWN, {len(tally['unknown_to_batch'])} missing in"
             f" AWS Batch, {tally['calls']} API calls",
             flush=True,
         )
-    for tally in sweeps(client, table, since, "count"):
+    for tally in sweeps(client, table, since, COUNT):
         print(f"{tally['read']} jobs counted, {tally['written']} rollups changed", flush=True)
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from infra.backfill import sweeps
+from infra.backfill import RECONCILE, sweeps
 from infra.errors import CommandError
 from local.batch import batch_url_file, put_jobs
 from local.simulator.api_client import ApiClient
@@ -80,7 +80,7 @@ def simulate(options: Options) -> list[Mismatch]:
         send(bus, events, options.rate, report)
         queues.wait_until_empty(options.timeout, report)
         if options.drop:
-            repair(options.aws_url, work.events[0].detail["createdAt"], report)
+            reconcile(options.aws_url, work.events[0].detail["createdAt"], report)
         return compare(api, work.expected.values(), report, events_dropped=options.drop > 0)
 
 
@@ -115,12 +115,12 @@ def put_final_states(work: Workload) -> None:
         ) from error
 
 
-def repair(aws_url: str, since: int, report: Report) -> None:
-    """Run the reconciliation of the sweep, as `make backfill` does."""
+def reconcile(aws_url: str, since: int, report: Report) -> None:
+    """Run the reconciliation with Batch, as `make backfill` does."""
     client = lambda_client(aws_url)
     with aws_errors(aws_url):
         for _ in range(_SWEEPS):
-            for tally in sweeps(client, JOBS_TABLE, since, "repair"):
+            for tally in sweeps(client, JOBS_TABLE, since, RECONCILE):
                 result = f"{tally['discovered']} jobs discovered, {tally['repaired']} repaired"
                 report(f"sweep: {result}")
                 print(f"sweep: {result}, {tally['calls']} Batch API calls", flush=True)

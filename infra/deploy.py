@@ -16,7 +16,7 @@ from botocore.exceptions import NoRegionError
 
 from infra import stages
 from infra.errors import CommandError, run_command
-from infra.stack import deploy_stack
+from infra.stack import StackSpec, deploy_stack
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -68,9 +68,7 @@ def create_resources(
     name = f"batchwatch-{stage}-resources"
     deploy_stack(
         cloudformation,
-        name,
-        TEMPLATE.read_text(),
-        parameters,
+        StackSpec(name, TEMPLATE.read_text(), parameters),
         report=lambda line: print(f"  {line}", flush=True),
     )
     cloudformation.update_termination_protection(StackName=name, EnableTerminationProtection=True)

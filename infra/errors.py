@@ -1,9 +1,11 @@
 """Errors that a command reports in one line instead of a stack trace.
 
-CommandError           the message states the problem and what to do about it
-├── StackError         a CloudFormation stack could not be created or updated
-├── FunctionFailed     a Lambda function returned an error (infra.functions)
-└── LocalError         the local stack can't run (local.process)
+CommandError             the message states the problem and what to do about it
+├── StackError           a CloudFormation stack could not be created or updated
+├── FunctionFailed       a Lambda function returned an error (infra.functions)
+├── UnusableFile         a file does not contain an event (local.send)
+└── LocalError           the local stack can't run (local.process)
+    └── LocalStackError  a request to the local stack failed (local.simulator.local_stack)
 """
 
 import sys

@@ -7,6 +7,7 @@ deployment. This module must not know what the stacks contain.
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -24,26 +25,33 @@ Report = Callable[[str], None]
 _COMPLETE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 
 
+@dataclass(frozen=True)
+class StackSpec:
+    """A stack as it should be. A parameter that is not given keeps its value; in a new stack it
+    has its default."""
+
+    name: str
+    template: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    capabilities: Sequence[str] = ()
+
+
 def deploy_stack(
     cloudformation: "CloudFormationClient",
-    name: str,
-    template: str,
-    parameters: Mapping[str, str] | None = None,
+    spec: StackSpec,
     *,
-    capabilities: Sequence[str] = (),
     poll_seconds: float = 2.0,
     report: Report = lambda line: None,
 ) -> dict[str, str]:
     """Create or update a stack, wait until that is complete, and return the stack's outputs.
 
-    A parameter that is not given keeps its value; in a new stack it has its default. Raises
-    StackError with each failed resource and the reason.
+    Raises StackError with each failed resource and the reason.
     """
-    stack = _Stack(cloudformation, name)
-    if stack.start(template, parameters or {}, capabilities):
+    stack = _Stack(cloudformation, spec.name)
+    if stack.start(spec):
         stack.wait(poll_seconds, report)
     else:
-        report(f"{name}: no changes")
+        report(f"{spec.name}: no changes")
     return stack.outputs()
 
 
@@ -53,9 +61,7 @@ class _Stack:
         self._name = name
         self._last_event_id: str | None = None
 
-    def start(
-        self, template: str, parameters: Mapping[str, str], capabilities: Sequence[str]
-    ) -> bool:
+    def start(self, spec: StackSpec) -> bool:
         """Start a creation or an update. Return False if there is nothing to change.
 
         A failed first creation is not rolled back, so that the next deployment continues it. A
@@ -66,9 +72,9 @@ class _Stack:
         stack = self._describe()
         request: dict[str, Any] = {
             "StackName": self._name,
-            "TemplateBody": template,
-            "Capabilities": list(capabilities),
-            "Parameters": _parameters(template, parameters, stack),
+            "TemplateBody": spec.template,
+            "Capabilities": list(spec.capabilities),
+            "Parameters": _parameters(spec, stack),
         }
         if stack is None:
             self._cloudformation.create_stack(**request, DisableRollback=True)
@@ -128,15 +134,14 @@ class _Stack:
             yield from page["StackEvents"]
 
 
-def _parameters(
-    template: str, given: Mapping[str, str], stack: "StackTypeDef | None"
-) -> list[dict[str, Any]]:
+def _parameters(spec: StackSpec, stack: "StackTypeDef | None") -> list[dict[str, Any]]:
     """Return the request's parameters: the given values, and the others that keep their value."""
     current = stack.get("Parameters", []) if stack else []
     existing = {parameter["ParameterKey"] for parameter in current}
-    kept = (existing & json.loads(template).get("Parameters", {}).keys()) - given.keys()
+    in_template = json.loads(spec.template).get("Parameters", {}).keys()
+    kept = (existing & in_template) - spec.parameters.keys()
     return [
-        *({"ParameterKey": key, "ParameterValue": value} for key, value in given.items()),
+        *({"ParameterKey": key, "ParameterValue": value} for key, value in spec.parameters.items()),
         *({"ParameterKey": key, "UsePreviousValue": True} for key in sorted(kept)),
     ]
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 
-from infra.stack import deploy_stack
+from infra.stack import StackSpec, deploy_stack
 from local.ports import LOOPBACK
 from local.process import LocalError, Process, wait_for
 
@@ -138,18 +138,17 @@ class LocalAws:
 
     def create_resources(self, template: str | None = None, **parameters: str) -> Resources:
         """Create or update the resources stack, as `make deploy` does for other stages."""
-        outputs = deploy_stack(
-            self.cloudformation,
+        defaults = {
+            "Stage": STAGE,
+            "EventSources": "aws.batch,batchwatch.simulated",
+            "Protect": "no",
+        }
+        resources = StackSpec(
             f"batchwatch-{STAGE}-resources",
             template or RESOURCES.read_text(),
-            {
-                "Stage": STAGE,
-                "EventSources": "aws.batch,batchwatch.simulated",
-                "Protect": "no",
-                **parameters,
-            },
-            poll_seconds=0.01,
+            defaults | parameters,
         )
+        outputs = deploy_stack(self.cloudformation, resources, poll_seconds=0.01)
         return Resources.from_outputs(outputs)
 
     @property

@@ -7,13 +7,15 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.stack import deploy_stack
+from infra.stack import StackSpec, deploy_stack
 from infra.token import allow_token, new_token
 from local.aws import STAGE, LocalAws
 from local.package import CODE, TEMPLATE
 
 BUCKET = "batchwatch-local-packages"
 TOKEN_NAME = "local"
+CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
+"""Acknowledgements that the app's template creates roles and has a transform (SAM)."""
 
 
 def create_app(aws: LocalAws, package: Path, environment: Mapping[str, str] | None = None) -> None:
@@ -27,13 +29,8 @@ def create_app(aws: LocalAws, package: Path, environment: Mapping[str, str] | No
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = {"Bucket": BUCKET, "Key": key}
             resource["Properties"]["Environment"]["Variables"] |= environment or {}
-    deploy_stack(
-        aws.cloudformation,
-        f"batchwatch-{STAGE}",
-        json.dumps(template),
-        capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-        poll_seconds=0.05,
-    )
+    app = StackSpec(f"batchwatch-{STAGE}", json.dumps(template), capabilities=CAPABILITIES)
+    deploy_stack(aws.cloudformation, app, poll_seconds=0.05)
 
 
 def kept_token(aws: LocalAws, secret_id: str, file: Path) -> str:

@@ -21,7 +21,7 @@ import pytest
 from infra import stages
 from infra.deploy import create_resources
 from infra.errors import CommandError, StackError
-from infra.stack import deploy_stack
+from infra.stack import StackSpec, deploy_stack
 from infra.token import allow_token, new_token
 from local.aws import LocalAws, Resources
 from local.stacks import kept_token
@@ -90,7 +90,7 @@ def test_the_error_of_a_failed_stack_contains_the_resource_and_the_reason(
     template = json.dumps({"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}, **never_signalled}})
 
     with pytest.raises(StackError) as failure:
-        deploy_stack(aws.client("cloudformation"), "s", template, poll_seconds=0.01)
+        deploy_stack(aws.cloudformation, StackSpec("s", template), poll_seconds=0.01)
 
     assert str(failure.value).startswith("stack s is CREATE_FAILED: Signal CREATE_FAILED: Wait")
 

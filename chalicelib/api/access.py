@@ -21,7 +21,7 @@ class Grant(Struct, frozen=True):
     queues: tuple[str, ...] = ("*",)
 
 
-class Secret(Struct, frozen=True, rename="camel"):
+class ApiSecret(Struct, frozen=True, rename="camel"):
     """The part of the secret that the API needs. `page_key` signs page tokens."""
 
     page_key: str
@@ -72,5 +72,5 @@ class Access:
     def page_key(self) -> bytes:
         return self._secret().page_key.encode()
 
-    def _secret(self) -> Secret:
-        return msgspec.json.decode(self._read(), type=Secret)
+    def _secret(self) -> ApiSecret:
+        return msgspec.json.decode(self._read(), type=ApiSecret)

@@ -6,8 +6,8 @@ turns what it returns or raises into a response.
         \"""Return a job.\"""
 
 The annotations of the view declare the query and the body, and its docstring is the summary in the
-API's description. No route can lack the error mapping, and only
-a route that is registered as public lacks the authorizer.
+API's description. No route can lack the error mapping, and only a route that is registered as
+public lacks the authorizer.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ from chalicelib.telemetry import LogEvent, Tally, count
 
 _MAX_URI: Final = 6_000
 _MAX_HEADER: Final = 4_000
-"""Characters. Gateways have limits too, each a different one, and refuse in a form of their own."""
+"""In characters, lower than the limits of the gateways, whose errors differ in form."""
 
 Q = TypeVar("Q", bound=Query | None)
 View = Callable[..., object]
@@ -146,6 +146,7 @@ def authorize(
 
 @contextmanager
 def _translated_outages() -> Iterator[None]:
+    """Raise ServiceUnavailable in place of the errors of AWS and of what is read from it."""
     try:
         yield
     except (SecretUnavailable, TableUnavailable, ClientError, BotoCoreError) as error:

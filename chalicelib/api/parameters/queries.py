@@ -10,10 +10,8 @@ from msgspec import Struct
 
 from chalicelib.api.parameters.parameter import Parameter, Query, choices, number, text
 from chalicelib.jobs.job import LISTED_STATUSES, Job, listed_status
+from chalicelib.jobs.job_detail.fields import MAX_NAME
 from chalicelib.jobs.job_index import ANY_TIME, TimeRange
-
-MAX_NAME_CHARACTERS: Final = 200
-"""As many as a job's record keeps. DynamoDB refuses keys of more than 1,024 bytes."""
 
 
 class Time(Struct, frozen=True):
@@ -73,9 +71,9 @@ _STATUSES = choices(
 )
 _NAME = text(
     "Beginning of the job name",
-    expected=f"the beginning of a job name (1 to {MAX_NAME_CHARACTERS} characters)",
+    expected=f"the beginning of a job name (1 to {MAX_NAME} characters)",
     pattern=r"\S",
-    most=MAX_NAME_CHARACTERS,
+    most=MAX_NAME,
 )
 _LIMIT = number("Maximum number of jobs on the page", most=100)
 _NEXT_TOKEN = text(

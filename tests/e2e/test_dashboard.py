@@ -12,7 +12,8 @@ from local.api import Api as Served
 from local.aws import LocalAws, Resources
 from local.ports import free_port
 from local.stacks import kept_token
-from tests.support.body_samples import (
+from tests.support.builders import NOON, a_body, a_job_id, an_attempt
+from tests.support.dashboard.body_samples import (
     BLOCKED,
     QUEUE,
     a_job_body,
@@ -20,11 +21,10 @@ from tests.support.body_samples import (
     an_attempt_body,
     rfc3339,
 )
-from tests.support.browser import Activity, launched, needs_browser, observe
-from tests.support.builders import NOON, a_body, a_job_id, an_attempt
+from tests.support.dashboard.browser import Activity, launched, needs_browser, observe
+from tests.support.dashboard.page_server import NO_JOBS, PageServer
 from tests.support.injection_samples import INJECTIONS
 from tests.support.log_samples import write
-from tests.support.page_server import NO_JOBS, PageServer
 from tests.support.recorder_harness import RecorderHarness
 
 pytestmark = needs_browser

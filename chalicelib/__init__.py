@@ -1,3 +1,15 @@
-"""What gets deployed. Imports point one way: app, then api and recorder, then job_table,
-then the pure modules (job, event, failure, redaction), which know nothing of AWS, HTTP, the
-clock or the environment."""
+"""The deployed package of batchwatch. Packages import only packages below them:
+
+    app
+    bootstrap
+    sweep
+    recording  webex  api
+    queues
+    notices
+    jobs
+    settings
+    aws  toml_config
+    errors  redaction  runtime  telemetry  text_format  table_keys
+
+tests/unit/test_architecture.py enforces it.
+"""

@@ -1,36 +1,41 @@
-"""Every error of our own, so that each edge knows what it may meet.
+"""The errors that cross the boundary of a package, as a tree.
 
     BatchwatchError
-    ├── SettingsError     at start: a variable is missing or makes no sense
-    ├── SecretUnavailable at use: Secrets Manager does not give the secret
-    ├── TableUnavailable  at use: DynamoDB gives a part of what was asked for
-    ├── MalformedEvent    a message can't be read: it is quarantined, its mates go on
-    └── MessagesLeft      part of a batch isn't done: raised so that SQS delivers that part again
+    ├── SettingsError        a setting, or a file that it names, is missing or invalid; at start
+    │   └── RulesError       the notice rules are invalid (notices.rules)
+    ├── SecretUnavailable    Secrets Manager does not return the secret
+    ├── TableUnavailable     DynamoDB returned only a part of what was read
+    ├── MalformedEvent       a message is not an event that can be recorded: it is dead-lettered
+    ├── MessagesLeft         some messages of a batch must be delivered again
+    ├── ApiError             a request gets an error as its response (api.errors)
+    └── WebexError           Webex did not accept a message (webex.client)
 
-What AWS refuses is not an error but an `Outcome` of `job_table`, for one batch can meet several.
+What DynamoDB rejects is not an error but an `Outcome` for each item (aws.dynamodb), because one
+batch can have several.
 """
 
 
 class BatchwatchError(Exception):
-    """The root; never raised itself."""
+    """The base class; never raised itself."""
 
 
 class SettingsError(BatchwatchError):
-    """Names the environment variable and the problem."""
+    """The message names the environment variable, its value and what is expected."""
 
 
 class SecretUnavailable(BatchwatchError):
-    """Says why Secrets Manager did not give the secret; nothing of what is in it."""
+    """The message states the reason and nothing from the secret."""
 
 
 class TableUnavailable(BatchwatchError):
-    """DynamoDB was too busy for a part of a read, which may succeed in a moment; or what it holds
-    is of another version."""
+    """DynamoDB was too busy for a part of a read, which may succeed later, or an item was written
+    by another version of the code."""
 
 
 class MalformedEvent(BatchwatchError):
-    """Says what is wrong with which field. Quotes no value, for it is logged."""
+    """The message names the field and the problem. It quotes no value, because it is logged."""
 
 
 class MessagesLeft(BatchwatchError):
-    """Says how many messages come back. The done ones have been deleted by then."""
+    """The message states how many messages are delivered again. The others have been deleted, so
+    that raising this from a function makes SQS redeliver only the rest."""

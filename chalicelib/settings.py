@@ -1,168 +1,254 @@
-"""What can be set, read once at start, so that a wrong value stops the start and not a batch.
+"""The settings: environment variables, read once at start, so that an invalid value stops the start
+and not a batch.
 
-Every variable is a field here, with its meaning and its default; docs/configuration.md is the
-same table for people. Knows the environment's names and nothing of what is done with them.
+Each variable is a field of Settings with its meaning and default, as in docs/configuration.md. This
+module knows neither the files that a setting names nor what a setting is for.
 """
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chalicelib.errors import SettingsError
 from chalicelib.redaction import Redaction
 
+T = TypeVar("T")
 
-def _setting(meaning: str, default: str | None = None) -> Any:
-    """A field that the environment fills. Without a default it must be set."""
-    return dataclasses.field(metadata={"meaning": meaning, "default": default})
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
-    """One field for each environment variable, which is the field's name in capitals."""
-
-    jobs_table: str = _setting("Name of the DynamoDB table.")
-    events_queue: str = _setting(
-        "Name of the SQS queue that receives events from the EventBridge rule."
-    )
-    dead_letter_queue: str = _setting("Name of the SQS queue for messages that can't be recorded.")
-    notices_queue: str = _setting("Name of the SQS queue of notices for Webex rooms.")
-    notices_dead_letter_queue: str = _setting(
-        "Name of the SQS queue for notices that Webex rejects."
-    )
-    account_id: str = _setting(
-        "AWS account whose events are recorded; empty for the one that the function runs in.", ""
-    )
-    secret_id: str = _setting("Name or ARN of the secret with apiTokens, pageKey and webexToken.")
-    event_sources: tuple[str, ...] = _setting(
-        "Event sources to record, separated by commas.", "aws.batch"
-    )
-    batch_size: int = _setting("Maximum number of events in one invocation, 1 to 500.", "500")
-    batch_window: int = _setting(
-        "Maximum number of seconds to wait for a batch to fill, 1 to 60.", "5"
-    )
-    retention_days: int = _setting("Days to keep a job after its end; 0 keeps it for ever.", "0")
-    notice_rules: str = _setting(
-        "Notice rules: path of a TOML file, or its text.", "chalicelib/notices.toml"
-    )
-    webex_room: str = _setting(
-        "Id of the Webex room for rules without one; if empty, the default rules send no notices.",
-        "",
-    )
-    webex_api_url: str = _setting("URL of the Webex API.", "https://webexapis.com/v1")
-    notice_max_age: timedelta = _setting(
-        "Don't send notices about events older than this when first received.",
-        "24h",
-    )
-    time_zone: ZoneInfo = _setting("IANA time zone of the times in notices.", "UTC")
-    public_url: str = _setting("URL of the API including its stage, for links in notices.", "")
-    log_groups: tuple[str, ...] = _setting(
-        "CloudWatch log groups that the API may read, separated by commas.", "/aws/batch/job"
-    )
-    sweep_minutes: int = _setting("Minutes between two sweeps, 2 to 60.", "5")
-    sweep_calls: int = _setting(
-        "Maximum number of AWS Batch API calls in a sweep, 3 to 1000.", "60"
-    )
-    repair_after: dict[str, timedelta] = _setting(
-        "By status: time without an event after which a sweep requests a job from Batch, up to 6d.",
-        "SUBMITTED=15m, PENDING=1h, RUNNABLE=1h, SCHEDULED=15m, STARTING=15m, RUNNING=1h, OTHER=1h",
-    )
-    stuck_after: dict[str, timedelta] = _setting(
-        "By status: time in the status after which a job is stuck.",
-        "SUBMITTED=15m, PENDING=24h, RUNNABLE=1h, SCHEDULED=30m, STARTING=30m",
-    )
-    blocked_after: timedelta = _setting(
-        "Time for which a job queue must be blocked before a notice is sent.", "10m"
-    )
-    watched_queues: tuple[str, ...] = _setting(
-        "Names of job queues to search for jobs even without any event, separated by commas.",
-        "",
-    )
-    prices: str = _setting(
-        "Prices of vCPUs, memory and GPUs per hour: path of a TOML file, or its text.", ""
-    )
-    redact_patterns: Redaction = _setting(
-        "Additional regular expressions to redact, one per line.", ""
-    )
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Raises SettingsError, which names the variable and the problem."""
-        fields = dataclasses.fields(cls)
-        settings = cls(**{field.name: _value(field, environment) for field in fields})
-        settings._check("BATCH_SIZE", 1 <= settings.batch_size <= 500, "1 to 500")
-        settings._check("BATCH_WINDOW", 1 <= settings.batch_window <= 60, "1 to 60")
-        settings._check("RETENTION_DAYS", 0 <= settings.retention_days <= 36_500, "0 to 36500")
-        settings._check("SWEEP_MINUTES", 2 <= settings.sweep_minutes <= 60, "2 to 60")
-        settings._check("SWEEP_CALLS", 3 <= settings.sweep_calls <= 1_000, "3 to 1000")
-        silent = max(settings.repair_after.values())
-        expected = "up to 6d, as Batch forgets a job 7 days after its end"
-        settings._check("REPAIR_AFTER", silent <= timedelta(days=6), expected)
-        settings._check("EVENT_SOURCES", bool(settings.event_sources), "at least one source")
-        return settings
-
-    @classmethod
-    def default(cls, field: str) -> str | None:
-        """The text that stands for a variable that is not set."""
-        (found,) = (one for one in dataclasses.fields(cls) if one.name == field)
-        default: str | None = found.metadata["default"]
-        return default
-
-    def _check(self, variable: str, holds: bool, expected: str) -> None:
-        if not holds:
-            raise SettingsError(f"{variable} is out of range: expected {expected}")
+_MAX_QUOTED = 80
+"""Characters of an invalid value that an error quotes."""
 
 
-def _value(field: "dataclasses.Field[Any]", environment: Mapping[str, str]) -> Any:
-    variable = field.name.upper()
-    text = environment.get(variable, "").strip() or field.metadata["default"]
-    if text is None:
-        raise SettingsError(f"{variable} is not set. {field.metadata['meaning']}")
-    try:
-        value = _PARSERS[field.type](text)
-        return _over(field, value) if isinstance(value, dict) else value
-    except ValueError as error:
-        raise SettingsError(f"{variable} can't be read: {error}") from error
+class Kind(NamedTuple, Generic[T]):
+    """A kind of values: `parse` raises ValueError for a text that is not `expected`, with a reason
+    where the expectation does not explain enough."""
+
+    parse: Callable[[str], T]
+    expected: str
+    example: str
+
+
+def _setting(kind: Kind[T], meaning: str, default: str | None = None) -> T:
+    """Declare a field of Settings. Without a default, its variable must be set."""
+    metadata = {"kind": kind, "meaning": meaning, "default": default}
+    field: T = dataclasses.field(metadata=metadata)
+    return field
+
+
+def _whole_number(least: int, most: int, example: str) -> Kind[int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", text) or not least <= int(text) <= most:
+            raise ValueError
+        return int(text)
+
+    return Kind(parse, f"a whole number from {least} to {most}", example)
+
+
+def _name(example: str) -> Kind[str]:
+    return Kind(str, "a name", example)
 
 
 def _duration(text: str) -> timedelta:
-    found = re.fullmatch(r"(\d{1,9}) ?([smhd]?)", text)
-    if not found:
-        raise ValueError(f"{text!r} is not like 90m, 24h or 7d; without a unit it is in seconds")
+    match = re.fullmatch(r"(\d{1,9}) ?([smhd]?)", text)
+    if not match:
+        raise ValueError
     units = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-    return timedelta(**{units[found[2]]: int(found[1])})
+    return timedelta(**{units[match[2]]: int(match[1])})
 
 
-def _durations(text: str) -> dict[str, timedelta]:
-    """By name."""
-    told = [part.partition("=") for part in text.split(",") if part.strip()]
-    return {name.strip(): _duration(age.strip()) for name, _, age in told}
+def _durations(defaults: str, most: timedelta | None = None) -> Kind[Mapping[str, timedelta]]:
+    """Return the kind of durations by status. A status that is not named keeps its default."""
+    default_durations = dict(_named_durations(defaults))
+
+    def parse(text: str) -> Mapping[str, timedelta]:
+        durations = dict(_named_durations(text))
+        if unknown := durations.keys() - default_durations.keys():
+            known = ", ".join(default_durations)
+            raise ValueError(f"{min(unknown)!r} is not one of {known}")
+        if most and max(durations.values(), default=most) > most:
+            raise ValueError(f"a duration is longer than {most.days}d")
+        return MappingProxyType(default_durations | durations)
+
+    return Kind(parse, "durations by status, separated by commas", "RUNNING=6h, STARTING=20m")
 
 
-def _over(field: "dataclasses.Field[Any]", ages: Mapping[str, timedelta]) -> dict[str, timedelta]:
-    """Over the defaults of those that are not named."""
-    defaults = _durations(field.metadata["default"])
-    if strange := ages.keys() - defaults.keys():
-        raise ValueError(f"{min(strange)!r} is none of {', '.join(defaults)}")
-    return {**defaults, **ages}
+def _named_durations(text: str) -> list[tuple[str, timedelta]]:
+    parts = [part.partition("=") for part in text.split(",") if part.strip()]
+    return [(name.strip(), _duration(duration.strip())) for name, _, duration in parts]
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _list_with_elements(text: str) -> tuple[str, ...]:
+    if not _list(text):
+        raise ValueError
+    return _list(text)
 
 
 def _time_zone(text: str) -> ZoneInfo:
     try:
         return ZoneInfo(text)
-    except (ZoneInfoNotFoundError, OSError) as error:
-        raise ValueError(f"{text!r} is not an IANA time zone such as Europe/Berlin") from error
+    except (ZoneInfoNotFoundError, OSError, ValueError) as error:
+        raise ValueError from error
 
 
-_PARSERS: dict[Any, Any] = {
-    str: str,
-    int: int,
-    timedelta: _duration,
-    ZoneInfo: _time_zone,
-    dict[str, timedelta]: _durations,
-    tuple[str, ...]: lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
-    Redaction: lambda text: Redaction(text.splitlines()),
-}
+def _patterns(text: str) -> Redaction:
+    return Redaction(text.splitlines())
+
+
+_DURATION = Kind(_duration, "a duration in s, m, h or d", "90m, 24h or 7d")
+_TEXT = Kind(str, "text", "text")
+
+_REPAIR_AFTER = (
+    "SUBMITTED=15m, PENDING=1h, RUNNABLE=1h, SCHEDULED=15m, STARTING=15m, RUNNING=1h, OTHER=1h"
+)
+_STUCK_AFTER = "SUBMITTED=15m, PENDING=24h, RUNNABLE=1h, SCHEDULED=30m, STARTING=30m"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One field for each environment variable, which has the field's name in capitals."""
+
+    jobs_table: str = _setting(_name("batchwatch-prod-jobs"), "Name of the DynamoDB table.")
+    events_queue: str = _setting(
+        _name("batchwatch-prod-events"),
+        "Name of the SQS queue that receives events from the EventBridge rule.",
+    )
+    dead_letter_queue: str = _setting(
+        _name("batchwatch-prod-dead-letters"),
+        "Name of the SQS queue for messages that can't be recorded.",
+    )
+    notices_queue: str = _setting(
+        _name("batchwatch-prod-notices"), "Name of the SQS queue of notices for Webex rooms."
+    )
+    notices_dead_letter_queue: str = _setting(
+        _name("batchwatch-prod-notices-dead-letters"),
+        "Name of the SQS queue for notices that Webex rejects.",
+    )
+    account_id: str = _setting(
+        _TEXT,
+        "AWS account whose events are recorded; empty for the one that the function runs in.",
+        "",
+    )
+    secret_id: str = _setting(
+        _name("batchwatch-prod"),
+        "Name or ARN of the secret with apiTokens, pageKey and webexToken.",
+    )
+    event_sources: tuple[str, ...] = _setting(
+        Kind(_list_with_elements, "event sources separated by commas", "aws.batch"),
+        "Event sources to record, separated by commas.",
+        "aws.batch",
+    )
+    batch_size: int = _setting(
+        _whole_number(1, 500, "500"),
+        "Maximum number of events in one invocation, 1 to 500.",
+        "500",
+    )
+    batch_window: int = _setting(
+        _whole_number(1, 60, "5"),
+        "Maximum number of seconds to wait for a batch to fill, 1 to 60.",
+        "5",
+    )
+    retention_days: int = _setting(
+        _whole_number(0, 36_500, "365"),
+        "Days to keep a job after its end; 0 keeps it for ever.",
+        "0",
+    )
+    notice_rules: str = _setting(
+        _TEXT, "Notice rules: path of a TOML file, or its text.", "chalicelib/notices.toml"
+    )
+    webex_room: str = _setting(
+        _TEXT,
+        "Id of the Webex room for rules without one; if empty, the default rules send no notices.",
+        "",
+    )
+    webex_api_url: str = _setting(_TEXT, "URL of the Webex API.", "https://webexapis.com/v1")
+    notice_max_age: timedelta = _setting(
+        _DURATION,
+        "Don't send notices about events older than this when first received.",
+        "24h",
+    )
+    time_zone: ZoneInfo = _setting(
+        Kind(_time_zone, "an IANA time zone", "Europe/Berlin"),
+        "IANA time zone of the times in notices.",
+        "UTC",
+    )
+    public_url: str = _setting(
+        _TEXT, "URL of the API including its stage, for links in notices.", ""
+    )
+    log_groups: tuple[str, ...] = _setting(
+        Kind(_list, "names separated by commas", "/aws/batch/job"),
+        "CloudWatch log groups that the API may read, separated by commas.",
+        "/aws/batch/job",
+    )
+    sweep_minutes: int = _setting(
+        _whole_number(2, 60, "5"), "Minutes between two sweeps, 2 to 60.", "5"
+    )
+    sweep_calls: int = _setting(
+        _whole_number(3, 1_000, "60"),
+        "Maximum number of AWS Batch API calls in a sweep, 3 to 1000.",
+        "60",
+    )
+    repair_after: Mapping[str, timedelta] = _setting(
+        _durations(_REPAIR_AFTER, most=timedelta(days=6)),
+        "By status: time without an event after which a sweep requests a job from Batch, up to 6d.",
+        _REPAIR_AFTER,
+    )
+    """At most six days, because Batch forgets a job seven days after its end."""
+    stuck_after: Mapping[str, timedelta] = _setting(
+        _durations(_STUCK_AFTER),
+        "By status: time in the status after which a job is stuck.",
+        _STUCK_AFTER,
+    )
+    blocked_after: timedelta = _setting(
+        _DURATION, "Time for which a job queue must be blocked before a notice is sent.", "10m"
+    )
+    watched_queues: tuple[str, ...] = _setting(
+        Kind(_list, "names separated by commas", "gpu, cpu"),
+        "Names of job queues to search for jobs even without any event, separated by commas.",
+        "",
+    )
+    prices: str = _setting(
+        _TEXT, "Prices of vCPUs, memory and GPUs per hour: path of a TOML file, or its text.", ""
+    )
+    redact_patterns: Redaction = _setting(
+        Kind(_patterns, "regular expressions, one per line", r"acme-\d+"),
+        "Additional regular expressions to redact, one per line.",
+        "",
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Return the settings. Raise SettingsError, which names the variable, its value and what
+        is expected instead, with an example."""
+        return cls(**{field.name: _value(field, environment) for field in dataclasses.fields(cls)})
+
+    @classmethod
+    def default(cls, field: str) -> str | None:
+        """Return the text that an unset variable stands for, or None if it has to be set."""
+        (declared,) = (each for each in dataclasses.fields(cls) if each.name == field)
+        default: str | None = declared.metadata["default"]
+        return default
+
+
+def _value(field: "dataclasses.Field[object]", environment: Mapping[str, str]) -> Any:
+    variable, kind = field.name.upper(), field.metadata["kind"]
+    text = environment.get(variable, "").strip() or field.metadata["default"]
+    if text is None:
+        meaning = field.metadata["meaning"]
+        raise SettingsError(f"{variable} is not set. {meaning} Example: {kind.example}")
+    try:
+        return kind.parse(text)
+    except ValueError as error:
+        expected = f"{variable} must be {kind.expected}, such as {kind.example}"
+        reason = f": {error}" if str(error) else ""
+        raise SettingsError(f"{expected}, not {_quoted(text)}{reason}") from error
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= _MAX_QUOTED else f"{text[: _MAX_QUOTED - 1]}…")

@@ -27,6 +27,9 @@ class ApiSecret(Struct, frozen=True, rename="camel"):
     page_key: str
     api_tokens: dict[str, Grant] = {}
 
+    def __repr__(self) -> str:
+        return "Secret(page_key=…)"
+
 
 class Scope(Struct, frozen=True):
     """The job queues that a request may see, as globs of their names."""

@@ -1,1 +1,1 @@
-"""What a job is, how AWS describes it, why it waits or failed, what it used; and its tables."""
+"""Jobs: their state, details, failures, durations and usage, and the tables that store them."""

@@ -1,1 +1,1 @@
-"""The scheduled work: reconcile with Batch, watch queues, count."""
+"""The scheduled work: reconcile jobs with AWS Batch, watch job queues, and count jobs."""

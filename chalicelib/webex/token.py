@@ -13,6 +13,9 @@ class _WebexSecret(msgspec.Struct, rename="camel"):
 
     webex_token: str
 
+    def __repr__(self) -> str:
+        return "_WebexSecret(webex_token=…)"
+
 
 def webex_token(read_secret: Callable[[], str]) -> str:
     """Return the token from the secret's JSON. Raise a WebexError, because a missing token delays

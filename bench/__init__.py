@@ -1,15 +1,16 @@
-"""`make bench`: what batchwatch's promises about cost and speed rest on, measured anew.
+"""`make bench`: measures what the documentation promises about cost and speed.
 
-    workload.py    simulated jobs as the messages that would tell of them
-    timing.py      seconds of rivals in turn, so that a noisy machine slows all of them alike
-    reading.py     events read, jobs merged, records written down: no AWS
-    recording.py   the recorder on a local AWS: CPU, requests, write units
-    filling.py     a table with very many jobs
-    replay.py      the local AWS, whose time does not count
-    listing.py     the API's answers with few jobs and with very many
-    cold_start.py  what a new function imports
-    report.py      the table
+    workload.py    simulated jobs and the messages with their events
+    timing.py      compares the durations of alternatives on a busy machine
+    parsing.py     parsing events, merging jobs and encoding records, without AWS
+    recording.py   the recorder on a local AWS: CPU time and requests
+    write_units.py write units of the recorder
+    filling.py     fills a table with many jobs
+    replay.py      a proxy that caches the responses of the local AWS
+    responses.py   response times of the API with few and with many jobs
+    cold_start.py  import times of a new function
+    report.py      the table that is printed
 
-Speed is told as a ratio of two things measured in one run. Counts (requests, write units, bytes)
-are the same on every machine.
+A duration is compared with that of an alternative in the same run, because machines differ in
+speed. Counts of requests, write units and bytes are the same on every machine.
 """

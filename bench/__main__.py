@@ -1,4 +1,4 @@
-"""`python -m bench`: runs the benchmarks, tells on stderr how far it is, and prints the table."""
+"""`python -m bench` runs the benchmarks, with progress on stderr, and prints their table."""
 
 import argparse
 import os
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import cold_start, listing, reading, recording
+from bench import cold_start, parsing, recording, responses, write_units
 from bench.report import Row, table
 from local.aws import LocalAws
 from local.ports import free_port
@@ -17,30 +17,40 @@ from local.process import LocalError
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything: enough to tell, or hardly enough to run."""
+    """How much is measured."""
 
     rounds: int = 7
     jobs: int = 500
-    """Whose events are read, merged and recorded."""
+    """Jobs whose events are parsed, merged and recorded."""
     records: int = 100
-    sized: int = 2_000
-    """Jobs whose items are weighed, and among which lives of a kind are looked for."""
-    lives: int = 20
-    requested: int = 100
+    """Records that are saved again."""
+    items: int = 2_000
+    """Jobs whose items are measured, and among which jobs for write units are selected."""
+    write_unit_jobs: int = 20
+    messages: int = 100
     """Messages of each kind whose requests are counted."""
-    few: int = 1_000
-    many: int = 200_000
-    """Jobs in the tables that the API answers from."""
+    few_jobs: int = 1_000
+    many_jobs: int = 200_000
+    """Jobs in the tables of the API."""
 
 
-_QUICK = Sizes(rounds=1, jobs=150, records=25, sized=400, lives=1, requested=10, few=50, many=400)
-"""Among fewer jobs there are no service jobs."""
+_QUICK = Sizes(
+    rounds=1,
+    jobs=150,
+    records=25,
+    items=400,
+    write_unit_jobs=1,
+    messages=10,
+    few_jobs=50,
+    many_jobs=400,
+)
+"""Smaller workloads contain no service jobs."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="tiny sizes: figures that mean nothing"
+        "--quick", action="store_true", help="run with tiny sizes, whose results are meaningless"
     )
     sizes = _QUICK if parser.parse_args().quick else Sizes()
     try:
@@ -58,22 +68,24 @@ def main() -> int:
 def _rows(aws: LocalAws, sizes: Sizes) -> list[Row]:
     environment = {**aws.environment_for(os.environ), **aws.create_resources().environment}
     os.environ.clear()
-    os.environ.update(environment)  # what the app's clients are built by
-    parts: dict[str, Callable[[], Iterable[Row]]] = {
-        "reading events": lambda: reading.rows(sizes.jobs, sizes.rounds),
-        "writing records down": lambda: reading.record_rows(sizes.jobs, sizes.rounds),
+    os.environ.update(environment)  # boto3 reads the endpoint and the credentials from it
+    benchmarks: dict[str, Callable[[], Iterable[Row]]] = {
+        "parsing events": lambda: parsing.event_rows(sizes.jobs, sizes.rounds),
+        "encoding records": lambda: parsing.record_rows(sizes.jobs, sizes.rounds),
         "saving records": lambda: recording.save_rows(aws, sizes.records, sizes.rounds),
         "recording batches": lambda: recording.batch_rows(aws, sizes.jobs, sizes.rounds),
-        "counting requests": lambda: recording.request_rows(aws, sizes.requested),
-        "counting write units": lambda: recording.write_unit_rows(aws, sizes.lives, sizes.sized),
-        "weighing items": lambda: reading.size_rows(sizes.sized),
-        "answering": lambda: listing.rows(aws, sizes.few, sizes.many, sizes.rounds),
-        "importing": lambda: cold_start.rows(environment, sizes.rounds),
+        "counting requests": lambda: recording.request_rows(aws, sizes.messages),
+        "counting write units": lambda: write_units.rows(aws, sizes.write_unit_jobs, sizes.items),
+        "measuring items": lambda: parsing.size_rows(sizes.items),
+        "requesting jobs": lambda: responses.rows(
+            aws, sizes.few_jobs, sizes.many_jobs, sizes.rounds
+        ),
+        "importing modules": lambda: cold_start.rows(environment, sizes.rounds),
     }
     rows: list[Row] = []
-    for number, (name, measured) in enumerate(parts.items(), 1):
-        print(f"{number}/{len(parts)} {name} …", file=sys.stderr, flush=True)
-        rows += measured()
+    for number, (name, measure) in enumerate(benchmarks.items(), 1):
+        print(f"{number}/{len(benchmarks)} {name} …", file=sys.stderr, flush=True)
+        rows += measure()
     return rows
 
 

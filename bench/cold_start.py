@@ -1,4 +1,4 @@
-"""What a new function imports before it can do anything, as Python itself tells it."""
+"""Import times of a new function, as measured by Python's `-X importtime`."""
 
 import re
 import subprocess
@@ -6,18 +6,19 @@ import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from bench.report import Row, times
-from bench.timing import in_turn
+from bench.report import Row, formatted_ratio, milliseconds
+from bench.timing import measure_in_rounds
 from local.aws import ROOT
 from local.process import LocalError
 
 _LINE = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \| ( *)(\S+)")
+"""Microseconds of a module without its imports, cumulative microseconds, and the module's name."""
 
 
 def rows(environment: Mapping[str, str], rounds: int) -> Iterator[Row]:
-    """`environment` is what app.py reads at import, and PATH."""
+    """Compare with the import of boto3. `environment` is that of a function, with PATH."""
     seconds = partial(_import_seconds, environment)
-    measured = in_turn(
+    measured = measure_in_rounds(
         rounds,
         {
             "app": lambda: seconds("app", of=".*"),
@@ -25,25 +26,21 @@ def rows(environment: Mapping[str, str], rounds: int) -> Iterator[Row]:
             "boto3": lambda: seconds("boto3", of=".*"),
         },
     )
-
-    def milliseconds(name: str) -> str:
-        return f"{measured.seconds(name) * 1e3:.0f} ms"
-
-    for what, name in (
-        ("import of app.py, with all it needs", "app"),
-        ("… of which our own modules", "ours"),
+    for benchmark, name in (
+        ("import of app.py and its dependencies", "app"),
+        ("… batchwatch's own modules", "ours"),
     ):
         yield Row(
-            what,
-            milliseconds(name),
-            f"{milliseconds('boto3')} boto3 alone",
-            times(measured.ratio(name, "boto3")),
+            benchmark,
+            milliseconds(measured.seconds(name)),
+            f"{milliseconds(measured.seconds('boto3'))} boto3",
+            formatted_ratio(measured.ratio(name, "boto3")),
         )
 
 
 def _import_seconds(environment: Mapping[str, str], module: str, of: str) -> float:
-    """What modules whose first name matches `of` take by themselves when a new process imports
-    `module`."""
+    """Import `module` in a new process, and return the seconds of the modules whose top-level name
+    matches `of`."""
     process = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", f"import {module}"],
         cwd=ROOT,
@@ -51,8 +48,8 @@ def _import_seconds(environment: Mapping[str, str], module: str, of: str) -> flo
         stderr=subprocess.PIPE,
         text=True,
     )
-    told = process.stderr.splitlines()
+    output = process.stderr.splitlines()
     if process.returncode:
-        raise LocalError(f"{module} can't be imported: {told[-1]}")
-    lines = [found for found in map(_LINE.match, told) if found]
+        raise LocalError(f"can't import {module}: {output[-1]}")
+    lines = [line for line in map(_LINE.match, output) if line]
     return sum(int(line[1]) for line in lines if re.fullmatch(of, line[4].partition(".")[0])) / 1e6

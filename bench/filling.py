@@ -1,14 +1,13 @@
-"""A table with many jobs in it, as fast as the local AWS takes them: no events, no recorder, but
-the very items that they would have made."""
+"""Fills a table with many jobs: writes the items that the recorder would store for their events."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from bench.workload import START, chunks
+from bench.workload import START
 from chalicelib import table_keys
-from chalicelib.aws.dynamodb import WRITES
+from chalicelib.aws.dynamodb import WRITES, Item, chunks
 from chalicelib.jobs.job import Details, Job, Transition
 from chalicelib.jobs.job_table import job_attributes, job_key
 
@@ -21,17 +20,17 @@ _WRITERS = 8
 
 
 def fill(client: "DynamoDBClient", table: str, numbers: range) -> None:
-    """One job for each number, a second after the one before, and their job queue."""
-    items: Iterator[dict[str, Any]] = map(_item, _jobs(numbers))
+    """Write the items of one job for each number, created a second apart, and of their queue."""
     client.put_item(TableName=table, Item=table_keys.registered_queue(QUEUE))
 
-    def write(some: Sequence[dict[str, Any]]) -> None:
-        puts: Any = [{"PutRequest": {"Item": item}} for item in some]
-        answer = client.batch_write_item(RequestItems={table: puts})
-        assert not answer["UnprocessedItems"]
+    def write(items: Sequence[Item]) -> None:
+        puts: Any = [{"PutRequest": {"Item": item}} for item in items]
+        response = client.batch_write_item(RequestItems={table: puts})
+        assert not response["UnprocessedItems"]
 
+    items = list(map(_item, _jobs(numbers)))
     with ThreadPoolExecutor(_WRITERS) as threads:
-        list(threads.map(write, chunks(list(items), WRITES)))
+        list(threads.map(write, chunks(items, WRITES)))
 
 
 def job_id(number: int) -> str:
@@ -52,5 +51,5 @@ def _jobs(numbers: range) -> Iterator[Job]:
         yield Job(job_id(number), details, (Transition(status, 0, at),))
 
 
-def _item(job: Job) -> dict[str, Any]:
+def _item(job: Job) -> Item:
     return {**job_key(job.job_id), **job_attributes(job), "version": {"N": "1"}}

@@ -1,9 +1,8 @@
-"""A local AWS that has answered before: each call goes to the real one once, and is answered from
-memory from then on.
+"""A proxy that answers a repeated request from memory, without another call of the local AWS.
 
-DynamoDB finds a page in any table as fast as in a small one, but the local AWS walks the whole
-table for each query of an index. With its answers replayed, what is left is our own time, over
-real HTTP.
+DynamoDB's time for a page does not depend on the size of the table, but the local AWS scans the
+whole table in each query of an index. With cached responses, a measurement includes only the time
+of our code and of HTTP.
 """
 
 import threading
@@ -14,14 +13,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from local.ports import LOOPBACK
 
-_PASSED_ON = ("Authorization", "Content-Type", "X-Amz-Date", "X-Amz-Target")
-_MOST_SECONDS = 120
+_FORWARDED_HEADERS = ("Authorization", "Content-Type", "X-Amz-Date", "X-Amz-Target")
+_TIMEOUT_SECONDS = 120
 
 
 @contextmanager
 def replay(endpoint: str) -> Iterator[str]:
-    """The endpoint that answers as the one that is given has. Takes only what DynamoDB's client
-    asks: a POST whose answer depends on operation and body."""
+    """Start a proxy in front of `endpoint`, and yield its own endpoint.
+
+    It supports only the requests of DynamoDB's client: a POST whose response depends on the
+    operation and the body.
+    """
     with _Server(endpoint) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
@@ -35,16 +37,16 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, endpoint: str) -> None:
         super().__init__((LOOPBACK, 0), _Handler)
-        self._real = endpoint
-        self._answers: dict[tuple[str, bytes], bytes] = {}
+        self._endpoint = endpoint
+        self._responses: dict[tuple[str, bytes], bytes] = {}
 
-    def answer(self, headers: dict[str, str], body: bytes) -> bytes:
+    def response(self, headers: dict[str, str], body: bytes) -> bytes:
         call = headers["X-Amz-Target"], body
-        if call not in self._answers:
-            request = urllib.request.Request(self._real, body, headers)
-            with urllib.request.urlopen(request, timeout=_MOST_SECONDS) as told:
-                self._answers[call] = told.read()
-        return self._answers[call]
+        if call not in self._responses:
+            request = urllib.request.Request(self._endpoint, body, headers)
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
+                self._responses[call] = response.read()
+        return self._responses[call]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -54,12 +56,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        headers = {name: self.headers[name] for name in _PASSED_ON}
-        answer = self.server.answer(headers, body)
+        headers = {name: self.headers[name] for name in _FORWARDED_HEADERS}
+        response = self.server.response(headers, body)
         self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
+        self.send_header("Content-Length", str(len(response)))
         self.end_headers()
-        self.wfile.write(answer)
+        self.wfile.write(response)
 
     def log_message(self, *_: object) -> None:
         pass

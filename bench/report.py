@@ -5,30 +5,34 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """`ratio` is the figure over the comparison."""
+    """A benchmark. `ratio` is the result divided by the comparison."""
 
-    what: str
-    figure: str
+    benchmark: str
+    result: str
     comparison: str
     ratio: str
 
 
-_HEADINGS = Row("what", "figure", "comparison", "ratio")
+_HEADINGS = Row("benchmark", "result", "comparison", "ratio")
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Markdown, aligned."""
+    """Return a Markdown table with aligned columns."""
     widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
-    rule = Row(*("-" * width for width in widths))
-    return "\n".join(_line(row, widths) for row in (_HEADINGS, rule, *rows))
+    separator = Row(*("-" * width for width in widths))
+    return "\n".join(_line(row, widths) for row in (_HEADINGS, separator, *rows))
 
 
-def times(ratio: float) -> str:
+def formatted_ratio(ratio: float) -> str:
     return f"{ratio:.2f}"
 
 
 def microseconds(seconds: float) -> str:
     return f"{seconds * 1e6:.1f} µs"
+
+
+def milliseconds(seconds: float, digits: int = 0) -> str:
+    return f"{seconds * 1e3:.{digits}f} ms"
 
 
 def _line(row: Row, widths: Sequence[int]) -> str:

@@ -1,44 +1,44 @@
-"""That every benchmark runs; its figures are for people, and no test depends on how fast it is."""
+"""Every benchmark runs. Its results are for people: no test depends on the speed of a machine."""
 
 import subprocess
 import sys
 
 from local.aws import ROOT
 
-ROWS = [
-    "CPU to read one event",
-    "… its decoding alone",
+BENCHMARKS = [
+    "CPU time to parse an event",
+    "… decoding only",
     "… without redaction",
-    "… remembering no redacted text",
-    "CPU to merge one event into its job",
-    "CPU to write and read one record as JSON",
-    "CPU to save one record, 25 a request",
-    "events recorded in a second of CPU, batches of 500",
+    "… without the cache of redacted texts",
+    "CPU time to merge an event into its job",
+    "CPU time to encode and decode a record as JSON",
+    "CPU time to save a record, 25 per request",
+    "events recorded per second of CPU time, in batches of 500",
     "requests for 10 new jobs",
-    "requests for 10 known jobs' next events",
+    "requests for 10 second events of jobs",
     "requests for 10 duplicates",
-    "write units of a job of five events, each event alone",
-    "write units of an array's child of four, each event alone",
+    "write units of a job with five events, one event per batch",
+    "write units of an array child with four, one event per batch",
     "bytes of a job item, median",
     "bytes of a job item, 90th percentile",
     "bytes of a job item, largest",
-    "job items above one write unit",
-    "time to answer /jobs/{jobId}, 400 jobs",
+    "job items larger than a write unit",
+    "response time of GET /jobs/{jobId}, 400 jobs",
     "… requests to DynamoDB",
-    "time to answer /jobs?queue=…&status=FAILED, 400 jobs",
+    "response time of GET /jobs?queue=…&status=FAILED, 400 jobs",
     "… requests to DynamoDB",
-    "import of app.py, with all it needs",
-    "… of which our own modules",
+    "import of app.py and its dependencies",
+    "… batchwatch's own modules",
 ]
 
 
-def test_every_benchmark_gives_its_row() -> None:
+def test_every_benchmark_prints_its_row() -> None:
     bench = subprocess.run(
         [sys.executable, "-m", "bench", "--quick"], cwd=ROOT, capture_output=True, text=True
     )
 
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in bench.stdout.splitlines()]
     assert bench.returncode == 0, bench.stderr
-    assert table[0] == ["what", "figure", "comparison", "ratio"]
-    assert [what for what, *_ in table[2:]] == ROWS
+    assert table[0] == ["benchmark", "result", "comparison", "ratio"]
+    assert [benchmark for benchmark, *_ in table[2:]] == BENCHMARKS
     assert all(float(ratio) > 0 for *_, ratio in table[2:])

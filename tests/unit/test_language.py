@@ -20,13 +20,6 @@ SPEECH = {"tell", "tells", "told", "untold", "hear", "heard"}
 
 NOT_YET = frozenset(
     [
-        "bench/__main__.py",
-        "bench/cold_start.py",
-        "bench/reading.py",
-        "bench/recording.py",
-        "bench/replay.py",
-        "bench/timing.py",
-        "bench/workload.py",
         "chalicelib/aws/sqs.py",
         "chalicelib/jobs/failure.py",
         "chalicelib/jobs/job.py",
@@ -43,7 +36,6 @@ NOT_YET = frozenset(
         "local/run.py",
         "local/simulate.py",
         "tests/conftest.py",
-        "tests/e2e/test_bench.py",
         "tests/e2e/test_run.py",
         "tests/integration/infra/test_deploy.py",
         "tests/integration/infra/test_resources.py",

@@ -215,9 +215,10 @@ class Details(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     `time` is when the event was created (in whole seconds), or when the sweep called DescribeJobs.
     `exit_code`, `reason` and `log_stream_name` are of the job's own container; all three are None
     if the last of `attempts` has the same. `log_group` is None for a job without a CloudWatch log.
-    `description` is the digest of the job's Description, which is stored apart because it does not
-    change. `resources` are part of the description too, and are repeated here for sums over many
-    jobs.
+    `is_cancelled` and `is_terminated` are AWS Batch's own flags that CancelJob or TerminateJob was
+    called. `description` is the digest of the job's Description, which is stored apart because it
+    does not change. `resources` are part of the description too, and are repeated here for sums
+    over many jobs.
 
     Stored as an array to save bytes: add new fields at the end, with a default.
     """
@@ -243,6 +244,8 @@ class Details(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     description: str = ""
     resources: Resources | None = None
     service: ServiceFacts | None = None
+    is_cancelled: bool = False
+    is_terminated: bool = False
 
     @property
     def transition_id(self) -> TransitionId:
@@ -283,11 +286,15 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
 
 
 class Observation(msgspec.Struct, frozen=True):
-    """What one event or one DescribeJobs response reports of a job: evidence of one transition."""
+    """What one event or one DescribeJobs response reports of a job: evidence of one transition.
+
+    `invalid_fields` are the names of fields that were left out because their values can't be true.
+    """
 
     job_id: str
     details: Details
     description: Description
+    invalid_fields: tuple[str, ...] = ()
 
     @property
     def transition(self) -> Transition:

@@ -35,7 +35,7 @@ from chalicelib.recording.event import EventReader, OtherEvent
 from chalicelib.recording.ingest import Applied, Ingest
 from chalicelib.recording.poison_messages import FATAL_CRASHES, TRUSTED_RECEIVES, PoisonMessages
 from chalicelib.runtime import Runtime
-from chalicelib.telemetry import LogEvent, Tally, count, seconds
+from chalicelib.telemetry import LogEvent, Tally, count, ids, seconds
 
 
 class Malformed(NamedTuple):
@@ -101,6 +101,8 @@ class RecordingTally(Tally):
     retried: int = count("HandedBack")
     conflicts: int = count("Conflicts")
     notices: int = count("NoticesQueued")
+    invalid_fields: list[str] = ids("InvalidFields")
+    """Names of fields that were left out because their values were invalid."""
     oldest_event_age: int | None = seconds("OldestEventAge")
     reasons: set[str] = field(default_factory=set)
     """Why messages were dead-lettered."""
@@ -272,7 +274,8 @@ def _tally(processed: Sequence[_Processed], now: float) -> RecordingTally:
     jobs = [applied for part in processed for applied in part.stored.jobs.values()]
     news = sum(applied.news for applied in jobs)
     events = [event for part in processed for event in part.events.values()]
-    times = [event.details.time for event in events if isinstance(event, Observation)]
+    observations = [event for event in events if isinstance(event, Observation)]
+    times = [observation.details.time for observation in observations]
     dispositions = [d for part in processed for d in part.dispositions.values()]
     return RecordingTally(
         received=len(dispositions),
@@ -284,6 +287,7 @@ def _tally(processed: Sequence[_Processed], now: float) -> RecordingTally:
         retried=sum(len(part.settled.retried) for part in processed),
         conflicts=sum(applied.conflicts for applied in jobs),
         notices=sum(part.stored.notices for part in processed),
+        invalid_fields=[name for each in observations for name in each.invalid_fields],
         oldest_event_age=max(0, round(now - min(times) / 1000)) if times else None,
         reasons={disposition.reason for disposition in dispositions if disposition.reason},
     )

@@ -4,9 +4,17 @@ import itertools
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from chalicelib.aws.lambda_event import Message
+from chalicelib.jobs.job import Job, Observation, Source
+from chalicelib.jobs.job_detail.observation import observe
+from chalicelib.jobs.job_detail.shapes import JobDetail
+from chalicelib.recording.event import EventReader
+from chalicelib.redaction import Redaction
 from local.workload import Workload, envelope
 
 ACCOUNT = "000000000000"
@@ -135,3 +143,31 @@ def bodies_of(work: Workload) -> list[str]:
 
 def job_ids(messages: Iterable[str]) -> set[str]:
     return {json.loads(body)["detail"]["jobId"] for body in messages}
+
+
+# Cases: events of failures, as AWS Batch sent them
+
+CASES = Path(__file__).parents[1] / "cases"
+CASES_ACCOUNT = "111122223333"
+
+
+def a_case(name: str) -> dict[str, Any]:
+    """Return an event of tests/cases."""
+    event: dict[str, Any] = json.loads((CASES / f"{name}.json").read_text())
+    return event
+
+
+def observed_case(name: str, source: Source = Source.EVENT) -> Observation:
+    """Return what a case reports, as an event or as DescribeJobs would report it."""
+    event = a_case(name)
+    if source is Source.REPAIR:
+        time = datetime.fromisoformat(event["time"]).timestamp()
+        detail = msgspec.convert(event["detail"], JobDetail)
+        return observe(detail, time=round(time * 1000), source=source, redaction=Redaction())
+    read = EventReader(("aws.batch",), CASES_ACCOUNT, Redaction()).read(json.dumps(event))
+    assert isinstance(read, Observation)
+    return read
+
+
+def job_of_case(name: str) -> Job:
+    return Job.from_observation(observed_case(name))

@@ -81,6 +81,8 @@ class JobSummary(Body, frozen=True):
     service_job_type: str | None
     status: str
     status_reason: str | None
+    is_cancelled: bool
+    is_terminated: bool
     since: str
     created_at: str | None
     started_at: str | None
@@ -161,6 +163,8 @@ def _summary_fields(job: Job, children: Summary | None, prices: Prices, now: int
         "service_job_type": details.service.job_type if details.service else None,
         "status": job.status,
         "status_reason": _status_reason(job),
+        "is_cancelled": details.is_cancelled,
+        "is_terminated": details.is_terminated,
         "since": rfc3339(job.since),
         "created_at": rfc3339_or_none(details.created_at),
         "started_at": rfc3339_or_none(details.started_at),

@@ -20,7 +20,9 @@ from chalicelib.jobs.job import (
     Resources,
     ServiceFacts,
     Source,
+    is_terminal,
 )
+from chalicelib.jobs.job_detail.dates import Dates, dates_of_attempt, dates_of_job
 from chalicelib.jobs.job_detail.fields import (
     MAX_ATTEMPTS,
     MAX_ENTRIES,
@@ -56,7 +58,19 @@ def observe(detail: JobDetail, *, time: int, source: Source, redaction: Redactio
     Raises MalformedEvent if the job, its queue or its status is missing or invalid.
     """
     description = _description(detail, redaction)
-    attempts = tuple(_attempt(each, redaction) for each in detail.listed_attempts[-MAX_ATTEMPTS:])
+    listed = detail.listed_attempts[-MAX_ATTEMPTS:]
+    dates_of_attempts = [dates_of_attempt(a.started_at, a.stopped_at, time=time) for a in listed]
+    attempts = tuple(
+        _attempt(attempt, dates, redaction)
+        for attempt, dates in zip(listed, dates_of_attempts, strict=True)
+    )
+    dates = dates_of_job(
+        detail.created_at,
+        detail.started_at,
+        detail.stopped_at,
+        time=time,
+        has_ended=is_terminal(detail.status),
+    )
     end = _container_end(detail.all_containers(), redaction)
     last = attempts[-1] if attempts else Attempt()
     if end == (last.exit_code, last.reason, last.log_stream_name):
@@ -72,9 +86,9 @@ def observe(detail: JobDetail, *, time: int, source: Source, redaction: Redactio
             job_queue=checked_job_queue(detail.job_queue),
             job_definition=truncated(detail.job_definition, MAX_TEXT),
             status_reason=redacted_text(detail.status_reason, redaction),
-            created_at=detail.created_at,
-            started_at=detail.started_at,
-            stopped_at=detail.stopped_at,
+            created_at=dates.created_at,
+            started_at=dates.started_at,
+            stopped_at=dates.stopped_at,
             attempts=attempts,
             **end._asdict(),
             log_group=_log_group(detail),
@@ -83,8 +97,18 @@ def observe(detail: JobDetail, *, time: int, source: Source, redaction: Redactio
             description=digest(description),
             service=_service(detail),
             resources=_resources(description),
+            is_cancelled=bool(detail.is_cancelled),
+            is_terminated=bool(detail.is_terminated),
         ),
         description=description,
+        invalid_fields=(
+            *dates.invalid,
+            *(
+                f"attempts.{name}"
+                for of_attempt in dates_of_attempts
+                for name in of_attempt.invalid
+            ),
+        ),
     )
 
 
@@ -138,10 +162,10 @@ def _resources(description: Description) -> Resources | None:
     return Resources(*known) if any(known) else None
 
 
-def _attempt(attempt: AttemptDetail, redaction: Redaction) -> Attempt:
+def _attempt(attempt: AttemptDetail, dates: Dates, redaction: Redaction) -> Attempt:
     return Attempt(
-        started_at=attempt.started_at,
-        stopped_at=attempt.stopped_at,
+        started_at=dates.started_at,
+        stopped_at=dates.stopped_at,
         status_reason=redacted_text(attempt.status_reason, redaction),
         **_container_end(attempt.all_containers(), redaction)._asdict(),
     )

@@ -86,9 +86,18 @@ class ServiceResource(CamelStruct):
     value: str
 
 
-class AttemptDetail(Containers, kw_only=True):
+class Dated(Containers, kw_only=True):
+    """A shape with dates. AWS sends 0 for some that it doesn't know: 0 is not a date."""
+
     started_at: Milliseconds | None = None
     stopped_at: Milliseconds | None = None
+
+    def __post_init__(self) -> None:
+        self.started_at = self.started_at or None
+        self.stopped_at = self.stopped_at or None
+
+
+class AttemptDetail(Dated, kw_only=True):
     status_reason: str | None = None
     service_resource_id: ServiceResource | None = None
 
@@ -122,7 +131,7 @@ class Timeout(CamelStruct):
     attempt_duration_seconds: Int32 | None = None
 
 
-class JobDetail(Containers, kw_only=True):
+class JobDetail(Dated, kw_only=True):
     """A job of any kind but a service job."""
 
     job_id: str
@@ -132,8 +141,8 @@ class JobDetail(Containers, kw_only=True):
     status_reason: str | None = None
     job_definition: str | None = None
     created_at: Milliseconds | None = None
-    started_at: Milliseconds | None = None
-    stopped_at: Milliseconds | None = None
+    is_cancelled: bool | None = None
+    is_terminated: bool | None = None
     attempts: list[AttemptDetail] | None = None
     eks_attempts: list[AttemptDetail] | None = None
     node_properties: NodeProperties | None = None
@@ -143,6 +152,10 @@ class JobDetail(Containers, kw_only=True):
     retry_strategy: RetryStrategy | None = None
     timeout: Timeout | None = None
     platform_capabilities: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.created_at = self.created_at or None
 
     @property
     def listed_attempts(self) -> list[AttemptDetail]:

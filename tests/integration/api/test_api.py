@@ -60,6 +60,8 @@ def test_a_recorded_job_is_returned_in_the_documented_form(api: Api) -> None:
         "serviceJobType": None,
         "status": "FAILED",
         "statusReason": "Essential container in task exited",
+        "isCancelled": False,
+        "isTerminated": False,
         "since": "2026-05-28T20:28:10.000Z",
         "createdAt": "2026-05-28T20:26:40.000Z",
         "startedAt": "2026-05-28T20:27:40.000Z",

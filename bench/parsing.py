@@ -13,6 +13,7 @@ from msgspec import Struct
 from bench.report import Row, formatted_ratio, microseconds
 from bench.timing import cpu_seconds, measure_in_rounds
 from bench.workload import bodies, event_reader, merged, observations
+from chalicelib.aws.dynamodb import Item
 from chalicelib.jobs.job import Job
 from chalicelib.jobs.job_detail.shapes import JobDetail
 from chalicelib.jobs.job_table import job_attributes, job_key
@@ -165,7 +166,7 @@ def _plain(value: object) -> object:
 def _item_bytes(job: Job) -> int:
     """Return the size of an item as DynamoDB counts it: names and strings in UTF-8, and for a
     number one byte plus one for two digits."""
-    item = {**job_key(job.job_id), **job_attributes(job), "version": {"N": "1"}}
+    item: Item = {**job_key(job.job_id), **job_attributes(job), "version": {"N": "1"}}
     strings = sum(len(value.get("S", "").encode()) for value in item.values())
     numbers = sum((len(value["N"]) + 1) // 2 + 1 for value in item.values() if "N" in value)
     return sum(map(len, item)) + strings + numbers

@@ -46,9 +46,14 @@ from base64 import b32encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-Key = dict[str, Any]
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as AttributeValue
+else:
+    AttributeValue = dict
+
+Key = dict[str, AttributeValue]
 """`pk` and `sk` in the format of the DynamoDB API: `{"pk": {"S": …}, "sk": {"S": …}}`."""
 
 
@@ -75,11 +80,11 @@ def _key(pk: str, sk: str) -> Key:
     return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
-def _pk(key: Mapping[str, Any]) -> str:
+def _pk(key: Mapping[str, AttributeValue]) -> str:
     return str(key["pk"]["S"])
 
 
-def _sk(key: Mapping[str, Any]) -> str:
+def _sk(key: Mapping[str, AttributeValue]) -> str:
     return str(key["sk"]["S"])
 
 
@@ -120,7 +125,7 @@ def job_partition_key(root: str, sk: str) -> Key:
     return _key(job_partition(root), sk)
 
 
-def root_of(key: Mapping[str, Any]) -> str:
+def root_of(key: Mapping[str, AttributeValue]) -> str:
     """Return the root job's id from the key of an item of its partition."""
     return _pk(key).removeprefix("JOB#")
 
@@ -148,7 +153,7 @@ def queue_partition(queue: str) -> str:
     return f"QUEUE#{queue}"
 
 
-def queue_of(key: Mapping[str, Any]) -> str:
+def queue_of(key: Mapping[str, AttributeValue]) -> str:
     """Return the queue's name from the key of an item of its partition."""
     return _pk(key).removeprefix("QUEUE#")
 
@@ -162,7 +167,7 @@ def registered_queues() -> str:
     return "QUEUES"
 
 
-def registered_name(key: Mapping[str, Any]) -> str:
+def registered_name(key: Mapping[str, AttributeValue]) -> str:
     """Return the queue's name from a key of the registry."""
     return _sk(key)
 
@@ -206,7 +211,7 @@ def days(queue: str, first: int, last: int) -> Range:
     return Range(queue_partition(queue), _day(first), _day(last))
 
 
-def begin_of(key: Mapping[str, Any]) -> int:
+def begin_of(key: Mapping[str, AttributeValue]) -> int:
     """Return when the hour or the day of a rollup's key begins."""
     begin = datetime.fromisoformat(_sk(key).partition("#")[2]).replace(tzinfo=UTC)
     return round(begin.timestamp() * 1000)
@@ -247,7 +252,7 @@ def in_flight_runs() -> Prefix:
     return Prefix("RECONCILE", "IN_FLIGHT#")
 
 
-def run_of(key: Mapping[str, Any]) -> str:
+def run_of(key: Mapping[str, AttributeValue]) -> str:
     """Return the run's id from the key of its jobs in flight."""
     return _sk(key).removeprefix("IN_FLIGHT#")
 
@@ -297,7 +302,7 @@ def long_poll_slots() -> str:
     return "LONG_POLL"
 
 
-def slot_of(key: Mapping[str, Any]) -> str:
+def slot_of(key: Mapping[str, AttributeValue]) -> str:
     return _sk(key)
 
 

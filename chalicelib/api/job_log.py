@@ -6,7 +6,7 @@ lines are redacted like everything else.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -16,6 +16,7 @@ from chalicelib.redaction import REDACTED, Redaction
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_logs.type_defs import GetLogEventsRequestTypeDef, OutputLogEventTypeDef
 
 _MAX_REQUESTS: Final = 5
 _MAX_CHARACTERS: Final = 500_000
@@ -108,24 +109,23 @@ class JobLog:
         ]
         return _last(found, _MAX_CHARACTERS)
 
-    def _read(self, location: LogLocation, lines: int) -> list[Any]:
+    def _read(self, location: LogLocation, lines: int) -> "list[OutputLogEventTypeDef]":
         """Return the last events. GetLogEvents may return fewer events than there are, or none: the
         beginning of the stream is reached only when it returns the same token again."""
-        events: list[Any] = []
-        more: Any = {}
+        events: list[OutputLogEventTypeDef] = []
+        request: GetLogEventsRequestTypeDef = {
+            "logGroupName": location.group,
+            "logStreamName": location.stream,
+            "startFromHead": False,
+        }
         for _ in range(_MAX_REQUESTS):
-            answer = self._client.get_log_events(
-                logGroupName=location.group,
-                logStreamName=location.stream,
-                startFromHead=False,
-                limit=lines - len(events),
-                **more,
-            )
+            request["limit"] = lines - len(events)
+            answer = self._client.get_log_events(**request)
             events = [*answer["events"], *events]
             token = answer.get("nextBackwardToken")
-            if len(events) >= lines or token in (None, more.get("nextToken")):
+            if len(events) >= lines or token in (None, request.get("nextToken")):
                 break
-            more = {"nextToken": token}
+            request["nextToken"] = token
         return events[-lines:]
 
 

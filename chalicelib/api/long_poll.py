@@ -5,11 +5,11 @@ A taken slot is an item with its `holder`, leased until `leasedUntil` (epoch sec
 that crashes does not release its slot: the lease expires.
 """
 
-import random
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
@@ -38,31 +38,34 @@ class LongPollSlots:
     @contextmanager
     def acquire(self) -> Iterator[None]:
         """Hold a slot. Raises AllSlotsTaken."""
-        holder = {"S": secrets.token_hex(8)}
+        holder = secrets.token_hex(8)
         slot = self._take(holder)
         try:
             yield
         finally:
             self._release(slot, holder)
 
-    def _take(self, holder: Any) -> str:
+    def _take(self, holder: str) -> str:
         for _ in range(_TRIES):
             free = self._free()
             if not free:
                 break
-            slot = random.choice(free)
-            if self._write_if(
-                self._client.put_item,
-                Item={
-                    **table_keys.long_poll_slot(slot),
-                    "holder": holder,
-                    "leasedUntil": self._now(LEASE_SECONDS),
-                },
-                ConditionExpression="attribute_not_exists(pk) OR leasedUntil < :now",
-                ExpressionAttributeValues={":now": self._now()},
-            ):
+            slot = free[int(self._runtime.random() * len(free))]
+            if _condition_holds(partial(self._lease, slot, holder)):
                 return slot
         raise AllSlotsTaken
+
+    def _lease(self, slot: str, holder: str) -> None:
+        self._client.put_item(
+            TableName=self._table_name,
+            Item={
+                **table_keys.long_poll_slot(slot),
+                "holder": {"S": holder},
+                "leasedUntil": {"N": f"{self._runtime.now() + LEASE_SECONDS:.3f}"},
+            },
+            ConditionExpression="attribute_not_exists(pk) OR leasedUntil < :now",
+            ExpressionAttributeValues={":now": {"N": f"{self._runtime.now():.3f}"}},
+        )
 
     def _free(self) -> list[str]:
         answer = self._client.query(
@@ -79,23 +82,23 @@ class LongPollSlots:
         }
         return [slot for slot in map(str, range(SLOTS)) if slot not in taken]
 
-    def _release(self, slot: str, holder: Any) -> None:
-        self._write_if(
+    def _release(self, slot: str, holder: str) -> None:
+        delete = partial(
             self._client.delete_item,
+            TableName=self._table_name,
             Key=table_keys.long_poll_slot(slot),
-            ConditionExpression="holder = :me",
-            ExpressionAttributeValues={":me": holder},
+            ConditionExpression="holder = :holder",
+            ExpressionAttributeValues={":holder": {"S": holder}},
         )
+        _condition_holds(delete)
 
-    def _write_if(self, call: Callable[..., object], **request: Any) -> bool:
-        """Return whether the condition of the request held: another request may have been first."""
-        try:
-            call(TableName=self._table_name, **request)
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
-                raise
-            return False
-        return True
 
-    def _now(self, later: int = 0) -> Any:
-        return {"N": f"{self._runtime.now() + later:.3f}"}
+def _condition_holds(write: Callable[[], object]) -> bool:
+    """Write, and return whether the condition held: another request may have been first."""
+    try:
+        write()
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True

@@ -10,7 +10,7 @@ item represents.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -20,17 +20,20 @@ from chalicelib.telemetry import LogEvent
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as AttributeValue
     from mypy_boto3_dynamodb.type_defs import (
         BatchStatementRequestTypeDef,
         KeysAndAttributesUnionTypeDef,
         WriteRequestUnionTypeDef,
     )
+else:
+    AttributeValue = dict
 
 READS, WRITES, STATEMENTS = 100, 25, 25
 """DynamoDB's limits for the keys of a BatchGetItem, the requests of a BatchWriteItem and the
 statements of a BatchExecuteStatement."""
 
-Item = dict[str, Any]
+Item = dict[str, AttributeValue]
 """Attributes as DynamoDB types them: {"version": {"N": "3"}}."""
 Key = tuple[str, str]
 """The `pk` and `sk` of an item."""
@@ -173,7 +176,8 @@ class Table:
             if outcome is Outcome.REFUSED:
                 # Our keys are always valid, so the table has another key schema.
                 outcome = Outcome.OUTAGE
-            return [], {key_of(key): outcome for key in request["Keys"]}
+            keys = cast("Sequence[Item]", request["Keys"])
+            return [], {key_of(key): outcome for key in keys}
         unprocessed = response.get("UnprocessedKeys", {}).get(self.name)
         busy = map(key_of, unprocessed["Keys"]) if unprocessed else ()
         return response["Responses"].get(self.name, []), dict.fromkeys(busy, Outcome.BUSY)
@@ -224,7 +228,7 @@ def _version(number: int) -> Item:
     return {"version": {"N": str(number)}}
 
 
-def key_of(item: Mapping[str, Any]) -> Key:
+def key_of(item: Mapping[str, AttributeValue]) -> Key:
     return item["pk"]["S"], item["sk"]["S"]
 
 

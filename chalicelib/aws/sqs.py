@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -20,6 +20,17 @@ from chalicelib.telemetry import LogEvent
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import (
+        ChangeMessageVisibilityBatchResultTypeDef,
+        DeleteMessageBatchResultTypeDef,
+        SendMessageBatchResultTypeDef,
+    )
+
+    _BatchResult = (
+        ChangeMessageVisibilityBatchResultTypeDef
+        | DeleteMessageBatchResultTypeDef
+        | SendMessageBatchResultTypeDef
+    )
 
 _ENTRIES = 10
 """SQS's limit for the entries of one batch call."""
@@ -166,7 +177,10 @@ class MessageQueue:
         return {messages[position] for position in unsent}
 
     def _in_batches(
-        self, call: Callable[..., Any], queue: str, entries: Sequence[dict[str, Any]]
+        self,
+        call: "Callable[..., _BatchResult]",
+        queue: str,
+        entries: Sequence[Mapping[str, object]],
     ) -> set[int]:
         """Make the call for ten entries at a time, and return the positions of the entries that
         SQS did not accept."""
@@ -186,7 +200,7 @@ class MessageQueue:
         return rejected
 
 
-def _dead_letter_entry(message: Message, reason: str) -> dict[str, Any]:
+def _dead_letter_entry(message: Message, reason: str) -> dict[str, object]:
     """Return the entry for the dead-letter queue: a body that SQS accepts, and attributes.
 
     Characters that SQS rejects are escaped and an oversized body is cut, so the digest and the
@@ -216,12 +230,12 @@ def _escaped(found: re.Match[str]) -> str:
     return f"\\u{ord(found[0]):04x}"
 
 
-def _batches(entries: Iterable[Mapping[str, Any]]) -> Iterator[list[int]]:
+def _batches(entries: Iterable[Mapping[str, object]]) -> Iterator[list[int]]:
     """Yield the positions of the entries in batches that one call may carry."""
     batch: list[int] = []
     size = 0
     for position, entry in enumerate(entries):
-        weight = len(entry.get("MessageBody", "").encode()) + _ATTRIBUTE_BYTES
+        weight = len(str(entry.get("MessageBody", "")).encode()) + _ATTRIBUTE_BYTES
         if batch and (len(batch) == _ENTRIES or size + weight > _CALL_BYTES):
             yield batch
             batch, size = [], 0

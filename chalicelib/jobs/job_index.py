@@ -12,7 +12,7 @@ import heapq
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from chalicelib import table_keys
 from chalicelib.aws.dynamodb import Item, Outcome
@@ -23,6 +23,7 @@ from chalicelib.table_keys import BY_NAME, BY_STATUS, LAST_SORT, SHARDS, Index
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import QueryInputTypeDef
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")
@@ -243,23 +244,22 @@ class JobIndex:
             return Page([], None)
         root = parent.job_id
         members = (table_keys.children if parent.details.nodes is None else table_keys.nodes)(root)
-        start: Any = {}
-        if after:
-            start = {"ExclusiveStartKey": table_keys.job_partition_key(root, after)}
-        answer = self._client.query(
-            TableName=self._table,
-            KeyConditionExpression="pk = :root AND begins_with(sk, :members)",
-            ExpressionAttributeValues={
+        query: QueryInputTypeDef = {
+            "TableName": self._table,
+            "KeyConditionExpression": "pk = :root AND begins_with(sk, :members)",
+            "ExpressionAttributeValues": {
                 ":root": {"S": members.pk},
                 ":members": {"S": members.sk},
             },
-            ProjectionExpression="sk, jobId, #record, #status",
-            ExpressionAttributeNames={"#record": "record", "#status": "status"},
-            Limit=_CHILDREN_EXAMINED if statuses else limit,
-            **start,
-        )
+            "ProjectionExpression": "sk, jobId, #record, #status",
+            "ExpressionAttributeNames": {"#record": "record", "#status": "status"},
+            "Limit": _CHILDREN_EXAMINED if statuses else limit,
+        }
+        if after:
+            query["ExclusiveStartKey"] = table_keys.job_partition_key(root, after)
+        answer = self._client.query(**query)
         last = answer.get("LastEvaluatedKey", {}).get("sk", {}).get("S")
-        page: list[Any] = []
+        page: list[Item] = []
         for item in answer["Items"]:
             if statuses and listed_status(item["status"]["S"]) not in statuses:
                 continue
@@ -320,26 +320,25 @@ class JobIndex:
 
     def _count(self, shard: str, at_most: int, before: int) -> Count:
         counted = 0
-        more: Any = {}
+        query: QueryInputTypeDef = {
+            "TableName": self._table,
+            "IndexName": BY_STATUS.name,
+            "KeyConditionExpression": (
+                f"{BY_STATUS.partition} = :shard AND {BY_STATUS.sort} < :before"
+            ),
+            "ExpressionAttributeValues": {
+                ":shard": {"S": shard},
+                ":before": {"S": table_keys.sortable_time(before)},
+            },
+            "Select": "COUNT",
+        }
         while counted < at_most:
-            answer: Any = self._client.query(
-                TableName=self._table,
-                IndexName=BY_STATUS.name,
-                KeyConditionExpression=(
-                    f"{BY_STATUS.partition} = :shard AND {BY_STATUS.sort} < :before"
-                ),
-                ExpressionAttributeValues={
-                    ":shard": {"S": shard},
-                    ":before": {"S": table_keys.sortable_time(before)},
-                },
-                Select="COUNT",
-                Limit=at_most - counted,
-                **more,
-            )
+            query["Limit"] = at_most - counted
+            answer = self._client.query(**query)
             counted += answer["Count"]
             if "LastEvaluatedKey" not in answer:
                 return Count(counted, True)
-            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+            query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
         return Count(counted, False)
 
     def _read_by_status(
@@ -354,10 +353,10 @@ class JobIndex:
 
     def _query(
         self, index: Index, shard: str, between: tuple[str, str], limit: int, *, forward: bool
-    ) -> tuple[list[Any], bool]:
+    ) -> tuple[list[Item], bool]:
         """Return items of an index whose sort keys are within `between`, and whether there are
         more of them."""
-        answer: Any = self._client.query(
+        answer = self._client.query(
             TableName=self._table,
             IndexName=index.name,
             KeyConditionExpression=(

@@ -8,7 +8,7 @@ it does not decide what is counted when.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -120,5 +120,5 @@ class QueueStatsTable:
                 yield table_keys.begin_of(item), rollup
 
 
-def _stats(item: Mapping[str, Any]) -> QueueStats:
+def _stats(item: Item) -> QueueStats:
     return msgspec.json.decode(item["counts"]["S"], type=QueueStats)

@@ -7,7 +7,7 @@ Independent of the table, and of why a job is described or listed.
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -23,6 +23,11 @@ from chalicelib.telemetry import LogEvent
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
+    from mypy_boto3_batch.type_defs import (
+        ListJobsResponseTypeDef,
+        ListServiceJobsRequestTypeDef,
+        ListServiceJobsResponseTypeDef,
+    )
 
 MAX_DESCRIBED_JOBS = 100
 """The most job ids of a DescribeJobs call. DescribeServiceJob accepts one."""
@@ -193,16 +198,17 @@ class BatchApi:
         They were created before a time (epoch milliseconds), or possibly at that very millisecond.
         Array children and nodes are not included.
         """
-        request: Any = {
+        request: ListServiceJobsRequestTypeDef = {
             "jobQueue": queue,
             "filters": [{"name": "BEFORE_CREATED_AT", "values": [str(created_before)]}],
         }
         if token:
             request["nextToken"] = token
-        call: Callable[..., Any] = (
-            self._client.list_service_jobs if service_jobs else self._client.list_jobs
-        )
-        response = self._call(lambda: call(**request))
+        response: ListJobsResponseTypeDef | ListServiceJobsResponseTypeDef
+        if service_jobs:
+            response = self._call(lambda: self._client.list_service_jobs(**request))
+        else:
+            response = self._call(lambda: self._client.list_jobs(**request))
         jobs = msgspec.convert(response["jobSummaryList"], list[ListedJob])
         if any(job.created_at > created_before for job in jobs):
             # AWS's documentation of the filter is ambiguous. Fail rather than skip jobs.

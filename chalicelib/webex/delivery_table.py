@@ -21,10 +21,10 @@ Every write of a delivery has the condition that the item still has the version 
 that only one of several notifiers succeeds. Independent of Webex; the caller decides what to send.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -162,7 +162,7 @@ class DeliveryTable:
         never_leased = "attribute_not_exists(leasedUntil)"
         released_or_expired = "leasedUntil < :now"
         try:
-            answer: Any = self._table.client.update_item(
+            answer = self._table.client.update_item(
                 TableName=self._table.name,
                 Key=table_keys.room(room),
                 UpdateExpression="SET leasedUntil = :until, leasedBy = :owner",
@@ -182,8 +182,8 @@ class DeliveryTable:
 
     def release_room(self, room: str, owner: str, *, resume_at: int) -> None:
         """Release the lease, unless it has expired and another notifier has leased the room."""
-        still_leased_by_owner = {"leasedBy": {"S": owner}}
-        released = {"leasedUntil": {"N": "0"}, "nextSendAt": {"N": str(resume_at)}}
+        still_leased_by_owner: Item = {"leasedBy": {"S": owner}}
+        released: Item = {"leasedUntil": {"N": "0"}, "nextSendAt": {"N": str(resume_at)}}
         statement = self._table.update_if_equal(
             still_leased_by_owner, table_keys.room(room), released
         )
@@ -194,7 +194,8 @@ class DeliveryTable:
             "status": {"S": delivery.status},
             "claimedUntil": {"N": str(delivery.claimed_until)},
             "messageId": {"S": delivery.message_id},
-        } | self._expiry(now)
+            **self._expiry(now),
+        }
         return self._table.save_if_version_is(
             delivery.version, _notice_key(delivery.notice), attributes
         )
@@ -218,7 +219,7 @@ def _subject(notice: Notice) -> str:
     return table_keys.notice_subject(notice.queue, notice.job_id)
 
 
-def _delivery(notice: Notice, item: Mapping[str, Any]) -> Delivery:
+def _delivery(notice: Notice, item: Item) -> Delivery:
     return Delivery(
         notice=notice,
         status=DeliveryStatus(item["status"]["S"]),
@@ -228,5 +229,5 @@ def _delivery(notice: Notice, item: Mapping[str, Any]) -> Delivery:
     )
 
 
-def _number(item: Mapping[str, Any], name: str) -> int:
+def _number(item: Item, name: str) -> int:
     return int(item[name]["N"]) if name in item else 0

@@ -134,7 +134,7 @@ class LocalAws:
     def reset(self) -> None:
         """Delete all data and stacks; takes a few milliseconds."""
         request = urllib.request.Request(f"{self.endpoint}/_ministack/reset", method="POST")
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=60).close()
 
     def create_resources(self, template: str | None = None, **parameters: str) -> Resources:
         """Create or update the resources stack, as `make deploy` does for other stages."""

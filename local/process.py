@@ -128,7 +128,7 @@ class Process:
         )
 
 
-def wait_for(process: Process, url: str, seconds: float = 30.0) -> None:
+def wait_for(process: Process, url: str, seconds: float = 120.0) -> None:
     """Wait until the URL responds, with any status. Raise LocalError if the process ends first
     or the time is over."""
     deadline = time.monotonic() + seconds

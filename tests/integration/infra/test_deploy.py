@@ -131,7 +131,7 @@ def test_a_new_stage_is_deployed_and_records_events(aws: LocalAws, project: Path
 
 
 def first_item(aws: LocalAws, table: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         for item in aws.dynamodb.scan(TableName=table)["Items"]:
             if item["sk"] == {"S": "JOB"}:

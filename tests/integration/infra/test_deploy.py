@@ -79,7 +79,7 @@ def test_the_resources_stack_is_created_then_unchanged_then_updated(
 def test_the_error_of_a_failed_stack_contains_the_resource_and_the_reason(
     aws: LocalAws,
 ) -> None:
-    """That the next deployment continues the creation can't be tested: the local AWS can't."""
+    """A deployment after the failure continues the creation in AWS; the local AWS can't do that."""
     never_signalled = {
         "Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
         "Signal": {

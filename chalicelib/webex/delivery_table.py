@@ -56,6 +56,8 @@ class Delivery:
     claimed_until: int = 0
     """When the claim expires, in epoch milliseconds; 0 without a claim."""
     message_id: str = ""
+    lost_responses: int = 0
+    """How often Webex may have posted the notice without a response that confirms it."""
     version: int = 0
     """The version that was read; 0 without an item."""
 
@@ -64,6 +66,9 @@ class Delivery:
 
     def released(self) -> "Delivery":
         return replace(self, claimed_until=0)
+
+    def response_lost(self) -> "Delivery":
+        return replace(self, lost_responses=self.lost_responses + 1)
 
     def sent(self, message_id: str) -> "Delivery":
         return replace(self, status=DeliveryStatus.SENT, claimed_until=0, message_id=message_id)
@@ -115,7 +120,15 @@ class DeliveryTable:
         by_key = {key_of(_notice_key(notice)): notice for notice in notices}
         items, left = self._table.read(
             [_notice_key(notice) for notice in by_key.values()],
-            attributes=("pk", "sk", "status", "claimedUntil", "messageId", "version"),
+            attributes=(
+                "pk",
+                "sk",
+                "status",
+                "claimedUntil",
+                "messageId",
+                "lostResponses",
+                "version",
+            ),
             consistent=True,
         )
         unread = {by_key[key]: outcome for key, outcome in left.items()}
@@ -194,6 +207,7 @@ class DeliveryTable:
             "status": {"S": delivery.status},
             "claimedUntil": {"N": str(delivery.claimed_until)},
             "messageId": {"S": delivery.message_id},
+            "lostResponses": {"N": str(delivery.lost_responses)},
             **self._expiry(now),
         }
         return self._table.save_if_version_is(
@@ -225,6 +239,7 @@ def _delivery(notice: Notice, item: Item) -> Delivery:
         status=DeliveryStatus(item["status"]["S"]),
         claimed_until=_number(item, "claimedUntil"),
         message_id=item["messageId"]["S"],
+        lost_responses=_number(item, "lostResponses"),
         version=_number(item, "version"),
     )
 

@@ -6,13 +6,15 @@
     RoomGone                    -                   dead-lettered                -
     Refused                     -                   dead-lettered                -
     Unavailable                 retried twice       retried after 30 to 60 s     paused for 30 s
-    Unavailable, response lost  retried once        retried after 1 min or more  paused for 30 s
+    Unavailable, response lost  -                   retried after 30 s to 1 h    paused for 30 s
 
 Refused concerns one notice; after every other error, all notices of the room that were not sent yet
-get the same disposition.
+are retried, too. A response was lost only for the notices of the message that was being sent: the
+others get the disposition of any other outage.
 
 A lost response means that Webex may have posted the message, so that a retry may post it again:
-the delay doubles with every delivery of the notice by SQS, from one minute up to twelve hours.
+the delay doubles with every lost response of the notice, which its delivery counts. How often SQS
+delivered the notice has no effect: an outage without lost responses delays nothing afterwards.
 
 Pure: waits for nothing and draws no random number. `jitter` is a random number from 0 to 1.
 """
@@ -29,11 +31,16 @@ from chalicelib.webex.client import (
     WebexError,
 )
 
+_ATTEMPTS = 3
 _BUSY_SECONDS = (3, 10)
 _OUTAGE_SECONDS = 30
 _UNAUTHORIZED_SECONDS = 300
-_MAX_DOUBLINGS = 11
-"""Enough to exceed twelve hours, to which `Disposition.retry` limits a delay."""
+_LOST_SECONDS = 30
+_MAX_LOST_SECONDS = 3_600
+_MAX_DOUBLINGS = 10
+_NOT_POSTED = frozenset({500, 503})
+"""The statuses with which Webex itself reports an outage. A gateway sends 502 and 504 if it got
+no response: Webex may have posted the message. So it has after a success without an id."""
 
 
 def retry_delay(error: WebexError, attempt: int, time_left: float, jitter: float) -> float | None:
@@ -41,16 +48,15 @@ def retry_delay(error: WebexError, attempt: int, time_left: float, jitter: float
 
     `attempt` counts from 1 in this invocation; `time_left` is in seconds.
     """
-    if not isinstance(error, Unavailable):
+    if not isinstance(error, Unavailable) or is_response_lost(error):
         return None
-    attempts = 2 if is_response_lost(error) else 3
     delay = 2.0 ** (attempt - 1) * (0.5 + jitter / 2)
-    return delay if attempt < attempts and delay < time_left / 4 else None
+    return delay if attempt < _ATTEMPTS and delay < time_left / 4 else None
 
 
-def disposition_for(error: WebexError, receives: int, jitter: float) -> Disposition:
+def disposition_for(error: WebexError, lost_responses: int, jitter: float) -> Disposition:
     """Return what to do with a notice that was not sent because of an error, its own or that of
-    another notice of its room. `receives` is how often SQS has delivered the notice."""
+    another notice of its room. `lost_responses` counts those of the notice, this one included."""
     match error:
         case RoomGone() | Refused():
             return Disposition.dead_letter(str(error))
@@ -58,8 +64,9 @@ def disposition_for(error: WebexError, receives: int, jitter: float) -> Disposit
             return Disposition.retry(max(1, error.retry_after))
         case Unauthorized():
             return Disposition.retry(_UNAUTHORIZED_SECONDS * (1 + jitter))
-        case _ if is_response_lost(error):
-            return Disposition.retry(30 * 2 ** min(receives, _MAX_DOUBLINGS))
+        case _ if is_response_lost(error) and lost_responses:
+            delay = _LOST_SECONDS * 2 ** min(lost_responses - 1, _MAX_DOUBLINGS)
+            return Disposition.retry(min(_MAX_LOST_SECONDS, delay))
         case _:
             return Disposition.retry(_OUTAGE_SECONDS * (1 + jitter))
 
@@ -78,5 +85,7 @@ def disposition_after(outcome: Outcome, jitter: float) -> Disposition:
 
 
 def is_response_lost(error: WebexError) -> bool:
-    """Return whether no response was received although Webex may have posted the message."""
-    return isinstance(error, Unavailable) and error.maybe_sent and error.status is None
+    """Return whether Webex may have posted the message although it did not return its id."""
+    if not isinstance(error, Unavailable):
+        return False
+    return error.maybe_sent and error.status not in _NOT_POSTED

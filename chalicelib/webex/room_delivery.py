@@ -33,7 +33,13 @@ from chalicelib.webex.delivery_table import (
     RoomLease,
 )
 from chalicelib.webex.records import RecordReader, Records
-from chalicelib.webex.retries import disposition_after, disposition_for, retry_delay, room_pause
+from chalicelib.webex.retries import (
+    disposition_after,
+    disposition_for,
+    is_response_lost,
+    retry_delay,
+    room_pause,
+)
 from chalicelib.webex.text import NoticeContext, NoticeText
 
 LEASE = 150_000
@@ -57,11 +63,6 @@ class PendingNotice:
     queued_at: int
     """When the first of the messages was sent to the queue, in epoch milliseconds."""
 
-    @property
-    def receives(self) -> int:
-        """How often SQS has delivered the notice."""
-        return max(message.receive_count for message in self.messages)
-
 
 @dataclass(frozen=True)
 class DueNotice:
@@ -69,14 +70,13 @@ class DueNotice:
 
     delivery: Delivery
     context: NoticeContext
-    receives: int
 
     @property
     def notice(self) -> Notice:
         return self.delivery.notice
 
     def claimed(self, delivery: Delivery) -> "ClaimedNotice":
-        return ClaimedNotice(delivery, self.context, self.receives)
+        return ClaimedNotice(delivery, self.context)
 
 
 class ClaimedNotice(DueNotice):
@@ -204,7 +204,7 @@ class RoomDelivery:
         context = self._records.add_array_outcome(records.context(notice))
         if _waits_for_children(pending, context, now):
             return Disposition.retry(10 + 10 * self._runtime.random())
-        return DueNotice(delivery, context, pending.receives)
+        return DueNotice(delivery, context)
 
     def _is_too_old(self, pending: PendingNotice, delivery: Delivery) -> bool:
         """Return whether a notice was too old when it was queued, so that an outage of Webex makes
@@ -244,9 +244,9 @@ class RoomDelivery:
             try:
                 message_id = self._send(batch, time_left)
             except Refused as error:
-                result += self._give_up(batch, error)
+                result += self._give_up(batch, [], error)
             except WebexError as error:
-                return result + self._give_up(unsent, error)
+                return result + self._give_up(batch, unsent[len(batch) :], error)
             except (ClientError, BotoCoreError) as error:
                 rest = self._retry([claimed.notice for claimed in unsent], Outcome.OUTAGE)
                 return result + replace(rest, error=type(error).__name__)
@@ -315,15 +315,25 @@ class RoomDelivery:
         dispositions |= {delivery.notice.key: retry for delivery in unmarked}
         return RoomResult(dispositions, messages=1, sent=len(batch))
 
-    def _give_up(self, unsent: Sequence[ClaimedNotice], error: WebexError) -> RoomResult:
-        """Release the claims, so that the next delivery need not wait for them to expire."""
+    def _give_up(
+        self, failed: Sequence[ClaimedNotice], rest: Sequence[ClaimedNotice], error: WebexError
+    ) -> RoomResult:
+        """Return the result for the notices of a message that was not sent, and for the rest of the
+        room, of which nothing was sent. Release the claims, so that the next delivery need not wait
+        for them to expire, and count a lost response."""
         now, jitter = self._runtime.now_ms(), self._runtime.random()
-        self._deliveries.save([claimed.delivery.released() for claimed in unsent], now)
+        sent = [claimed.delivery for claimed in failed]
+        if is_response_lost(error):
+            sent = [delivery.response_lost() for delivery in sent]
+        others = [claimed.delivery for claimed in rest]
+        self._deliveries.save([delivery.released() for delivery in (*sent, *others)], now)
+        dispositions = {
+            delivery.notice.key: disposition_for(error, delivery.lost_responses, jitter)
+            for delivery in sent
+        }
+        retry = disposition_for(error, 0, jitter)
         return RoomResult(
-            {
-                claimed.notice.key: disposition_for(error, claimed.receives, jitter)
-                for claimed in unsent
-            },
+            dispositions | {delivery.notice.key: retry for delivery in others},
             resume_at=now + round(room_pause(error) * 1000),
             error=f"{type(error).__name__}: {error}",
             is_unauthorized=isinstance(error, Unauthorized),

@@ -10,12 +10,16 @@ from contextlib import suppress
 from typing import Any
 
 from chalicelib.aws.lambda_event import Message
+from chalicelib.aws.sqs import Disposition
+from chalicelib.bootstrap import Container
 from chalicelib.errors import MessagesLeft
+from chalicelib.notices.notice import Notice
 from chalicelib.notices.rules import Rules
 from chalicelib.runtime import Runtime
 from chalicelib.telemetry import Tally
 from chalicelib.webex.client import Webex
 from chalicelib.webex.notifier import NoticeTally, Notifier
+from chalicelib.webex.room_delivery import PendingNotice
 from local.aws import LocalAws, Resources
 from local.webex import ROOM, TOKEN, WebexServer
 from tests.support.builders import NOON
@@ -46,13 +50,28 @@ class NotifierHarness:
 
         `on_request` is called before each of its requests to AWS, and after each response.
         """
+        return self._container(on_request).notifier
+
+    def _container(self, on_request: Callable[[], None] | None = None) -> Container:
         runtime = Runtime(now=lambda: self.now, sleep=lambda seconds: None)
         own = RecorderHarness(self._aws, self._resources, runtime=runtime)
         if on_request:
             call_around_requests(on_request, own.dynamodb, own.sqs)
         own.container.webex = Webex(self.webex.api_url, lambda: TOKEN, runtime)
         own.container.report = self._note
-        return own.container.notifier
+        return own.container
+
+    def redeliver(self, message: Message, *, seconds: float) -> Disposition:
+        """Deliver one message again and again for so many seconds, each time after the delay of its
+        disposition, as SQS does. Return the last disposition."""
+        notice, rooms = Notice.decode(message.body), self._container().room_delivery
+        pending = PendingNotice(notice, (message,), queued_at=int(self.now * 1000))
+        end, disposition = self.now + seconds, Disposition.retry(0)
+        while disposition.retry_after is not None and self.now + disposition.retry_after < end:
+            self.now += disposition.retry_after
+            result = rooms.deliver(notice.room, [pending], lambda: 100)
+            disposition = result.dispositions[notice.key]
+        return disposition
 
     def _note(self, tally: Tally) -> None:
         if isinstance(tally, NoticeTally):

@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
+from msgspec.structs import replace
 
-from chalicelib.aws.lambda_event import Message
-from chalicelib.webex.client import Unavailable
-from chalicelib.webex.retries import disposition_for
 from chalicelib.webex.room_delivery import DIGEST_THRESHOLD
 from local.aws import LocalAws, Resources
 from local.ports import free_port
@@ -21,7 +19,6 @@ from tests.support.crash_injection import FunctionCrashed
 from tests.support.notifier_harness import NotifierHarness
 
 EXITED = "Essential container in task exited"
-LOST = Unavailable("response lost", maybe_sent=True)
 
 
 @pytest.fixture
@@ -394,28 +391,37 @@ def test_a_message_that_is_not_a_notice_is_dead_lettered(harness: NotifierHarnes
     assert reasons == ["the message is not a batchwatch notice"] * 2
 
 
-def test_while_responses_are_lost_a_notice_is_retried_at_increasing_intervals(
-    harness: NotifierHarness, webex: WebexServer
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(cut=True, accepted=True), Fault(status=504, accepted=True), Fault(status=502)],
+)
+def test_a_quarter_of_an_hour_of_lost_responses_posts_a_message_few_times(
+    harness: NotifierHarness, webex: WebexServer, fault: Fault
 ) -> None:
-    webex.script(Fault(cut=True, accepted=True), times=math.inf)
+    webex.script(fault, times=math.inf)
     harness.recorder.record([a_failure()])
     (message,) = harness.receive(1)
-    delays: list[int] = []
-    notifier = harness.notifier()
 
-    for receives in range(1, 8):
-        delivered = Message(
-            message.message_id, message.receipt_handle, message.body, receives, message.sent_at
-        )
-        harness.invoke(notifier, [delivered])
-        delay = disposition_for(LOST, receives, jitter=0).retry_after
-        assert delay is not None
-        harness.now += delay
-        delays.append(delay)
+    harness.redeliver(message, seconds=900)
 
-    assert delays[:3] == [60, 120, 240]
-    assert sum(delays) > 3_600
-    assert len(webex.messages()) <= 2 * len(delays)
+    assert 4 <= len(webex.posts) <= 6
+
+
+def test_a_lost_response_after_an_outage_delays_a_notice_by_less_than_two_minutes(
+    harness: NotifierHarness, webex: WebexServer
+) -> None:
+    harness.recorder.record([a_failure()])
+    (message,) = harness.receive(1)
+    webex.script(Fault(status=503), times=math.inf)
+    harness.redeliver(message, seconds=600)
+    webex.unscript()
+    webex.script(Fault(cut=True))
+    ended_at = harness.now
+
+    last = harness.redeliver(replace(message, receive_count=400), seconds=3_600)
+
+    assert last.is_ack
+    assert harness.now - ended_at < 120
 
 
 def test_a_notice_with_an_invalid_job_id_is_dead_lettered_alone(harness: NotifierHarness) -> None:

@@ -12,7 +12,13 @@ from chalicelib.webex.client import (
     Unavailable,
     WebexError,
 )
-from chalicelib.webex.retries import disposition_after, disposition_for, retry_delay, room_pause
+from chalicelib.webex.retries import (
+    disposition_after,
+    disposition_for,
+    is_response_lost,
+    retry_delay,
+    room_pause,
+)
 
 RATE_LIMITED = RateLimited("slow down", 429, retry_after=194)
 UNAUTHORIZED = Unauthorized("who are you?", 401)
@@ -21,16 +27,26 @@ REFUSED = Refused("too long", 400)
 SERVER_ERROR = Unavailable("busy", 503, maybe_sent=True)
 NOT_SENT = Unavailable("connection refused", maybe_sent=False)
 LOST = Unavailable("response lost", maybe_sent=True)
+BAD_GATEWAY = Unavailable("bad gateway", 502, maybe_sent=True)
+GATEWAY_TIMEOUT = Unavailable("gateway timeout", 504, maybe_sent=True)
+NO_ID = Unavailable("no id", 200, maybe_sent=True)
+ALL_LOST = [LOST, BAD_GATEWAY, GATEWAY_TIMEOUT, NO_ID]
 
 
-@pytest.mark.parametrize(("error", "attempts"), [(SERVER_ERROR, 3), (NOT_SENT, 3), (LOST, 2)])
-def test_an_unavailable_webex_is_retried_a_few_times_at_once(
-    error: WebexError, attempts: int
-) -> None:
-    delays = [retry_delay(error, attempt, 100, 1) for attempt in range(1, 4)]
+@pytest.mark.parametrize("error", [SERVER_ERROR, NOT_SENT])
+def test_an_unavailable_webex_is_retried_twice_at_once(error: WebexError) -> None:
+    assert [retry_delay(error, attempt, 100, 1) for attempt in (1, 2, 3)] == [1.0, 2.0, None]
 
-    assert delays[: attempts - 1] == [1.0, 2.0][: attempts - 1]
-    assert delays[attempts - 1] is None
+
+@pytest.mark.parametrize("error", ALL_LOST)
+def test_a_response_is_lost_if_webex_may_have_posted_the_message(error: WebexError) -> None:
+    assert is_response_lost(error)
+    assert retry_delay(error, 1, 100, 1) is None, "a retry at once would post it twice"
+
+
+@pytest.mark.parametrize("error", [RATE_LIMITED, UNAUTHORIZED, REFUSED, SERVER_ERROR, NOT_SENT])
+def test_no_response_is_lost_if_webex_did_not_post_the_message(error: WebexError) -> None:
+    assert not is_response_lost(error)
 
 
 def test_no_retry_waits_for_more_than_a_quarter_of_the_time_left() -> None:
@@ -66,10 +82,20 @@ def test_a_notice_that_webex_will_never_accept_is_dead_lettered_with_the_error(
     assert disposition_for(error, 1, 0) == Disposition.dead_letter(str(error))
 
 
-def test_after_a_lost_response_the_delay_doubles_from_a_minute_to_twelve_hours() -> None:
-    delays = [disposition_for(LOST, receives, 1).retry_after for receives in (1, 2, 3, 10, 11, 999)]
+@pytest.mark.parametrize("error", ALL_LOST)
+def test_after_a_lost_response_the_delay_doubles_from_half_a_minute_to_an_hour(
+    error: WebexError,
+) -> None:
+    delays = [disposition_for(error, lost, 1).retry_after for lost in (1, 2, 3, 7, 8, 999)]
 
-    assert delays == [60, 120, 240, 30_720, 43_200, 43_200]
+    assert delays == [30, 60, 120, 1_920, 3_600, 3_600]
+
+
+@pytest.mark.parametrize("error", ALL_LOST)
+def test_a_notice_that_was_not_sent_when_another_response_was_lost_is_retried_soon(
+    error: WebexError,
+) -> None:
+    assert disposition_for(error, 0, 1) == Disposition.retry(60)
 
 
 def test_a_retry_after_of_zero_still_delays_the_notice() -> None:

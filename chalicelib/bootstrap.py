@@ -271,8 +271,10 @@ class Container:
     @cached_property
     def queue_watch(self) -> "QueueWatch":
         from chalicelib.queues.incidents import IncidentPolicy
+        from chalicelib.queues.stuck.limits import StuckLimits
         from chalicelib.sweep.watch.confirmation import BatchConfirmation
         from chalicelib.sweep.watch.outbox import Outbox
+        from chalicelib.sweep.watch.overdue_reader import OverdueReader
         from chalicelib.sweep.watch.queue_watch import QueueWatch
         from chalicelib.sweep.watch.run_times import RunTimes
         from chalicelib.sweep.watch.snapshots import SnapshotReader
@@ -285,8 +287,11 @@ class Container:
                 self.job_table,
                 self.job_index,
                 self.queue_state_table,
-                RunTimes(self.job_index, self.runtime),
-                _milliseconds(settings.stuck_after),
+                OverdueReader(
+                    self.job_index,
+                    RunTimes(self.job_index, self.runtime),
+                    StuckLimits.of_durations(settings.stuck_after),
+                ),
             ),
             BatchConfirmation(
                 self.clients.batch,

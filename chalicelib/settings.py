@@ -80,6 +80,28 @@ def _named_durations(text: str) -> list[tuple[str, timedelta]]:
     return [(name.strip(), _duration(duration.strip())) for name, _, duration in parts]
 
 
+class StuckAfter(NamedTuple):
+    """A limit for jobs of the queues that match a glob; `after` None: they are never stuck in the
+    status."""
+
+    queues: str
+    status: str
+    after: timedelta | None
+
+
+def _stuck_after(text: str) -> tuple[StuckAfter, ...]:
+    """Return the defaults and then the limits that replace them where they match."""
+    return tuple(map(_limit, (*_list(_STUCK_AFTER), *_list(text))))
+
+
+def _limit(part: str) -> StuckAfter:
+    selector, _, after = map(str.strip, part.partition("="))
+    queues, _, status = selector.rpartition("/")
+    if status not in _STUCK_STATUSES:
+        raise ValueError(f"{status!r} is not one of {', '.join(_STUCK_STATUSES)}")
+    return StuckAfter(queues or "*", status, None if after == "off" else _duration(after))
+
+
 def _list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -107,6 +129,7 @@ _TEXT = Kind(str, "text", "text")
 _REPAIR_AFTER = (
     "SUBMITTED=15m, PENDING=1h, RUNNABLE=1h, SCHEDULED=15m, STARTING=15m, RUNNING=1h, OTHER=1h"
 )
+_STUCK_STATUSES = ("SUBMITTED", "PENDING", "RUNNABLE", "SCHEDULED", "STARTING", "RUNNING")
 _STUCK_AFTER = "SUBMITTED=15m, PENDING=24h, RUNNABLE=1h, SCHEDULED=30m, STARTING=30m"
 
 
@@ -200,9 +223,14 @@ class Settings:
         _REPAIR_AFTER,
     )
     """At most six days, because Batch forgets a job seven days after its end."""
-    stuck_after: Mapping[str, timedelta] = _setting(
-        _durations(_STUCK_AFTER),
-        "By status: time in the status after which a job is stuck.",
+    stuck_after: tuple[StuckAfter, ...] = _setting(
+        Kind(
+            _stuck_after,
+            "durations by status or by queue/status, or off, separated by commas",
+            "RUNNING=6h, gpu-*/RUNNABLE=4h, test/STARTING=off",
+        ),
+        "By status, or by queue and status: time in the status after which a job may be stuck, or "
+        "off.",
         _STUCK_AFTER,
     )
     blocked_after: timedelta = _setting(

@@ -56,8 +56,14 @@ class Notice(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw
     is that of the status, but 0 for a terminal one, which a job enters once, however many attempts
     an event lists.
 
+    STUCK and RECOVERED have the `status` that the job is or was stuck in, so that one job can be
+    stuck in several. `children` is how many children of an array are stuck, None if there are more
+    than were counted; `usual_ms` is how long jobs like one that is stuck in RUNNING usually run.
+
     About a queue, without a `job_id`: `kind` is a key or a value of RESOLUTIONS, and `generation`
-    is when the incident was opened.
+    is when the incident was opened, or when it was reported again. `thread` is then the beginning
+    of the incident in whose thread the message belongs, if that differs. Incidents of stuck jobs
+    have the `status` of these jobs.
 
     `at` is when the change happened, not when it was recorded.
     """
@@ -68,7 +74,11 @@ class Notice(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw
     generation: int
     at: int
     queue: str
+    status: str | None = None
     child: int | None = None
+    children: int | None = None
+    usual_ms: int | None = None
+    thread: int | None = None
 
     @classmethod
     def decode(cls, body: str) -> Self:
@@ -87,7 +97,16 @@ class Notice(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw
     @property
     def key(self) -> NoticeKey:
         queue = self.queue if self.job_id is None else None
-        return NoticeKey(self.room, self.job_id, queue, self.kind, self.generation)
+        kind = f"{self.kind}-{self.status}" if self.status else self.kind
+        return NoticeKey(self.room, self.job_id, queue, kind, self.generation)
+
+    @property
+    def began(self) -> int | None:
+        """The beginning of the incident in whose thread the message belongs; None for a job, which
+        has one thread."""
+        if self.job_id is not None:
+            return None
+        return self.generation if self.thread is None else self.thread
 
     @property
     def changed_job_id(self) -> str | None:
@@ -125,11 +144,30 @@ def notices_for(observation: Observation, rules: Rules) -> tuple[Notice, ...]:
 
 
 def incident_notices(
-    kind: str, queue: str, rooms: Iterable[str], *, opened_at: int, at: int
+    kind: str,
+    queue: str,
+    rooms: Iterable[str],
+    *,
+    opened_at: int,
+    at: int,
+    status: str | None = None,
+    thread: int | None = None,
 ) -> tuple[Notice, ...]:
-    """Return the notices that a queue's incident was opened or resolved, one for each room."""
+    """Return the notices that a queue's incident was opened or resolved, one for each room.
+
+    For an incident that is reported again, `opened_at` is that time, and `thread` when it began.
+    """
     return tuple(
-        Notice(room=room, kind=kind, generation=opened_at, at=at, queue=queue) for room in rooms
+        Notice(
+            room=room,
+            kind=kind,
+            generation=opened_at,
+            at=at,
+            queue=queue,
+            status=status,
+            thread=thread,
+        )
+        for room in rooms
     )
 
 
@@ -158,7 +196,8 @@ def is_outdated(notice: Notice, job: Job | None) -> bool:
         return job.is_terminal
     if notice.kind == STUCK:
         has_changed = job.details.generation > notice.generation or job.since > notice.at
-        return job.is_terminal or has_changed
+        has_left = notice.status is not None and job.details.status != notice.status
+        return job.is_terminal or has_changed or has_left
     return job.details.transition_id != (notice.kind, notice.generation)
 
 

@@ -11,6 +11,7 @@ text, and the room of rules that name none.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from hashlib import sha256
 from typing import Any, Final, Self
 
 import msgspec
@@ -95,6 +96,12 @@ class Rules(msgspec.Struct, frozen=True):
         if problems:
             raise RulesError("\n".join(problems))
         return cls(() if are_off else tuple(rules))
+
+    @property
+    def digest(self) -> str:
+        """Return a text that changes with the rules and their rooms."""
+        encoder = msgspec.json.Encoder(order="deterministic")
+        return sha256(encoder.encode(self.rules)).hexdigest()[:8]
 
     @property
     def is_empty(self) -> bool:

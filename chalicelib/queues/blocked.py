@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import msgspec
 
 from chalicelib.jobs.job import Job, JobStatus, Source
+from chalicelib.jobs.pending_reason import explain
 
 STARTED = (JobStatus.SCHEDULED, JobStatus.STARTING, JobStatus.RUNNING)
 """The statuses of a job that has left RUNNABLE to run."""
@@ -31,7 +32,7 @@ class BlockedEvent(msgspec.Struct, frozen=True, order=True, kw_only=True):
 
 class Blocked(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
     """The current block of a queue: when it began, and its last event. `is_reported`: it has
-    lasted long enough for a notice, which was requested."""
+    lasted long enough for a notice, which was requested for `rooms`."""
 
     since: int
     last_seen: int
@@ -39,24 +40,35 @@ class Blocked(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", k
     job_name: str
     reason: str = ""
     is_reported: bool = False
+    rooms: tuple[str, ...] = ()
+
+    @property
+    def cause(self) -> str:
+        """Return the cause in words, or "" if it is not known."""
+        return explain(JobStatus.RUNNABLE, self.reason).cause or ""
 
 
 def last_start(jobs: Iterable[Job]) -> int:
     """Return when one of the jobs last left RUNNABLE to run, or 0 if none did.
 
-    The time of a STARTING that a repair recorded is ignored, because it is only the time of the
-    sweep. That of a RUNNING is Batch's `startedAt`.
+    In each attempt, that is the first of the STARTED statuses: a job that became RUNNING after it
+    had been STARTING for a while does not show that its queue is moving. The time of a STARTING
+    that a repair recorded is ignored, because it is only the time of the sweep. That of a RUNNING
+    is Batch's `startedAt`.
     """
-    return max(
-        (
-            transition.at
-            for job in jobs
-            for transition in job.history
-            if transition.status in STARTED
-            and (transition.source is Source.EVENT or transition.status == JobStatus.RUNNING)
-        ),
-        default=0,
-    )
+    return max((at for job in jobs for at in _starts(job)), default=0)
+
+
+def _starts(job: Job) -> Iterable[int]:
+    """Return when each attempt left RUNNABLE."""
+    first: dict[int, int] = {}
+    for transition in job.history:
+        if transition.status in STARTED and (
+            transition.source is Source.EVENT or transition.status == JobStatus.RUNNING
+        ):
+            known = first.get(transition.generation, transition.at)
+            first[transition.generation] = min(known, transition.at)
+    return first.values()
 
 
 def current_block(
@@ -80,6 +92,7 @@ def current_block(
         job_name=last.job_name,
         reason=last.reason,
         is_reported=ongoing is not None and ongoing.is_reported,
+        rooms=ongoing.rooms if ongoing else (),
     )
 
 

@@ -13,7 +13,8 @@ from chalicelib.notices.notice import BULK_STUCK, Notice
 from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED
 from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.missing_events import MissingEvents
-from chalicelib.queues.stuck import BulkIncident, StuckJob
+from chalicelib.queues.stuck.bulk_incident import BulkIncident
+from chalicelib.queues.stuck.overdue import StuckJob
 
 
 class QueueState(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
@@ -23,7 +24,7 @@ class QueueState(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"
 
     watched_since: int
     stuck: tuple[StuckJob, ...] = ()
-    bulk_incident: BulkIncident | None = None
+    bulk_incidents: tuple[BulkIncident, ...] = ()
     blocked: Blocked | None = None
     unblocked_at: int = 0
     missing_events: MissingEvents | None = None
@@ -31,10 +32,14 @@ class QueueState(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"
 
     def has_open_incident(self, notice: Notice) -> bool:
         """Return whether the incident whose opening `notice` reports is still open."""
-        incidents = {
-            BULK_STUCK: self.bulk_incident,
-            QUEUE_BLOCKED: self.blocked,
-            EVENTS_MISSING: self.missing_events,
-        }
+        if notice.kind == BULK_STUCK:
+            return self.bulk_incident(notice) is not None
+        incidents = {QUEUE_BLOCKED: self.blocked, EVENTS_MISSING: self.missing_events}
         incident = incidents.get(notice.kind)
         return incident is not None and incident.since == notice.generation
+
+    def bulk_incident(self, notice: Notice) -> BulkIncident | None:
+        """Return the incident that `notice` reports, unless it was resolved or reported again."""
+        return next(
+            (one for one in self.bulk_incidents if one.reported_at == notice.generation), None
+        )

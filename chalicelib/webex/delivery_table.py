@@ -221,12 +221,11 @@ class DeliveryTable:
 
 
 def _notice_key(notice: Notice) -> table_keys.Key:
-    return table_keys.notice(_subject(notice), notice.room, notice.kind, notice.generation)
+    return table_keys.notice(_subject(notice), notice.room, notice.key.kind, notice.generation)
 
 
 def _thread_key(notice: Notice) -> table_keys.Key:
-    opened_at = notice.generation if notice.job_id is None else None
-    return table_keys.thread(_subject(notice), notice.room, opened_at)
+    return table_keys.thread(_subject(notice), notice.room, notice.began)
 
 
 def _subject(notice: Notice) -> str:

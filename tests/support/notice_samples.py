@@ -7,7 +7,7 @@ from chalicelib.jobs.job import Attempt, Description, Details, Job, Transition
 from chalicelib.notices.notice import Notice, incident_notices
 from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.state import QueueState
-from chalicelib.queues.stuck import BulkIncident, LongestStuckJob
+from chalicelib.queues.stuck.bulk_incident import BulkIncident, NamedJob, RoomShare
 from chalicelib.webex.text import NoticeContext, NoticeText
 from tests.support.rendering import ZERO_WIDTH_SPACE, rendered
 
@@ -100,17 +100,24 @@ def blocked_by(job_name: str, reason: str) -> Blocked:
     )
 
 
-def a_bulk_incident(job_name: str = "align-reads", reason: str = NO_CAPACITY) -> BulkIncident:
-    return BulkIncident(
-        since=ENDED,
-        statuses={"STARTING": 40, "RUNNABLE": 1_200},
-        longest=LongestStuckJob(
-            job_id="4c75", job_name=job_name, status="RUNNABLE", since=ENDED - 200 * MINUTE
-        ),
-        sample_size=100,
-        causes={"AWS has no free capacity": 80, "": 20},
-        reason=reason,
-    )
+def a_bulk_incident(
+    job_name: str = "align-reads", reason: str = NO_CAPACITY, **fields: Any
+) -> BulkIncident:
+    """Return an incident of 1,240 jobs that was opened an hour before ENDED."""
+    longest = NamedJob("4c75", job_name)
+    values: dict[str, Any] = {
+        "status": "RUNNABLE",
+        "cause": "AWS has no free capacity",
+        "since": ENDED - HOUR,
+        "jobs": 1_240,
+        "reason": reason,
+        "longest": longest,
+        "longest_since": ENDED - 200 * MINUTE,
+        "reported_at": ENDED - HOUR,
+        "reported_jobs": 1_240,
+        "shares": (RoomShare(room="r", jobs=1_240, names=(longest, NamedJob("5d86", "merge"))),),
+    }
+    return BulkIncident(**{**values, **fields})
 
 
 def job_context(job: Job, kind: str = "", *, at: int = ENDED, **records: Any) -> NoticeContext:

@@ -9,6 +9,7 @@ from botocore.config import Config
 
 from chalicelib.notices.rules import Rules
 from chalicelib.runtime import Runtime
+from chalicelib.settings import StuckAfter
 from chalicelib.sweep.reconcile.reconciler import ReconcileTally
 from chalicelib.sweep.watch.queue_watch import WatchTally
 from chalicelib.telemetry import Tally
@@ -29,13 +30,13 @@ REPAIR_AFTER = dict.fromkeys(
     ("SUBMITTED", "PENDING", "RUNNABLE", "SCHEDULED", "STARTING", "RUNNING", "OTHER"),
     timedelta(hours=1),
 )
-STUCK_AFTER = {
-    "SUBMITTED": timedelta(minutes=15),
-    "PENDING": timedelta(hours=24),
-    "RUNNABLE": timedelta(hours=1),
-    "SCHEDULED": timedelta(minutes=30),
-    "STARTING": timedelta(minutes=30),
-}
+STUCK_AFTER = (
+    StuckAfter("*", "SUBMITTED", timedelta(minutes=15)),
+    StuckAfter("*", "PENDING", timedelta(hours=24)),
+    StuckAfter("*", "RUNNABLE", timedelta(hours=1)),
+    StuckAfter("*", "SCHEDULED", timedelta(minutes=30)),
+    StuckAfter("*", "STARTING", timedelta(minutes=30)),
+)
 BLOCKED_AFTER = timedelta(minutes=10)
 _MAX_RUNS = 30
 

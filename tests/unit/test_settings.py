@@ -49,6 +49,14 @@ def test_a_status_that_is_not_named_keeps_its_default() -> None:
     assert durations["STARTING"] == timedelta(minutes=15)
 
 
+def test_limits_of_stuck_jobs_follow_the_defaults_and_may_name_queues_or_be_off() -> None:
+    text = "RUNNING=6h, gpu-*/RUNNABLE=off"
+    limits = Settings.from_environment(REQUIRED_SETTINGS | {"STUCK_AFTER": text}).stuck_after
+
+    assert limits[2] == ("*", "RUNNABLE", timedelta(hours=1))
+    assert limits[5:] == (("*", "RUNNING", timedelta(hours=6)), ("gpu-*", "RUNNABLE", None))
+
+
 @pytest.mark.parametrize("variable", REQUIRED_SETTINGS)
 @pytest.mark.parametrize("value", [None, "", " "])
 def test_an_error_names_a_missing_variable_with_its_meaning_and_an_example(
@@ -99,10 +107,10 @@ def test_an_error_names_a_missing_variable_with_its_meaning_and_an_example(
         ),
         (
             "STUCK_AFTER",
-            "RUNNING=6h",
-            "durations by status, separated by commas, such as RUNNING=6h, STARTING=20m, "
-            "not 'RUNNING=6h': 'RUNNING' is not one of SUBMITTED, PENDING, RUNNABLE, SCHEDULED, "
-            "STARTING",
+            "gpu/FAILED=6h",
+            "durations by status or by queue/status, or off, separated by commas, such as "
+            "RUNNING=6h, gpu-*/RUNNABLE=4h, test/STARTING=off, not 'gpu/FAILED=6h': 'FAILED' is "
+            "not one of SUBMITTED, PENDING, RUNNABLE, SCHEDULED, STARTING, RUNNING",
         ),
     ],
 )

@@ -4,11 +4,11 @@ A record may be outdated because an event was lost. A job that is still in the s
 Batch's current status reason; other jobs are left to `reconcile`, which records their changes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.aws.dynamodb import chunks
-from chalicelib.jobs.job import Observation
+from chalicelib.jobs.job import Job, Observation
 from chalicelib.jobs.job_table import StoredJob
 from chalicelib.recording.ingest import Decision, Ingest, merge
 from chalicelib.redaction import Redaction
@@ -51,25 +51,33 @@ class BatchConfirmation:
         self._max_calls = max_calls
         self._runtime = runtime
 
-    def describe(self, job_ids: Sequence[str], time_left: Callable[[], float]) -> Described:
+    def describe(self, overdue: Sequence[Job], time_left: Callable[[], float]) -> Described:
         """Return Batch's description of as many of the jobs as possible, after updating the records
         of those that are still in the same status."""
-        described = self._ask(job_ids, time_left)
+        described = self._ask(overdue, time_left)
         observed = {job_id: [seen] for job_id, seen in described.jobs.items()}
         self._ingest.apply(observed, time_left, decide=_merge_same_status)
         return described
 
-    def _ask(self, job_ids: Sequence[str], time_left: Callable[[], float]) -> Described:
+    def _ask(self, overdue: Sequence[Job], time_left: Callable[[], float]) -> Described:
+        """Ask about a hundred jobs in each call, and about service jobs one by one."""
         budget = CallBudget(self._max_calls, time_left)
         api = BatchApi(self._batch, budget, self._redaction, self._runtime)
+        job_ids = [job.job_id for job in overdue if not job.is_service]
         jobs: dict[str, Observation] = {}
         try:
             for chunk in chunks(job_ids, MAX_DESCRIBED_JOBS):
-                response = api.describe(chunk)
-                jobs |= {job_id: job for job_id, job in response.items() if job}
+                jobs |= _known(api.describe(chunk))
+            for job in overdue:
+                if job.is_service:
+                    jobs |= _known(api.describe_service_job(job.job_id))
         except (BatchStopped, BatchRefused):
             return Described(jobs, budget.calls, is_complete=False)
         return Described(jobs, budget.calls, is_complete=True)
+
+
+def _known(described: Mapping[str, Observation | None]) -> dict[str, Observation]:
+    return {job_id: seen for job_id, seen in described.items() if seen}
 
 
 def _merge_same_status(stored: StoredJob | None, seen: Sequence[Observation]) -> Decision:

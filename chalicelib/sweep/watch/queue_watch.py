@@ -5,15 +5,16 @@ report, decides which incidents are opened and resolved, and applies the new sta
 contains only the order of these steps.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from chalicelib.jobs.job import Job
 from chalicelib.queues.incidents import IncidentPolicy, Incidents, Snapshot
 from chalicelib.queues.state import QueueState
 from chalicelib.runtime import Runtime
 from chalicelib.sweep.watch.confirmation import BatchConfirmation
 from chalicelib.sweep.watch.outbox import Applied, Outbox
-from chalicelib.sweep.watch.snapshots import MAX_EXAMINED, SnapshotReader
+from chalicelib.sweep.watch.snapshots import SnapshotReader
 from chalicelib.telemetry import LogEvent, Tally, count
 
 
@@ -36,7 +37,7 @@ class WatchTally(Tally):
     def add(self, snapshot: Snapshot, state: QueueState, applied: Applied) -> None:
         """Add the findings and the notices of a queue."""
         self.queues += 1
-        self.stuck += sum(snapshot.counts.values())
+        self.stuck += sum({**snapshot.overdue.counts(), **snapshot.counts}.values())
         self.blocked += state.blocked is not None
         self.events_missing += state.missing_events is not None
         self.notices += applied.notices
@@ -80,24 +81,21 @@ class QueueWatch:
         stored = self._outbox.load(queues)
         snapshots = self._snapshots.read_all(stored, now, time_left)
         states = {queue: stored[queue].state_or_initial(now) for queue in snapshots}
-        job_ids = _to_confirm(states, snapshots)
-        described = self._confirmation.describe(job_ids, time_left)
+        incidents = {queue: Incidents(queue, self._policy, now) for queue in snapshots}
+        jobs = _fewest_first(
+            incidents[queue].to_confirm(states[queue], snapshot)
+            for queue, snapshot in snapshots.items()
+        )
+        described = self._confirmation.describe(jobs, time_left)
         tally.calls = described.calls
         tally.left = len(snapshots) < len(queues) or not described.is_complete
         for queue, snapshot in snapshots.items():
-            incidents = Incidents(queue, self._policy, now)
-            state = incidents.next_state(states[queue], snapshot, described.jobs)
+            state = incidents[queue].next_state(states[queue], snapshot, described.jobs)
             applied = self._outbox.apply(queue, stored[queue], state)
             tally.add(snapshot, state, applied)
 
 
-def _to_confirm(states: Mapping[str, QueueState], snapshots: Mapping[str, Snapshot]) -> list[str]:
-    """Return the ids of the jobs to ask Batch about. Queues with few such jobs come first,
-    so that a queue with many does not use up the calls. During a bulk incident no job is reported,
-    so none needs to be confirmed."""
-    by_queue = [
-        snapshot.stuck.to_confirm({job.stuck.job_id for job in snapshot.reported}, MAX_EXAMINED)
-        for queue, snapshot in snapshots.items()
-        if not states[queue].bulk_incident
-    ]
-    return [job_id for job_ids in sorted(by_queue, key=len) for job_id in job_ids]
+def _fewest_first(by_queue: Iterable[list[Job]]) -> list[Job]:
+    """Return the jobs to ask Batch about. Queues with few such jobs come first, so that a queue
+    with many does not use up the calls."""
+    return [job for jobs in sorted(by_queue, key=len) for job in jobs]

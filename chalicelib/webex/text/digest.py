@@ -201,8 +201,8 @@ def _queue_cause(context: NoticeContext) -> str:
     state, kind = context.queue_state, context.notice.kind
     if state and state.blocked and kind == QUEUE_BLOCKED:
         return pending_reason.explain(JobStatus.RUNNABLE, state.blocked.reason).cause or ""
-    if state and state.bulk_incident and kind == BULK_STUCK:
-        return next(iter(state.bulk_incident.causes), "")
+    if kind == BULK_STUCK and (incident := state and state.bulk_incident(context.notice)):
+        return incident.cause
     return ""
 
 

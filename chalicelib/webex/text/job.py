@@ -7,6 +7,7 @@ from chalicelib.jobs import failure, pending_reason
 from chalicelib.jobs.durations import durations
 from chalicelib.jobs.failure import Cause
 from chalicelib.jobs.job import Description, Job, JobId, JobStatus
+from chalicelib.notices.notice import Notice
 from chalicelib.notices.rules import RECOVERED, STUCK
 from chalicelib.text_format import duration
 from chalicelib.webex.markdown import escape
@@ -37,19 +38,38 @@ def status_changed(job: Job, description: Description, layout: MessageLayout) ->
     )
 
 
-def stuck(job: Job, description: Description, at: int, layout: MessageLayout) -> str:
-    """Return the message that a job has been in its status for too long, as found `at`."""
+def stuck(job: Job, description: Description, notice: Notice, layout: MessageLayout) -> str:
+    """Return the message that a job has been in its status for too long."""
     reason = job.details.status_reason
     pending = pending_reason.explain(job.status, reason)
-    waited = duration((at - job.since) / 1000)
-    child_of = "" if job.is_root else f"Child {JobId.parse(job.job_id).index} of "
+    waited = duration((notice.at - job.since) / 1000)
     return layout.job_message(
-        f"{sign(STUCK)} {child_of}{job_name(job)} has been {escape(job.status)} in "
+        f"{sign(STUCK)} {_stuck_subject(job, notice)} been {escape(job.status)} in "
         f"{queue_name(job)} for {waited}{after_colon(pending.cause)}",
-        f"{pending.explanation}{quoted_reason(reason)}",
+        f"{_usual(notice)}{pending.explanation}{quoted_reason(reason)}",
         requested(description),
         job,
     )
+
+
+def _stuck_subject(job: Job, notice: Notice) -> str:
+    """Return, for example, "**align** has" or "Child 3 and 11 other children of **align** have"."""
+    if job.is_root:
+        return f"{job_name(job)} has"
+    child = f"Child {JobId.parse(job.job_id).index}"
+    if notice.children is None:
+        return f"{child} and others of {job_name(job)} have"
+    others = notice.children - 1
+    if others <= 0:
+        return f"{child} of {job_name(job)} has"
+    noun = "child" if others == 1 else "children"
+    return f"{child} and {others:,} other {noun} of {job_name(job)} have"
+
+
+def _usual(notice: Notice) -> str:
+    if notice.usual_ms is None:
+        return ""
+    return f"Nine of ten jobs like it run for at most {duration(notice.usual_ms / 1000)}. "
 
 
 def recovered(job: Job, description: Description, layout: MessageLayout) -> str:

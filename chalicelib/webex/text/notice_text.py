@@ -36,7 +36,7 @@ class NoticeText:
         if context.array_outcome:
             return array.ended(record, context.array_outcome, layout)
         if notice.kind == STUCK:
-            return job.stuck(record, context.description, notice.at, layout)
+            return job.stuck(record, context.description, notice, layout)
         if notice.kind == RECOVERED:
             return job.recovered(record, context.description, layout)
         return job.status_changed(record, context.description, layout)

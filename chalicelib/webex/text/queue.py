@@ -9,16 +9,14 @@ from chalicelib.notices.notice import BULK_STUCK, RESOLUTIONS, Notice
 from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED
 from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.missing_events import MissingEvents
-from chalicelib.queues.stuck import BulkIncident
+from chalicelib.queues.stuck.bulk_incident import MAX_INDIVIDUAL, BulkIncident, NamedJob
 from chalicelib.text_format import duration
-from chalicelib.webex.markdown import ListItem, bold_name, escape, join_blocks, join_items
+from chalicelib.webex.markdown import bold_name, escape, join_blocks
 from chalicelib.webex.text.context import NoticeContext
 from chalicelib.webex.text.layout import MessageLayout, lines
 from chalicelib.webex.text.phrases import (
-    MAX_LIST_BYTES,
-    TIMES,
     after_colon,
-    most_frequent,
+    plural,
     quoted_reason,
     requested,
     sign,
@@ -38,8 +36,8 @@ _CHECKS: Final = (
 def message(context: NoticeContext, layout: MessageLayout) -> str:
     """Return the message for a notice about a queue."""
     state, kind = context.queue_state, context.notice.kind
-    if state and state.bulk_incident and kind == BULK_STUCK:
-        return _bulk_stuck(context.notice.queue, state.bulk_incident, layout)
+    if kind == BULK_STUCK and (incident := state and state.bulk_incident(context.notice)):
+        return _bulk_stuck(context.notice, incident, layout)
     if state and state.blocked and kind == QUEUE_BLOCKED:
         return _blocked(context, state.blocked, layout)
     if state and state.missing_events and kind == EVENTS_MISSING:
@@ -47,37 +45,45 @@ def message(context: NoticeContext, layout: MessageLayout) -> str:
     return _resolved(context.notice)
 
 
-def _bulk_stuck(queue: str, incident: BulkIncident, layout: MessageLayout) -> str:
-    status = incident.longest.status
-    explanation = pending_reason.explain(status, incident.reason).explanation
+def _bulk_stuck(notice: Notice, incident: BulkIncident, layout: MessageLayout) -> str:
+    explanation = pending_reason.explain(incident.status, incident.reason).explanation
+    end = "the queue is no longer blocked" if incident.thread else "none of these jobs is stuck"
     return join_blocks(
         [
-            f"{sign(BULK_STUCK)} **{incident.jobs:,} jobs** are stuck in {bold_name(queue)}"
-            f"{after_colon(most_frequent(list(incident.causes)))}",
+            f"{sign(BULK_STUCK)} {_stuck_jobs(notice, incident)} stuck in "
+            f"{escape(incident.status)} in {bold_name(notice.queue)}{after_colon(incident.cause)}",
             f"{explanation}{quoted_reason(incident.reason)}",
-            lines(*_bulk_facts(incident, layout)),
-            f"As of {layout.time(incident.since)}. "
-            "Another notice follows when no job in this queue is stuck.",
+            lines(*_bulk_facts(notice, incident, layout)),
+            f"As of {layout.time(notice.at)}. Another notice follows when {end}.",
         ]
     )
 
 
-def _bulk_facts(incident: BulkIncident, layout: MessageLayout) -> Iterator[str]:
-    by_count = sorted(incident.statuses.items(), key=lambda item: -item[1])
-    statuses = ", ".join(f"{count:,} {escape(status)}" for status, count in by_count)
-    yield f"By status: {statuses}"
-    longest = incident.longest
-    name = bold_name(longest.job_name)
-    link, waited = layout.job_link(longest.job_id, name), incident.since - longest.since
-    yield f"Longest wait: {link or name}, {duration(waited / 1000)}"
-    if len(incident.causes) > 1:
-        causes = [
-            ListItem(f"{count:,}{TIMES} {cause or 'unknown'}")
-            for cause, count in incident.causes.items()
-        ]
-        sampled = incident.sample_size < incident.jobs
-        of_sample = f" of the {incident.sample_size:,} longest-waiting jobs" if sampled else ""
-        yield f"Causes{of_sample}: {join_items(causes, MAX_LIST_BYTES)}"
+def _stuck_jobs(notice: Notice, incident: BulkIncident) -> str:
+    """Return, for example, "**1,240 jobs** are", with the number that the room's rules match."""
+    share = incident.share(notice.room)
+    count = share.jobs if share else incident.jobs
+    at_least = "at least " if share and share.is_at_least else ""
+    verb = "is" if count == 1 else "are"
+    if incident.is_update:
+        verb += " still" if incident.jobs <= MAX_INDIVIDUAL else " now"
+    return f"{at_least}**{count:,} job{plural(count)}** {verb}"
+
+
+def _bulk_facts(notice: Notice, incident: BulkIncident, layout: MessageLayout) -> Iterator[str]:
+    share = incident.share(notice.room)
+    if share and share.names:
+        names = ", ".join(_linked(job, layout) for job in share.names)
+        more = share.jobs - len(share.names)
+        yield f"Jobs: {names}{f' and {more:,} more' if more else ''}"
+    if share is None or incident.longest in share.names:
+        waited = duration((notice.at - incident.longest_since) / 1000)
+        yield f"Longest wait: {_linked(incident.longest, layout)}, {waited}"
+
+
+def _linked(job: NamedJob, layout: MessageLayout) -> str:
+    name = bold_name(job.job_name)
+    return layout.job_link(job.job_id, name) or name
 
 
 def _blocked(context: NoticeContext, blocked: Blocked, layout: MessageLayout) -> str:
@@ -113,7 +119,8 @@ def _events_missing(queue: str, missing: MissingEvents, layout: MessageLayout) -
 def _resolved(notice: Notice) -> str:
     queue, lasted = bold_name(notice.queue), duration((notice.at - notice.generation) / 1000)
     resolutions = {
-        RESOLUTIONS[BULK_STUCK]: f"Queue {queue} no longer has stuck jobs",
+        RESOLUTIONS[BULK_STUCK]: f"Queue {queue} no longer has jobs that are stuck"
+        f"{f' in {escape(notice.status)}' if notice.status else ''}",
         RESOLUTIONS[QUEUE_BLOCKED]: f"Queue {queue} is no longer blocked",
         RESOLUTIONS[EVENTS_MISSING]: f"Events are being received from queue {queue} again",
     }

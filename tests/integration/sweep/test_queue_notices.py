@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.queues.state import QueueState
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from local.ports import free_port
@@ -29,6 +30,8 @@ class Stage:
         self.notifier = NotifierHarness(aws, resources, webex, RULES)
         self.sweeps = SweepHarness(aws, resources, batch, self.notifier.rules)
         self.sweeps.now = NOON
+        state = QueueState(watched_since=NOON - 30 * 24 * HOUR)
+        self.sweeps.recorder.queues.save("high-priority", state, 0)
 
     def put_job(self, status: str, at: int, **fields: Any) -> None:
         """Put a job that entered its status at this time into Batch and the table."""
@@ -67,8 +70,11 @@ def test_a_bulk_incident_and_its_resolution_are_one_thread(stage: Stage) -> None
         stage.put_job("RUNNING", stage.sweeps.now, jobId=job_id)
     resolved = stage.sweep_and_notify()
 
-    assert opened == ["⏳ 5 jobs are stuck in high-priority: AWS has no free capacity"]
-    assert resolved == ["👍 Queue high-priority no longer has stuck jobs. The incident lasted 1 h."]
+    assert opened == ["⏳ 5 jobs are stuck in RUNNABLE in high-priority: AWS has no free capacity"]
+    assert resolved == [
+        "👍 Queue high-priority no longer has jobs that are stuck in RUNNABLE. "
+        "The incident lasted 1 h."
+    ]
     first, second = stage.notifier.webex.messages()
     assert second.parent_id == first.id
 

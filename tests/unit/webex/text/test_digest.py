@@ -50,7 +50,7 @@ def test_a_digest_of_many_kinds_begins_with_the_most_severe_and_lists_the_larges
         *(job_context(job) for job in succeeded),
         job_context(stuck, "STUCK"),
         queue_context("QUEUE_BLOCKED", "gpu", blocked=blocked_by("head", NO_CAPACITY)),
-        queue_context("BULK_STUCK", "cpu", bulk_incident=a_bulk_incident()),
+        queue_context("BULK_STUCK", "cpu", bulk_incidents=(a_bulk_incident(),)),
         queue_context("EVENTS_MISSING_RESOLVED", "spot"),
         job_context(a_job("RUNNING", name="sim")),
         job_context(a_job("RUNNING", name="moved"), "RECOVERED"),

@@ -53,7 +53,7 @@ def messages_with(foreign: str) -> list[str]:
             "QUEUE_BLOCKED", foreign, blocked=blocked, job=waiting, description=DESCRIPTION
         ),
         queue_message(
-            "BULK_STUCK", foreign, bulk_incident=a_bulk_incident(foreign, f"CAPACITY {foreign}")
+            "BULK_STUCK", foreign, bulk_incidents=(a_bulk_incident(foreign, f"CAPACITY {foreign}"),)
         ),
         queue_message(
             "EVENTS_MISSING",

@@ -1,8 +1,10 @@
 """Messages about one job: what the first line states, and which facts follow."""
 
+import dataclasses
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 
 from chalicelib.jobs.failure import Cause
 from chalicelib.jobs.job import ArrayFacts, Attempt, Description, Job, Transition
@@ -221,9 +223,39 @@ def test_a_stuck_child_is_reported_under_the_name_of_its_array() -> None:
     child = a_waiting_job(job_id="4c75:3", status_reason=NO_CAPACITY)
 
     assert lines(job_message(child, "STUCK", description=Description()))[0] == (
-        "⏳ Child 3 of align-reads has been RUNNABLE in high-priority for 3 h 20 min: "
+        "⏳ Child 3 and others of align-reads have been RUNNABLE in high-priority for 3 h 20 min: "
         "AWS has no free capacity"
     )
+
+
+@pytest.mark.parametrize(
+    ("children", "subject"),
+    [
+        (1, "Child 3 of align-reads has"),
+        (2, "Child 3 and 1 other child of align-reads have"),
+        (1_200, "Child 3 and 1,199 other children of align-reads have"),
+        (None, "Child 3 and others of align-reads have"),
+    ],
+)
+def test_a_stuck_array_states_which_child_and_how_many_are_stuck(
+    children: int | None, subject: str
+) -> None:
+    context = job_context(a_waiting_job(job_id="4c75:3"), "STUCK")
+    notice = replace(context.notice, children=children)
+
+    message = NoticeText(ZoneInfo("UTC")).message(dataclasses.replace(context, notice=notice))
+
+    assert lines(message)[0].startswith(f"⏳ {subject} been RUNNABLE in high-priority for")
+
+
+def test_a_job_that_runs_too_long_states_the_usual_run_time() -> None:
+    context = job_context(a_job("RUNNING"), "STUCK", at=ENDED + 5 * HOUR)
+    notice = replace(context.notice, usual_ms=9 * MINUTE)
+
+    message = NoticeText(ZoneInfo("UTC")).message(dataclasses.replace(context, notice=notice))
+
+    assert lines(message)[0] == "⏳ align-reads has been RUNNING in high-priority for 5 h"
+    assert lines(message)[1].startswith("Nine of ten jobs like it run for at most 9 min. ")
 
 
 # Recovered

@@ -1,10 +1,12 @@
 """Messages about the incidents of a queue."""
-# ruff: noqa: RUF001 -- messages contain multiplication signs
+
+from typing import Any
 
 import pytest
 
 from chalicelib.jobs.job import Description
 from chalicelib.queues.missing_events import MissingEvents
+from chalicelib.queues.stuck.bulk_incident import NamedJob, RoomShare
 from tests.support.notice_samples import (
     DESCRIPTION,
     ENDED,
@@ -54,20 +56,54 @@ def test_the_job_that_blocks_a_queue_needs_no_record() -> None:
 
 
 def test_a_bulk_incident_states_how_many_jobs_are_stuck_why_and_for_how_long() -> None:
-    message = queue_message("BULK_STUCK", "high-priority", bulk_incident=a_bulk_incident())
+    message = queue_message("BULK_STUCK", "high-priority", bulk_incidents=(a_bulk_incident(),))
 
     assert lines(message) == [
-        "⏳ 1,240 jobs are stuck in high-priority: most often AWS has no free capacity",
+        "⏳ 1,240 jobs are stuck in RUNNABLE in high-priority: AWS has no free capacity",
         "AWS has no free instances of the types that the compute environments allow. It may have "
         "some later. Allow more instance types, sizes and Availability Zones, or On-Demand "
         "instances in addition to Spot.",
         f'Reason from AWS Batch: "{NO_CAPACITY}"',
-        "By status: 1,200 RUNNABLE, 40 STARTING",
+        "Jobs: align-reads, merge and 1,238 more",
         "Longest wait: align-reads, 3 h 20 min",
-        "Causes of the 100 longest-waiting jobs: 80 × AWS has no free capacity, 20 × unknown",
-        "As of Tue 24 Nov 2026, 04:55 CET. Another notice follows when no job in this queue is "
+        "As of Tue 24 Nov 2026, 04:55 CET. Another notice follows when none of these jobs is "
         "stuck.",
     ]
+
+
+def bulk_message(shares: tuple[RoomShare, ...], **fields: Any) -> list[str]:
+    incident = a_bulk_incident(shares=shares, **fields)
+    return lines(queue_message("BULK_STUCK", "gpu", bulk_incidents=(incident,)))
+
+
+def test_a_room_gets_the_number_and_the_names_of_its_own_jobs() -> None:
+    mine = RoomShare(room="r", jobs=1, names=(NamedJob("5d86", "merge"),), is_at_least=True)
+    others = RoomShare(room="other", jobs=1_240)
+
+    message = bulk_message((others, mine))
+
+    assert message[0].startswith("⏳ at least 1 job is stuck in RUNNABLE in gpu")
+    assert "Jobs: merge" in message
+    assert not any(line.startswith("Longest wait") for line in message)
+
+
+def test_an_incident_that_is_reported_again_states_how_many_jobs_are_stuck_by_now() -> None:
+    update: dict[str, Any] = {"since": 1, "reported_at": ENDED - HOUR}
+    share = RoomShare(room="r", jobs=12_400, names=(NamedJob("5d86", "merge"),))
+    few = RoomShare(room="r", jobs=1, names=(NamedJob("5d86", "merge"),))
+
+    grown = bulk_message((share,), jobs=12_400, **update)
+    shrunk = bulk_message((few,), jobs=1, **update)
+
+    assert grown[0].startswith("⏳ 12,400 jobs are now stuck in RUNNABLE in gpu")
+    assert shrunk[0].startswith("⏳ 1 job is still stuck in RUNNABLE in gpu")
+    assert "Jobs: merge" in shrunk
+
+
+def test_the_consequence_of_a_block_ends_with_the_block() -> None:
+    message = bulk_message((RoomShare(room="r", jobs=37),), thread=1)
+
+    assert message[-1].endswith("Another notice follows when the queue is no longer blocked.")
 
 
 def test_missing_events_list_what_to_check_the_likeliest_cause_first() -> None:
@@ -104,7 +140,7 @@ def test_missing_events_state_that_no_event_was_ever_received() -> None:
     [
         (
             "BULK_STUCK_RESOLVED",
-            "👍 Queue gpu no longer has stuck jobs. The incident lasted 3 h 20 min.",
+            "👍 Queue gpu no longer has jobs that are stuck. The incident lasted 3 h 20 min.",
         ),
         (
             "QUEUE_BLOCKED_RESOLVED",

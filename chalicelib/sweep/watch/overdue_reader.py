@@ -1,0 +1,162 @@
+"""Reads the overdue jobs of a queue, and counts those that are stuck.
+
+The number of requests depends on the number of statuses and not on the number of jobs. More is read
+only where it may change what is reported: children until several arrays were found, running jobs
+past those within their usual time, and counts when an incident is opened or may have grown tenfold.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from chalicelib.jobs.job import TERMINAL, Job, JobStatus
+from chalicelib.jobs.job_index import JobIndex, StatusPartition, TimeRange
+from chalicelib.queues.blocked import STARTED, last_start
+from chalicelib.queues.state import QueueState
+from chalicelib.queues.stuck.bulk_incident import GROWTH
+from chalicelib.queues.stuck.limits import StuckLimits
+from chalicelib.queues.stuck.overdue import (
+    MIN_RUNNING_LIMIT_MS,
+    OverdueJobs,
+    UsualRunTime,
+    key_of,
+)
+from chalicelib.queues.stuck.reporting import MAX_EXAMINED
+from chalicelib.sweep.watch.run_times import RunTimes
+
+_MAX_PAGES = 10
+_SEVERAL_ARRAYS = 4
+_MAX_COUNTED = 100_000
+"""Maximum count of stuck jobs of one status."""
+_RECOUNT_MS = 3_600_000
+"""Interval at which the jobs of an open incident are counted again."""
+
+
+class Overdue(NamedTuple):
+    """The overdue jobs that were read, and the number of all stuck jobs of counted statuses."""
+
+    jobs: OverdueJobs
+    counts: dict[str, int]
+
+
+class OverdueReader:
+    def __init__(self, index: JobIndex, run_times: RunTimes, limits: StuckLimits) -> None:
+        self._index = index
+        self._run_times = run_times
+        self._limits = limits
+
+    def start_run(self) -> None:
+        self._run_times.start_run()
+
+    def read(self, queue: str, state: QueueState, now: int) -> Overdue:
+        """Return the overdue jobs of a queue as of `now` (epoch milliseconds)."""
+        limits = self._limits.of(queue)
+        jobs: list[Job] = []
+        more_roots: set[str] = set()
+        more_children: set[str] = set()
+        for status, limit in limits.items():
+            if limit is None:
+                continue
+            roots, has_more = self._oldest(StatusPartition(queue, status), now - limit)
+            jobs += roots
+            more_roots |= {status} if has_more else set()
+            children, has_more = self._children(queue, status, now - limit)
+            jobs += children
+            more_children |= {status} if has_more else set()
+        too_long = list(self._running_too_long(queue, now))
+        overdue = OverdueJobs.among(
+            [*jobs, *(job for job, _ in too_long)],
+            now=now,
+            limits=limits,
+            last_start=self._last_start(queue, jobs, now - (limits.get("RUNNABLE") or 0)),
+            usual={key_of(job): usual for job, usual in too_long},
+            truncated=more_children,
+            watched_since=state.watched_since,
+        )
+        to_count = [
+            status
+            for status in sorted(more_roots & overdue.counts().keys())
+            if _is_count_due(state, status, now)
+        ]
+        return Overdue(
+            overdue, {status: self._count(queue, status, state, overdue) for status in to_count}
+        )
+
+    def _oldest(self, partition: StatusPartition, before: int) -> tuple[list[Job], bool]:
+        """Return the jobs that entered their status before a time, and whether there are more."""
+        rows, has_more = self._index.oldest_in_status(
+            partition, before=before, after="", limit=MAX_EXAMINED
+        )
+        return [row.job for row in rows], has_more
+
+    def _pages(self, partition: StatusPartition, before: int) -> Iterator[tuple[list[Job], bool]]:
+        """Yield up to _MAX_PAGES pages of jobs that entered their status before a time."""
+        after = ""
+        for _ in range(_MAX_PAGES):
+            rows, has_more = self._index.oldest_in_status(
+                partition, before=before, after=after, limit=MAX_EXAMINED
+            )
+            yield [row.job for row in rows], has_more
+            if not rows or not has_more:
+                return
+            after = rows[-1].sort
+
+    def _children(self, queue: str, status: str, before: int) -> tuple[list[Job], bool]:
+        """Return children of several arrays, and whether there are more children."""
+        children: list[Job] = []
+        are_more = False
+        for page, has_more in self._pages(StatusPartition(queue, status, members=True), before):
+            children += page
+            are_more = has_more
+            if len({key_of(job) for job in children}) >= _SEVERAL_ARRAYS:
+                break
+        return children, are_more
+
+    def _running_too_long(self, queue: str, now: int) -> Iterator[tuple[Job, UsualRunTime]]:
+        """Yield jobs that have been RUNNING for much longer than jobs like them usually run."""
+        if not self._limits.watches_run_times(queue):
+            return
+        running = StatusPartition(queue, JobStatus.RUNNING)
+        found = 0
+        for page, _ in self._pages(running, now - MIN_RUNNING_LIMIT_MS):
+            for job in page:
+                usual = self._run_times.usual(queue, job)
+                if usual is not None and now - job.since > usual.limit_ms:
+                    found += 1
+                    yield job, usual
+            if found >= MAX_EXAMINED:
+                return
+
+    def _last_start(self, queue: str, overdue: Iterable[Job], since: int) -> int:
+        """Return when a job last left RUNNABLE, or 0 if none did since then. Jobs that have ended
+        are only read if none of the others did."""
+        if not any(job.details.status == JobStatus.RUNNABLE for job in overdue):
+            return 0
+        for statuses in (STARTED, TERMINAL):
+            partitions = [
+                StatusPartition(queue, status, members)
+                for status in statuses
+                for members in (False, True)
+            ]
+            changed = self._index.newest(
+                partitions, limit=MAX_EXAMINED, window=TimeRange(since=since)
+            )
+            started_at = last_start(changed.jobs)
+            if started_at > since:
+                return started_at
+        return 0
+
+    def _count(self, queue: str, status: str, state: QueueState, overdue: OverdueJobs) -> int:
+        reported = [each.reported_jobs for each in state.bulk_incidents if each.status == status]
+        at_most = min(_MAX_COUNTED, GROWTH * sum(reported) or _MAX_COUNTED)
+        partition = StatusPartition(queue, status)
+        before = overdue.now - (overdue.limits.get(status) or 0)
+        return self._index.count([partition], at_most=at_most, before=before)[partition].jobs
+
+
+def _is_count_due(state: QueueState, status: str, now: int) -> bool:
+    """Return whether the jobs of a status must be counted: no incident of it is open, or one may
+    have grown so much that it must be reported again."""
+    incidents = [each for each in state.bulk_incidents if each.status == status]
+    if any(GROWTH * each.reported_jobs > _MAX_COUNTED for each in incidents):
+        return False
+    return all(now - each.counted_at >= _RECOUNT_MS for each in incidents)

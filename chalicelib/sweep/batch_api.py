@@ -7,6 +7,7 @@ Independent of the table, and of why a job is described or listed.
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
@@ -23,11 +24,6 @@ from chalicelib.telemetry import LogEvent
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
-    from mypy_boto3_batch.type_defs import (
-        ListJobsResponseTypeDef,
-        ListServiceJobsRequestTypeDef,
-        ListServiceJobsResponseTypeDef,
-    )
 
 MAX_DESCRIBED_JOBS = 100
 """The most job ids of a DescribeJobs call. DescribeServiceJob accepts one."""
@@ -198,17 +194,13 @@ class BatchApi:
         They were created before a time (epoch milliseconds), or possibly at that very millisecond.
         Array children and nodes are not included.
         """
-        request: ListServiceJobsRequestTypeDef = {
-            "jobQueue": queue,
-            "filters": [{"name": "BEFORE_CREATED_AT", "values": [str(created_before)]}],
-        }
-        if token:
-            request["nextToken"] = token
-        response: ListJobsResponseTypeDef | ListServiceJobsResponseTypeDef
-        if service_jobs:
-            response = self._call(lambda: self._client.list_service_jobs(**request))
-        else:
-            response = self._call(lambda: self._client.list_jobs(**request))
+        client = self._client
+        call = partial(
+            client.list_service_jobs if service_jobs else client.list_jobs,
+            jobQueue=queue,
+            filters=[{"name": "BEFORE_CREATED_AT", "values": [str(created_before)]}],
+        )
+        response = self._call(partial(call, nextToken=token) if token else call)
         jobs = msgspec.convert(response["jobSummaryList"], list[ListedJob])
         if any(job.created_at > created_before for job in jobs):
             # AWS's documentation of the filter is ambiguous. Fail rather than skip jobs.

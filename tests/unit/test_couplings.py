@@ -11,11 +11,10 @@ from chalicelib import table_keys
 from chalicelib.api.errors import BadParameter
 from chalicelib.api.long_poll import LEASE_SECONDS
 from chalicelib.api.parameters.parameter import parse
-from chalicelib.api.parameters.queries import MAX_NAME_CHARACTERS, JobQuery
+from chalicelib.api.parameters.queries import JobQuery
 from chalicelib.aws.secret import CACHED_SECONDS
 from chalicelib.aws.sqs import Disposition
 from chalicelib.jobs.job import BATCH_LOG_GROUP, JobStatus
-from chalicelib.jobs.job_detail.fields import MAX_NAME
 from chalicelib.queues import state_table
 from chalicelib.recording import poison_messages
 from chalicelib.recording.event import (
@@ -70,10 +69,6 @@ def test_the_dashboard_offers_every_status() -> None:
     listed = re.findall(r'"([A-Z]+)"', script.partition("export const hasEnded")[0])
 
     assert set(listed) == set(JobStatus)
-
-
-def test_a_name_can_be_searched_in_its_full_stored_length() -> None:
-    assert MAX_NAME_CHARACTERS == MAX_NAME
 
 
 def test_the_template_defines_the_indexes_that_the_code_queries() -> None:

@@ -17,10 +17,10 @@ from chalicelib.webex.text.phrases import (
     MAX_LIST_BYTES,
     TIMES,
     after_colon,
+    causes_in_short,
     failure_in_short,
     headline,
     job_name,
-    most_frequent,
     queue_name,
     sign,
     why,
@@ -109,9 +109,9 @@ def _short_result(job: Job, outcome: ArrayOutcome) -> str:
         failed = job.status == JobStatus.FAILED
         return failure_in_short(job) if failed else f"all {outcome.size:,} child jobs"
     own_cause = f"{failure_in_short(job)}; " if _own_failure(job) else ""
-    cause = most_frequent([escape(cause) for cause in outcome.causes])
-    result = f"{own_cause}{outcome.failed:,} of {outcome.size:,} child jobs failed"
-    return f"{result} ({cause})" if cause else result
+    causes = {escape(cause): count for cause, count in outcome.causes.items()}
+    count = f"{outcome.failed:,} of {outcome.size:,} child jobs"
+    return f"{own_cause}{count} failed{causes_in_short(causes, ' ({})')}"
 
 
 def _own_failure(job: Job) -> str:
@@ -130,7 +130,9 @@ def _results(outcome: ArrayOutcome) -> Iterator[str]:
         rest = f", {missing:,} with no recorded result" if missing else ""
         yield f"{outcome.succeeded:,} succeeded, {outcome.failed:,} failed{rest}"
     if outcome.failed_indexes:
-        yield f"Failed indexes: {join_items(index_ranges(outcome.failed_indexes), MAX_LIST_BYTES)}"
+        indexes = join_items(index_ranges(outcome.failed_indexes), MAX_LIST_BYTES)
+        is_one = len(outcome.failed_indexes) == 1
+        yield f"Failed child: index {indexes}" if is_one else f"Failed indexes: {indexes}"
     if len(outcome.causes) > 1:
         causes = [
             ListItem(f"{count:,}{TIMES} {escape(cause)}") for cause, count in outcome.causes.items()

@@ -28,9 +28,8 @@ from chalicelib.webex.text.context import NoticeContext
 from chalicelib.webex.text.layout import MessageLayout
 from chalicelib.webex.text.phrases import (
     TIMES,
-    after_colon,
+    causes_in_short,
     failure_in_short,
-    most_frequent,
     plural,
     severity,
     sign,
@@ -103,21 +102,19 @@ def _grouped(contexts: Sequence[NoticeContext]) -> list[_Group]:
 
 def _head(groups: Sequence[_Group]) -> str:
     kinds: Counter[str] = Counter()
-    causes: Counter[str] = Counter()
     for group in groups:
         kinds[group.kind] += len(group.contexts)
-        causes[group.cause] += len(group.contexts)
-    ordered = sorted(kinds, key=severity)
-    count = kinds[ordered[0]]
-    most_severe = (
-        f"{sign(ordered[0])} **{count:,} {_noun(ordered[0], count)}** {_verb(ordered[0], count)}"
-    )
+    first, *others = ordered = sorted(kinds, key=severity)
+    count = kinds[first]
+    causes: Counter[str] = Counter()
+    for group in groups:
+        causes[group.cause] += len(group.contexts) if group.kind == first else 0
+    why = causes_in_short(+causes, " ({})" if others else ": {}")
+    most_severe = f"{sign(first)} **{count:,} {_noun(first, count)}** {_verb(first, count)}"
     rest = "".join(f", {_counted(kind, kinds[kind], before)}" for before, kind in pairwise(ordered))
     queues = {group.queue for group in groups}
     where = bold_name(groups[0].queue) if len(queues) == 1 else f"{len(queues):,} queues"
-    by_frequency = [cause for cause, _ in causes.most_common()]
-    cause = most_frequent(by_frequency) if len(ordered) == 1 else ""
-    return f"{most_severe}{rest} in {where}{after_colon(cause)}"
+    return f"{most_severe}{why}{rest} in {where}" if others else f"{most_severe} in {where}{why}"
 
 
 class _JobReference(NamedTuple):
@@ -157,15 +154,14 @@ class _Listing:
                 first.setdefault(job.name, (job, context))
                 counts[job.name] += 1
         return [
-            self._item(job, counts[job.name], _failed_children(context))
-            for job, context in first.values()
+            self._item(job, counts[job.name], _suffix(context)) for job, context in first.values()
         ]
 
-    def _item(self, job: _JobReference, count: int, failed_children: str) -> ListItem:
+    def _item(self, job: _JobReference, count: int, suffix: str) -> ListItem:
         label = escape_name(job.name)
         link = self.layout.job_link(job.job_id, label) if self.layout else None
-        suffix = f"{TIMES}{count}" if count > 1 else failed_children
-        return ListItem(f"{link or label}{suffix}", count)
+        ending = f"{TIMES}{count}" if count > 1 else suffix
+        return ListItem(f"{link or label}{ending}", count)
 
 
 def _listed_job(context: NoticeContext) -> _JobReference | None:
@@ -173,13 +169,16 @@ def _listed_job(context: NoticeContext) -> _JobReference | None:
     notice, state = context.notice, context.queue_state
     if notice.job_id is not None:
         name = context.job.details.job_name if context.job else notice.job_id
-        return _JobReference(name, notice.job_id)
+        return _JobReference(name, notice.changed_job_id or notice.job_id)
     if notice.kind == QUEUE_BLOCKED and state and state.blocked:
         return _JobReference(state.blocked.job_name, state.blocked.job_id)
     return None
 
 
-def _failed_children(context: NoticeContext) -> str:
+def _suffix(context: NoticeContext) -> str:
+    """Return which child the notice is about, or how many children of an array failed."""
+    if context.notice.child is not None:
+        return f" (child {context.notice.child})"
     outcome = context.array_outcome
     return f" ({outcome.failed:,} of {outcome.size:,})" if outcome and outcome.failed else ""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Final
 
 from chalicelib.jobs import failure, pending_reason
 from chalicelib.jobs.durations import durations
@@ -25,6 +26,12 @@ from chalicelib.webex.text.phrases import (
     status_verb,
     why,
 )
+
+_ENDED_BY_CALLER: Final = {
+    Cause.CANCELLED: "it was cancelled",
+    Cause.TERMINATED: "it was terminated",
+    Cause.QUEUE_DELETED: "its job queue was deleted",
+}
 
 
 def status_changed(job: Job, description: Description, layout: MessageLayout) -> str:
@@ -91,6 +98,9 @@ def recovered(job: Job, description: Description, layout: MessageLayout) -> str:
 
 def _recovery(job: Job) -> str:
     if job.status == JobStatus.FAILED:
+        ended = _ENDED_BY_CALLER.get(failure.failure_of(job.details).cause)
+        if ended:
+            return f"{_no_longer_stuck(job)} {ended}"
         return f"{headline(job)} in {queue_name(job)} after being stuck: {why(job)}"
     reason = f" ({why(job)})" if why(job) else ""
     return f"{_no_longer_stuck(job)} it {status_verb(job.status)}{reason}"
@@ -108,6 +118,8 @@ def _facts(job: Job, description: Description) -> str:
 
 def _attempt(job: Job, description: Description) -> str:
     attempt, allowed = job.history[-1].attempt, description.retry_attempts or 0
+    if attempt == 1 and allowed <= 1:
+        return ""
     if attempt is None:
         started = job.details.attempts or job.details.started_at
         return "" if started or job.status != JobStatus.FAILED else "Never started"

@@ -1,11 +1,11 @@
 """Words that several kinds of message share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
-from chalicelib.jobs import failure
+from chalicelib.jobs import failure, pending_reason
 from chalicelib.jobs.failure import Cause
-from chalicelib.jobs.job import Description, Job, JobStatus, is_terminal
+from chalicelib.jobs.job import Description, Job, JobId, JobStatus, is_terminal
 from chalicelib.notices.notice import BULK_STUCK, CHILD_FAILED, RESOLUTIONS
 from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED, RECOVERED, STUCK
 from chalicelib.webex.markdown import LINE_BREAK, bold_name, escape
@@ -13,6 +13,8 @@ from chalicelib.webex.markdown import LINE_BREAK, bold_name, escape
 TIMES: Final = " \N{MULTIPLICATION SIGN}"
 MAX_LIST_BYTES: Final = 240
 """The length of a list of indexes or causes. The rest is counted."""
+
+_SEVERAL: Final = 2
 
 _SIGNS: Final[Mapping[str, str]] = {
     JobStatus.FAILED: "❌",
@@ -56,6 +58,13 @@ def job_name(job: Job) -> str:
     return bold_name(job.details.job_name)
 
 
+def child_name(job_id: str, job_name: str) -> str:
+    """Return the name of a job in bold, of a child as "child 3 of **align**"."""
+    part = JobId.parse(job_id)
+    kind = {":": "child", "#": "node"}.get(part.separator)
+    return f"{kind} {part.index} of {bold_name(job_name)}" if kind else bold_name(job_name)
+
+
 def queue_name(job: Job) -> str:
     return bold_name(job.queue)
 
@@ -90,11 +99,21 @@ def why(job: Job) -> str:
 
 def failure_in_short(job: Job) -> str:
     """Return why a FAILED job failed, in a few words for the end of a line."""
-    return _short_cause(failure.failure_of(job.details).cause, exit_code(job))
+    cause = failure.failure_of(job.details).cause
+    limit = _time_limit_reason(job.details.status_reason) if cause is Cause.TIME_LIMIT else ""
+    return f"{_short_cause(cause, exit_code(job))}{limit}"
+
+
+def _time_limit_reason(status_reason: str | None) -> str:
+    """Return why the job could not start before the job state time limit, or ""."""
+    _, _, reason = (status_reason or "").partition("reason: ")
+    cause = pending_reason.explain(JobStatus.RUNNABLE, reason).cause
+    return f" ({cause})" if cause else ""
 
 
 def _short_cause(cause: Cause, exit_code: int | None) -> str:
-    return CAUSE_PHRASES.get(cause, f"exit code {exit_code}")
+    of_program = "the program failed" if exit_code is None else f"exit code {exit_code}"
+    return CAUSE_PHRASES.get(cause, of_program)
 
 
 def exit_code(job: Job) -> int | None:
@@ -104,13 +123,20 @@ def exit_code(job: Job) -> int | None:
     return job.details.exit_code if of_last_attempt is None else of_last_attempt
 
 
-def most_frequent(causes: Sequence[str]) -> str:
-    """Return the first of the causes, marked as the most frequent unless it is the only one.
+def causes_in_short(counts: Mapping[str, int], form: str = ": {}") -> str:
+    """Return the end of a sentence about many jobs, given their number by cause ("": unknown).
 
-    Return "" if the first cause is unknown.
+    It is a cause, in this form, if all jobs or more than half of them share it, as in ": most often
+    out of memory"; else the number of causes, as in " for 6 reasons".
     """
-    first = causes[0] if causes else ""
-    return f"most often {first}" if first and len(causes) > 1 else first
+    first = max(counts, key=lambda cause: counts[cause], default="")
+    known = sum(cause != "" for cause in counts)
+    if 2 * counts.get(first, 0) > sum(counts.values()):
+        most_often = "most often " if len(counts) > 1 else ""
+        return form.format(f"{most_often}{first}") if first else ""
+    if known < _SEVERAL:
+        return ""
+    return f" for {known} reasons" if "" not in counts else " for several reasons"
 
 
 def quoted_reason(reason: str | None) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from chalicelib.jobs import pending_reason
-from chalicelib.jobs.job import JobStatus
+from chalicelib.jobs.job import JobId, JobStatus
 from chalicelib.notices.notice import BULK_STUCK, RESOLUTIONS, Notice
 from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED
 from chalicelib.queues.blocked import Blocked
@@ -16,6 +16,7 @@ from chalicelib.webex.text.context import NoticeContext
 from chalicelib.webex.text.layout import MessageLayout, lines
 from chalicelib.webex.text.phrases import (
     after_colon,
+    child_name,
     plural,
     quoted_reason,
     requested,
@@ -82,7 +83,7 @@ def _bulk_facts(notice: Notice, incident: BulkIncident, layout: MessageLayout) -
 
 
 def _linked(job: NamedJob, layout: MessageLayout) -> str:
-    name = bold_name(job.job_name)
+    name = child_name(job.job_id, job.job_name)
     return layout.job_link(job.job_id, name) or name
 
 
@@ -91,7 +92,7 @@ def _blocked(context: NoticeContext, blocked: Blocked, layout: MessageLayout) ->
     return join_blocks(
         [
             f"{sign(QUEUE_BLOCKED)} Queue {bold_name(context.notice.queue)} is blocked by "
-            f"job {bold_name(blocked.job_name)}{after_colon(pending.cause)}",
+            f"{_blocking_job(blocked)}{after_colon(pending.cause)}",
             f"{pending.explanation}{quoted_reason(blocked.reason)}",
             lines(
                 requested(context.description),
@@ -100,6 +101,11 @@ def _blocked(context: NoticeContext, blocked: Blocked, layout: MessageLayout) ->
             ),
         ]
     )
+
+
+def _blocking_job(blocked: Blocked) -> str:
+    name = child_name(blocked.job_id, blocked.job_name)
+    return f"job {name}" if JobId.parse(blocked.job_id).separator == "" else name
 
 
 def _events_missing(queue: str, missing: MissingEvents, layout: MessageLayout) -> str:

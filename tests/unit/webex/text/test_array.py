@@ -55,6 +55,12 @@ def test_a_cause_that_all_failed_children_share_is_stated_once() -> None:
     ]
 
 
+def test_one_failed_child_is_named_by_its_index() -> None:
+    outcome = ArrayOutcome(100, 99, 1, (0,), {"exit code 1": 1})
+
+    assert lines(job_message(an_array(), array_outcome=outcome))[2] == "Failed child: index 0"
+
+
 def test_an_array_that_succeeded_states_the_number_of_its_children() -> None:
     outcome = ArrayOutcome(10_000, 10_000, 0)
 

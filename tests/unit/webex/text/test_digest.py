@@ -3,6 +3,8 @@
 
 import re
 
+from msgspec.structs import replace
+
 from chalicelib.notices.notice import CHILD_FAILED
 from chalicelib.webex.text import NoticeContext
 from tests.support.notice_samples import (
@@ -59,9 +61,9 @@ def test_a_digest_of_many_kinds_begins_with_the_most_severe_and_lists_the_larges
     ]
 
     assert lines(TEXT.digest(contexts)) == [
-        "❌ 1 job failed, 1 has a failed child job, 1 queue is blocked, 1 has many stuck jobs, "
-        "1 job is stuck, 1 is no longer stuck, 1 queue is no longer missing events, "
-        "3 jobs succeeded, 1 is RUNNING in 4 queues",
+        "❌ 1 job failed (exit code 1), 1 has a failed child job, 1 queue is blocked, "
+        "1 has many stuck jobs, 1 job is stuck, 1 is no longer stuck, "
+        "1 queue is no longer missing events, 3 jobs succeeded, 1 is RUNNING in 4 queues",
         "3 jobs succeeded in spot: ok-0, ok-1, ok-2",
         "1 job failed in high-priority (exit code 1): bad",
         "1 job has a failed child job in high-priority (out of memory): array",
@@ -73,6 +75,36 @@ def test_a_digest_of_many_kinds_begins_with_the_most_severe_and_lists_the_larges
         "1 job is RUNNING in high-priority: sim",
         "Tue 24 Nov 2026, 04:55 CET",
     ]
+
+
+def test_a_digest_of_failures_keeps_its_cause_when_a_recovery_joins() -> None:
+    failed = [an_ended_job(name=f"align-{n}", exit_code=1) for n in range(5)]
+    running = a_job("RUNNING", name="moved")
+
+    message = TEXT.digest([*map(job_context, failed), job_context(running, "RECOVERED")])
+
+    assert lines(message)[0] == (
+        "❌ 5 jobs failed (exit code 1), 1 is no longer stuck in high-priority"
+    )
+
+
+def test_causes_of_at_most_half_of_the_jobs_are_counted() -> None:
+    failed = [an_ended_job(name=f"align-{n}", exit_code=1 + n) for n in range(6)]
+
+    message = TEXT.digest([job_context(job) for job in failed])
+
+    assert lines(message)[0] == "❌ 6 jobs failed in high-priority for 6 reasons"
+
+
+def test_a_child_in_a_digest_is_named_and_linked() -> None:
+    child = an_ended_job(name="sweep", job_id="4c75:17")
+    context = job_context(child, CHILD_FAILED)
+    notice = replace(context.notice, job_id="4c75", child=17)
+
+    message = TEXT.digest([NoticeContext(notice=notice, job=child)])
+
+    assert lines(message)[1].endswith(": sweep (child 17)")
+    assert rendered(message).links == ("https://batch.example/prod/#/jobs/4c75%3A17",)
 
 
 def test_a_cause_that_all_jobs_share_is_stated_without_a_qualifier() -> None:

@@ -10,7 +10,7 @@ from chalicelib.jobs.failure import Cause
 from chalicelib.jobs.job import ArrayFacts, Attempt, Description, Job, Transition
 from chalicelib.webex.text import NoticeText
 from chalicelib.webex.text.layout import MessageLayout
-from chalicelib.webex.text.phrases import CAUSE_PHRASES, failure_in_short
+from chalicelib.webex.text.phrases import CAUSE_PHRASES, causes_in_short, failure_in_short
 from tests.support.notice_samples import (
     DESCRIPTION,
     ENDED,
@@ -85,6 +85,12 @@ def test_the_id_of_a_child_is_url_encoded_in_its_link() -> None:
             a_job(status_reason="Canceled by JobStateTimeLimit action"),
             "job state time limit reached",
         ),
+        (
+            a_job(
+                status_reason=f"Canceled by JobStateTimeLimit action due to reason: {NO_CAPACITY}"
+            ),
+            "job state time limit reached (AWS has no free capacity)",
+        ),
         (a_job(), "cause unknown"),
         (a_job(exit_code=3), "exit code 3"),
     ],
@@ -103,11 +109,16 @@ def test_every_cause_has_a_phrase() -> None:
 @pytest.mark.parametrize(
     ("job", "description", "facts"),
     [
-        (an_ended_job(), Description(), "Attempt 1 · waited 4 min 5 s · ran 1 h 12 min"),
+        (an_ended_job(), Description(), "waited 4 min 5 s · ran 1 h 12 min"),
         (
             an_ended_job(),
             Description(retry_attempts=1),
-            "Attempt 1 of 1 · waited 4 min 5 s · ran 1 h 12 min",
+            "waited 4 min 5 s · ran 1 h 12 min",
+        ),
+        (
+            an_ended_job(attempts=2),
+            Description(),
+            "Attempt 2 · waited 4 min 5 s · ran 2 h 24 min",
         ),
         (
             an_ended_job(exit_code=137, status_reason="Job attempt duration exceeded timeout"),
@@ -278,6 +289,39 @@ def test_a_stuck_job_that_failed_is_reported_as_failed() -> None:
     first = lines(job_message(an_ended_job(), "RECOVERED"))[0]
 
     assert first == "❌ align-reads failed in high-priority after being stuck: exit code 1"
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        (a_job(status_reason="Canceled by user: x"), "it was cancelled"),
+        (an_ended_job(exit_code=143, status_reason="wrong sample"), "it was terminated"),
+        (a_job(status_reason="JobQueue deleted"), "its job queue was deleted"),
+    ],
+)
+def test_a_stuck_job_that_a_caller_ended_is_no_longer_stuck(job: Job, words: str) -> None:
+    first = lines(job_message(job, "RECOVERED"))[0]
+
+    assert first == f"👍 align-reads is no longer stuck in high-priority: {words}"
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({}, ""),
+        ({"": 3}, ""),
+        ({"a": 3}, ": a"),
+        ({"a": 3, "b": 2}, ": most often a"),
+        ({"a": 3, "": 2}, ": most often a"),
+        ({"a": 2, "b": 2}, " for 2 reasons"),
+        ({"a": 4, "b": 3, "c": 2}, " for 3 reasons"),
+        ({"a": 3, "b": 3, "": 2}, " for several reasons"),
+        ({"": 4, "a": 2, "b": 1}, ""),
+        ({"": 2, "a": 2}, ""),
+    ],
+)
+def test_a_cause_is_most_often_only_above_half(counts: dict[str, int], words: str) -> None:
+    assert causes_in_short(counts) == words
 
 
 def test_an_array_recovers_when_none_of_its_children_is_stuck() -> None:

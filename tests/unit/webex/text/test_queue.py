@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from chalicelib.jobs.job import Description
 from chalicelib.queues.missing_events import MissingEvents
@@ -42,6 +43,14 @@ def test_a_blocked_queue_states_which_job_blocks_it_and_why() -> None:
         "Blocked since Tue 24 Nov 2026, 03:55 CET",
         "Dashboard · AWS Batch",
     ]
+
+
+def test_a_child_that_blocks_a_queue_is_named() -> None:
+    blocked = replace(blocked_by("sweep", "UNDETERMINED"), job_id="4c75:3")
+
+    message = queue_message("QUEUE_BLOCKED", "gpu", blocked=blocked)
+
+    assert lines(message)[0].startswith("⛔ Queue gpu is blocked by child 3 of sweep: ")
 
 
 def test_the_job_that_blocks_a_queue_needs_no_record() -> None:

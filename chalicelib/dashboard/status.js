@@ -34,6 +34,8 @@ const icon = (kind) =>
 export function causeWords(cause, exitCode) {
   if (cause === "EXIT_CODE" && exitCode != null) return `Exit code ${exitCode}`;
   if (cause === "UNKNOWN") return "Unknown cause";
+  if (cause === "CANNOT_START") return "Could not be started";
+  if (cause === "KILLED") return "Killed (137), usually out of memory";
   const words = cause.replaceAll("_", " ").toLowerCase();
   return words[0].toUpperCase() + words.slice(1);
 }

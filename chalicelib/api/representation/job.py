@@ -195,6 +195,7 @@ def _waiting(job: Job) -> WaitingBody | None:
 
 def _attempts(job: Job) -> list[AttemptBody]:
     attempts, service = job.details.attempts, job.details.service
+    ended = job.details if job.status == JobStatus.FAILED else None
     resources = service.resources if service else (None,) * len(attempts)
     return [
         AttemptBody(
@@ -206,7 +207,7 @@ def _attempts(job: Job) -> list[AttemptBody]:
             status_reason=attempt.status_reason,
             log_stream_name=attempt.log_stream_name,
             service_resource_id=resource,
-            cause=attempt_cause(attempt),
+            cause=attempt_cause(attempt, ended if attempt is attempts[-1] else None),
         )
         for number, (attempt, resource) in enumerate(
             zip(attempts, resources, strict=True), job.details.unlisted_attempts + 1

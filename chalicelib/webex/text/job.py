@@ -131,9 +131,9 @@ def _failure_facts(job: Job, description: Description) -> Iterator[str]:
     if job.status != JobStatus.FAILED:
         return
     cause, code = failure.failure_of(job.details).cause, exit_code(job)
-    if code is not None and cause is not Cause.EXIT_CODE:
+    if code is not None and cause not in (Cause.EXIT_CODE, Cause.KILLED):
         yield f"exit code {code}"
-    if cause is Cause.OUT_OF_MEMORY and description.memory:
+    if cause in (Cause.OUT_OF_MEMORY, Cause.KILLED) and description.memory:
         yield f"memory limit {memory(description.memory)}"
     if cause is Cause.TIMEOUT and description.timeout_seconds:
         yield f"timeout {duration(description.timeout_seconds)}"

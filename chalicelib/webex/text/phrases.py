@@ -30,10 +30,12 @@ _SIGNS: Final[Mapping[str, str]] = {
 """The sign of each kind of notice, the most severe first. Other statuses are progress."""
 
 CAUSE_PHRASES: Final[Mapping[Cause, str]] = {
+    Cause.KILLED: "killed (137), usually out of memory",
     Cause.OUT_OF_MEMORY: "out of memory",
     Cause.TIMEOUT: "timed out",
     Cause.SPOT_INTERRUPTION: "instance terminated",
     Cause.IMAGE_PULL: "image pull failed",
+    Cause.CANNOT_START: "could not be started",
     Cause.DEPENDENCY_FAILED: "a dependency failed",
     Cause.CHILD_FAILED: "a child failed",
     Cause.CANCELLED: "cancelled",

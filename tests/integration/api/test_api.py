@@ -72,7 +72,7 @@ def test_a_recorded_job_is_returned_in_the_documented_form(api: Api) -> None:
             "runningSeconds": 30.0,
             "totalSeconds": 90.0,
         },
-        "failure": {"cause": "EXIT_CODE"},
+        "failure": {"cause": "EXIT_CODE", "container": None, "exitCode": 1},
         "array": None,
         "usage": {
             "vcpuHours": 0.016667,

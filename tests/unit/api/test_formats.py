@@ -77,7 +77,11 @@ def summary(*events: str, children: Summary | None = None) -> JobSummary:
 
 def failed_job() -> list[str]:
     attempt = an_attempt(
-        container={"exitCode": 137, "logStreamName": "s"},
+        container={
+            "exitCode": 137,
+            "reason": "OOMKilled",
+            "logStreamName": "s",
+        },
         startedAt=NOON + 60_000,
         stoppedAt=NOON + 90_000,
     )

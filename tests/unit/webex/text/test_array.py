@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from chalicelib.notices.notice import CHILD_FAILED
 from chalicelib.webex.text.array import ArrayOutcome, index_ranges
-from tests.support.notice_samples import a_job, an_array, an_ended_job, job_message, lines
+from tests.support.notice_samples import (
+    OUT_OF_MEMORY,
+    a_job,
+    an_array,
+    an_ended_job,
+    job_message,
+    lines,
+)
 
 
 def test_the_first_failed_child_is_reported_under_the_name_of_its_array() -> None:
@@ -78,7 +85,8 @@ def test_the_cancellation_of_an_array_precedes_the_failures_of_its_children() ->
 
     assert lines(job_message(job, array_outcome=one_failed))[:3] == [
         "❌ align-reads failed in high-priority: cancelled; 1 of 9 child jobs failed (exit code 1)",
-        'A person or a program cancelled the job. Reason: "Canceled by user: wrong sample"',
+        "Most likely a person or a program cancelled the job: its reason is not a known text of "
+        'AWS. Reason: "Canceled by user: wrong sample"',
         "5 succeeded, 1 failed, 3 with no recorded result",
     ]
     none_ended = job_message(job, array_outcome=ArrayOutcome(9, 0, 0))
@@ -99,8 +107,8 @@ def test_a_long_list_of_failed_children_is_cut_and_the_rest_counted() -> None:
 def test_an_outcome_is_counted_from_the_records_of_the_children() -> None:
     children = [
         an_ended_job(exit_code=1, job_id="4c75:9"),
-        an_ended_job(exit_code=137, job_id="4c75:7"),
-        an_ended_job(exit_code=137, job_id="4c75:2"),
+        an_ended_job(exit_code=137, reason=OUT_OF_MEMORY, job_id="4c75:7"),
+        an_ended_job(exit_code=137, reason=OUT_OF_MEMORY, job_id="4c75:2"),
         an_ended_job("SUCCEEDED", exit_code=0, job_id="4c75:0"),
         a_job("RUNNING", job_id="4c75:1"),
     ]

@@ -2,6 +2,7 @@
 # ruff: noqa: RUF001 -- messages contain multiplication signs
 
 import re
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -11,6 +12,7 @@ from tests.support.notice_samples import (
     ENDED,
     HOUR,
     NO_CAPACITY,
+    OUT_OF_MEMORY,
     TEXT,
     a_bulk_incident,
     a_job,
@@ -25,7 +27,8 @@ from tests.support.rendering import rendered
 
 
 def test_a_digest_of_one_kind_states_how_many_where_and_the_most_frequent_cause() -> None:
-    aligned = [an_ended_job(name=f"align-{n}", job_id=f"a-{n}", exit_code=137) for n in range(3)]
+    killed: dict[str, Any] = {"exit_code": 137, "reason": OUT_OF_MEMORY}
+    aligned = [an_ended_job(name=f"align-{n}", job_id=f"a-{n}", **killed) for n in range(3)]
     reports = [an_ended_job(name="report", job_id=f"r-{n}") for n in range(2)]
     contexts = [
         *(job_context(job) for job in aligned),
@@ -56,7 +59,7 @@ def test_a_digest_of_many_kinds_begins_with_the_most_severe_and_lists_the_larges
         queue_context("EVENTS_MISSING_RESOLVED", "spot"),
         job_context(a_job("RUNNING", name="sim")),
         job_context(a_job("RUNNING", name="moved"), "RECOVERED"),
-        job_context(an_ended_job(name="array", exit_code=137), CHILD_FAILED),
+        job_context(an_ended_job(name="array", exit_code=137, reason=OUT_OF_MEMORY), CHILD_FAILED),
         job_context(an_ended_job(name="bad")),
     ]
 

@@ -72,7 +72,12 @@ def test_the_id_of_a_child_is_url_encoded_in_its_link() -> None:
     ("job", "words"),
     [
         (an_ended_job(exit_code=42), "exit code 42"),
-        (an_ended_job(exit_code=137), "out of memory"),
+        (an_ended_job(exit_code=137), "killed (137), usually out of memory"),
+        (an_ended_job(exit_code=137, reason=OUT_OF_MEMORY), "out of memory"),
+        (
+            an_ended_job(exit_code=None, status_reason="Task failed to start"),
+            "could not be started",
+        ),
         (an_ended_job(status_reason="Job attempt duration exceeded timeout"), "timed out"),
         (an_ended_job(exit_code=None, status_reason="Host EC2 (i-1) terminated."), "instance term"),
         (an_ended_job(exit_code=None, reason="CannotPullContainerError: x"), "image pull failed"),
@@ -133,7 +138,7 @@ def test_every_cause_has_a_phrase() -> None:
         (
             a_job(created_at=ENDED - HOUR, started_at=ENDED - MINUTE, exit_code=137),
             DESCRIPTION,
-            "exit code 137 · memory limit 16 GiB · waited 59 min · ran 1 min",
+            "memory limit 16 GiB · waited 59 min · ran 1 min",
         ),
     ],
 )
@@ -180,7 +185,8 @@ def test_progress_states_when_the_status_was_entered(
 
 
 def test_a_retry_states_why_the_last_attempt_failed() -> None:
-    job = a_job("RUNNABLE", generation=1, attempts=(Attempt(1, 2, 137, None, EXITED), Attempt(3)))
+    failed = Attempt(1, 2, 137, OUT_OF_MEMORY, EXITED)
+    job = a_job("RUNNABLE", generation=1, attempts=(failed, Attempt(3)))
 
     first = lines(job_message(job))[0]
 

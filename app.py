@@ -1,7 +1,6 @@
 """Every entry point: the events that invoke batchwatch's functions, and the routes of its API."""
 
 import os
-from typing import Any
 
 from chalice.app import (
     AuthRequest,
@@ -64,7 +63,7 @@ def on_notices(event: SQSEvent) -> None:
 
 
 @app.schedule(Rate(settings.sweep_minutes, unit=Rate.MINUTES))
-def sweep(event: CloudWatchEvent) -> dict[str, Any]:
+def sweep(event: CloudWatchEvent) -> dict[str, object]:
     """Run a sweep. `make backfill` invokes it with `since` and `step` in the detail."""
     detail = event.detail
     return container.sweep.run(seconds_left(event.context), detail.get("since"), detail.get("step"))
@@ -134,7 +133,7 @@ def get_queue(request: Request[NoParameters], queue: str) -> QueueBody:
 
 
 @routes.private("/openapi.json")
-def describe_api() -> dict[str, Any]:
+def describe_api() -> dict[str, object]:
     """Get this description."""
     from chalicelib.api import openapi  # needed by this route only
 

@@ -34,7 +34,7 @@ class Function:
         self._name = name
         self._deployed_name = _deployed_name(client, name, jobs_table)
 
-    def call(self, event: dict[str, Any]) -> Any:
+    def call(self, event: dict[str, object]) -> Any:
         """Invoke the function and return its result. Raise FunctionFailed."""
         response = self._client.invoke(
             FunctionName=self._deployed_name, Payload=json.dumps(event).encode()

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 
@@ -137,7 +137,7 @@ def _batches(messages: "list[Message]") -> "Iterator[list[Message]]":
     yield batch
 
 
-def _record(message: "Message") -> dict[str, Any]:
+def _record(message: "Message") -> dict[str, object]:
     """Return the message as an SQS trigger passes it to a function."""
     return {
         "messageId": message["MessageId"],

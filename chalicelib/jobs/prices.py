@@ -6,7 +6,7 @@ bought. A cost is therefore always an estimate by prices from this setting. Pure
 
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import Any, Final, Self, cast
+from typing import Final, Self, cast
 
 import msgspec
 
@@ -56,7 +56,7 @@ class Prices(msgspec.Struct, frozen=True):
         return next(matching, None)
 
 
-def _problems(table: Mapping[str, Any]) -> Iterator[str]:
+def _problems(table: Mapping[str, object]) -> Iterator[str]:
     """Yield what is wrong with a table, each problem with the name of its field."""
     for name in sorted(table.keys() - _FIELDS.keys()):
         yield f"{name}: unknown field; expected one of {', '.join(_FIELDS)}"

@@ -6,7 +6,7 @@ Contains the order of the steps and how they share the time; must not depend on 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from chalicelib.telemetry import LogEvent, Tally, count
 
@@ -39,14 +39,14 @@ class Sweep:
 
     def run(
         self, time_left: TimeLeft, since: int | None = None, only: str | None = None
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """Run all steps, or `only` the one of that name, and return their tallies by name.
 
         Each step may use half of the time that is left, and the last one all of it. Raises an
         ExceptionGroup of the steps' errors after all of them have run.
         """
         steps = {name: step for name, step in self._steps.items() if only in (None, name)}
-        tallies: dict[str, Any] = {}
+        tallies: dict[str, object] = {}
         errors: list[Exception] = []
         for behind, (name, step) in zip(reversed(range(len(steps))), steps.items(), strict=True):
             reserved = time_left() / 2 if behind else 0.0

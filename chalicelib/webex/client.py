@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import requests
 import urllib3
@@ -231,7 +231,7 @@ class _Response(NamedTuple):
 
     status: int
     headers: Mapping[str, str]
-    content: dict[str, Any]
+    content: dict[str, object]
     text: str
 
     @classmethod
@@ -333,7 +333,7 @@ def _seconds(header: str, now: float) -> float:
         return _DEFAULT_RETRY_AFTER
 
 
-def _error_messages(content: Mapping[str, Any]) -> Iterator[str]:
+def _error_messages(content: Mapping[str, object]) -> Iterator[str]:
     """Yield the sentences of an error: its message, and descriptions that often repeat it."""
     errors = content.get("errors")
     sentences = [content.get("message")]

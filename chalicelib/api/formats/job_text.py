@@ -1,7 +1,6 @@
 """A list of jobs, a job and its log as text."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from chalicelib.api.formats.text import (
     MAX_NAME,
@@ -140,7 +139,7 @@ def _preemption(preemption: PreemptionBody) -> str:
     return f"{moment(preemption.at)}  {preemption.step:<10}{reason}".rstrip()
 
 
-def _container(job: JobBody) -> dict[str, Any]:
+def _container(job: JobBody) -> dict[str, object]:
     container = job.container
     return {
         "image": container.image,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from textwrap import wrap
-from typing import Any, Final
+from typing import Final
 
 from chalicelib.api.representation.usage import Amounts, CostBody, UsageBody
 
@@ -22,7 +22,7 @@ def table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
     return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
 
 
-def facts(values: Mapping[str, Any], width: int = WIDTH) -> list[str]:
+def facts(values: Mapping[str, object], width: int = WIDTH) -> list[str]:
     """Return a line for each known value, wrapped; a width of 0 leaves lines unwrapped."""
     known = {clean(name): clean(str(value)) for name, value in values.items() if value}
     margin = min(max(map(len, known), default=0), MAX_NAME) + 2

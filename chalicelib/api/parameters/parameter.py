@@ -22,7 +22,7 @@ from chalicelib.api.errors import BadParameter
 _MAX_CHARACTERS = 2_000
 """The limit for a single value."""
 
-Json = dict[str, Any]
+Json = dict[str, object]
 
 
 class Query(Struct, frozen=True, rename="camel"):

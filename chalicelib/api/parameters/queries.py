@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Struct
 
-from chalicelib.api.parameters.parameter import Parameter, Query, choices, number, text
+from chalicelib.api.parameters.parameter import Json, Parameter, Query, choices, number, text
 from chalicelib.jobs.job import LISTED_STATUSES, Job, listed_status
 from chalicelib.jobs.job_detail.fields import MAX_NAME
 from chalicelib.jobs.job_index import ANY_TIME, TimeRange
@@ -55,7 +55,7 @@ _ABSOLUTE = re.compile(
 def _time(description: str) -> Parameter:
     examples = ["2026-11-24T03:55:00Z", "2026-11-24", "-24h"]
     expected = "a time such as {}, {} or {}".format(*examples)
-    schema = {"type": "string", "examples": examples}
+    schema: Json = {"type": "string", "examples": examples}
     return Parameter(description, expected, schema, Time.parse)
 
 

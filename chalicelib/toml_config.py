@@ -3,8 +3,11 @@
 Pure: the caller provides the function that reads a file, and validates the tables.
 """
 
+import re
+import string
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
 from typing import Final, TypeAlias
 
 from chalicelib.errors import SettingsError
@@ -13,6 +16,13 @@ TomlTable: TypeAlias = dict[str, object]
 
 GLOBS: Final = 'a list of globs, such as ["high-*", "gpu"]'
 """The expected value of a field that selects job queues or jobs by name, for error messages."""
+
+
+_MAX_NAME_CHARACTERS: Final = 128
+_NAME_CHARACTERS: Final = f"{string.ascii_letters}{string.digits}-_"
+"""The characters that AWS Batch allows in the name of a job queue or a job."""
+_GLOB_PART: Final = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)
+"""A character class or a single character."""
 
 
 def text_of(value: str, read: Callable[[str], str], setting: str) -> str:
@@ -35,6 +45,34 @@ def text_of(value: str, read: Callable[[str], str], setting: str) -> str:
 def is_text(value: object) -> bool:
     """Return whether a TOML value is a string with a visible character."""
     return isinstance(value, str) and value.strip() != ""
+
+
+def unmatchable(globs: Iterable[str]) -> Iterator[str]:
+    """Yield a problem, with advice, for each glob that no name of a job queue or a job matches."""
+    for glob in globs:
+        parts = _GLOB_PART.findall(glob)
+        impossible = next((part for part in parts if not _matches_a_character(part)), None)
+        if impossible is not None:
+            yield f"{glob!r} matches no name; {_advice(glob, impossible)}"
+        elif sum(part != "*" for part in parts) > _MAX_NAME_CHARACTERS:
+            most = f"a name has at most {_MAX_NAME_CHARACTERS} characters"
+            yield f"{glob[:40]!r}… matches no name; {most}"
+
+
+def _matches_a_character(part: str) -> bool:
+    return any(fnmatchcase(character, part) for character in _NAME_CHARACTERS)
+
+
+def _advice(glob: str, impossible: str) -> str:
+    if glob.startswith("arn:"):
+        return f"use the name at the end of the ARN: {re.split('[:/]', glob.rstrip('/'))[-1]!r}"
+    if glob.startswith("!"):
+        return "a glob can't exclude names: list the globs of the names to include"
+    if impossible.isspace():
+        return f"remove the blank: {''.join(glob.split())!r}"
+    if impossible in ",;{":
+        return 'write several globs as a list, such as ["high-*", "gpu"]'
+    return f"names consist of letters, digits, - and _, and {impossible!r} matches none of them"
 
 
 def tables_of(text: str, name: str, setting: str) -> tuple[list[TomlTable], list[str]]:

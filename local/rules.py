@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from chalicelib import toml_config
 from chalicelib.errors import BatchwatchError
 from chalicelib.jobs.job import Job, JobId, JobStatus, Observation
-from chalicelib.notices.notice import Notice, incident_notices, notices_for
+from chalicelib.notices.notice import Notice, failure_cause, incident_notices, notices_for
 from chalicelib.notices.rules import QUEUE_BLOCKED, Rule, Rules
 from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.state import QueueState
@@ -36,6 +36,7 @@ from chalicelib.settings import Settings
 from chalicelib.webex.text import ArrayOutcome, NoticeContext, NoticeText
 from local.send import UnusableFile, read_entry
 
+NO_TAGS = "events of service jobs contain no tags, so a rule with tags does not fire for them"
 NO_ROOM = "(none: WEBEX_ROOM is not set)"
 _STATE_CHANGES = (JOB_STATE_CHANGE, SERVICE_JOB_STATE_CHANGE)
 _DETAIL_OF = {
@@ -96,23 +97,35 @@ def read_event(file: Path, now: datetime) -> Sample:
 def described(rules: Rules) -> Iterator[str]:
     """Yield one line for each rule, and one for all."""
     for number, rule in enumerate(rules.rules, 1):
-        limits = {"queues": rule.queues - {"*"}, "jobs": rule.jobs - {"*"}, "tags": rule.tags}
+        limits = {
+            "queues": rule.queues - {"*"},
+            "jobs": rule.jobs - {"*"},
+            "tags": rule.tags,
+            "causes": rule.causes,
+            "not_causes": rule.not_causes,
+        }
         selected = [f"{field} {_values(rule, field)}" for field, limit in limits.items() if limit]
         subject = ", ".join(selected) or "all jobs"
         yield f"rule {number}: {_values(rule, 'on')} for {subject}, in room {rule.room}"
+        if rule.tags:
+            yield f"rule {number}: {NO_TAGS}"
     yield "the rules are valid" if rules.rules else "there are no rules: no notices are sent"
 
 
 def explained(sample: Sample, rules: Rules, text: NoticeText) -> Iterator[str]:
     """Yield what each rule does with the event, and the message if at least one fires."""
     job = sample.job
-    yield f"{sample.event}: {job.details.job_name} ({job.job_id}) in {job.queue}"
+    cause = None if sample.event == QUEUE_BLOCKED else failure_cause(job.details)
+    why = f", cause {cause}" if cause else ""
+    yield f"{sample.event}: {job.details.job_name} ({job.job_id}) in {job.queue}{why}"
     name = None if sample.event == QUEUE_BLOCKED else job.details.job_name
-    subject = sample.event, job.queue, name, sample.observation.description.tags
+    subject = sample.event, job.queue, name, sample.observation.description.tags, cause
     for number, rule in enumerate(rules.rules, 1):
         mismatches = [f"{field} = {_values(rule, field)}" for field in rule.mismatches(*subject)]
         if mismatches:
             yield f"rule {number} does not fire, no match: {'; '.join(mismatches)}"
+            if rule.tags and job.is_service:
+                yield f"rule {number}: {NO_TAGS}"
         else:
             yield f"rule {number} fires, in room {rule.room}"
     if not rules.rooms(*subject):

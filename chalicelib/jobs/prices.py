@@ -13,7 +13,7 @@ import msgspec
 from chalicelib import toml_config
 from chalicelib.errors import SettingsError
 from chalicelib.jobs.usage import Usage
-from chalicelib.toml_config import GLOBS, is_text
+from chalicelib.toml_config import GLOBS, is_text, unmatchable
 
 
 class Price(msgspec.Struct, frozen=True, rename="camel"):
@@ -65,6 +65,8 @@ def _problems(table: Mapping[str, object]) -> Iterator[str]:
             yield f"{name}: is missing; expected {expected}"
         elif name in table and not is_valid(table[name]):
             yield f"{name}: got {table[name]!r:.80}; expected {expected}"
+    if _are_globs(table.get("queues")):
+        yield from (f"queues: {problem}" for problem in unmatchable(table["queues"]))
 
 
 def _is_amount(value: object) -> bool:

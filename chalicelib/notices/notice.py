@@ -17,7 +17,8 @@ from typing import Final, NamedTuple, Self
 
 import msgspec
 
-from chalicelib.jobs.job import Job, JobId, JobStatus, Observation, is_terminal
+from chalicelib.jobs.failure import Cause, failure_of
+from chalicelib.jobs.job import Details, Job, JobId, JobStatus, Observation, is_terminal
 from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED, RECOVERED, STUCK, Rules
 
 CHILD_FAILED: Final = "CHILD_FAILED"
@@ -138,9 +139,18 @@ def notices_for(observation: Observation, rules: Rules) -> tuple[Notice, ...]:
             child=job_id.index if job_id.separator else None,
         )
         for room in rules.rooms(
-            details.status, queue, details.job_name, observation.description.tags
+            details.status,
+            queue,
+            details.job_name,
+            observation.description.tags,
+            failure_cause(details),
         )
     )
+
+
+def failure_cause(details: Details) -> Cause | None:
+    """Return why a job FAILED, for rules that select causes; None for any other status."""
+    return failure_of(details).cause if details.status == JobStatus.FAILED else None
 
 
 def incident_notices(

@@ -18,8 +18,9 @@ import msgspec
 
 from chalicelib import toml_config
 from chalicelib.errors import SettingsError
+from chalicelib.jobs.failure import Cause
 from chalicelib.jobs.job import JobStatus
-from chalicelib.toml_config import GLOBS, is_text
+from chalicelib.toml_config import GLOBS, is_text, unmatchable
 
 STUCK: Final = "STUCK"
 """A job is in one status for too long, or many jobs of a queue are."""
@@ -39,6 +40,9 @@ EVENTS: Final = (
 )
 """The events that `on` accepts."""
 
+_CAUSES: Final = tuple(cause.value for cause in Cause)
+"""The causes that `causes` and `not_causes` accept."""
+
 
 class RulesError(SettingsError):
     """One line for each problem: the rule, the field, what was given and what is expected."""
@@ -46,20 +50,29 @@ class RulesError(SettingsError):
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """A `[[rule]]` of the file. `queues` and `jobs` are globs of names, `tags` maps names of tags
-    to globs of their values."""
+    to globs of their values. `causes` and `not_causes` are causes of failures; an empty set of
+    `causes` means all."""
 
     on: frozenset[str]
     queues: frozenset[str] = frozenset("*")
     jobs: frozenset[str] = frozenset("*")
     tags: dict[str, str] = {}
+    causes: frozenset[str] = frozenset()
+    not_causes: frozenset[str] = frozenset()
     room: str
 
     def mismatches(
-        self, event: str, queue: str, job_name: str | None, tags: Mapping[str, str]
+        self,
+        event: str,
+        queue: str,
+        job_name: str | None,
+        tags: Mapping[str, str],
+        cause: Cause | None = None,
     ) -> tuple[str, ...]:
         """Return the names of the fields that don't match; the rule fires if all match.
 
         `job_name` is None for an event about a queue itself: then `jobs` and `tags` always match.
+        `cause` is why a FAILED job failed; `causes` and `not_causes` match every other event.
         """
         matches = {
             "on": event in self.on,
@@ -69,6 +82,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
             or all(
                 name in tags and fnmatchcase(tags[name], glob) for name, glob in self.tags.items()
             ),
+            "causes": cause is None or not self.causes or cause in self.causes,
+            "not_causes": cause is None or cause not in self.not_causes,
         }
         return tuple(field for field, matched in matches.items() if not matched)
 
@@ -108,15 +123,22 @@ class Rules(msgspec.Struct, frozen=True):
         return not self.rules
 
     def rooms(
-        self, event: str, queue: str, job_name: str | None, tags: Mapping[str, str]
+        self,
+        event: str,
+        queue: str,
+        job_name: str | None,
+        tags: Mapping[str, str],
+        cause: Cause | None = None,
     ) -> tuple[str, ...]:
         """Return the distinct rooms of the rules that fire, in the order of the rules. The
         arguments are those of `Rule.mismatches`."""
-        firing = (rule for rule in self.rules if not rule.mismatches(event, queue, job_name, tags))
+        subject = event, queue, job_name, tags, cause
+        firing = (rule for rule in self.rules if not rule.mismatches(*subject))
         return tuple(dict.fromkeys(rule.room for rule in firing))
 
 
 _EVENT_LIST: Final = 'a list of events, such as ["FAILED"]'
+_CAUSE_LIST: Final = 'a list of causes, such as ["OUT_OF_MEMORY"]'
 _TAG_TABLE: Final = 'a table of tag names and globs, such as {project = "atlas*"}'
 _MAX_ROOM_BYTES: Final = 500
 """A room's id has about 80 bytes. It becomes part of a sort key, which DynamoDB limits to 1,024."""
@@ -131,6 +153,8 @@ def _rule(table: Mapping[str, Any], default_room: str | None) -> Rule:
         queues=frozenset(table.get("queues", ["*"])),
         jobs=frozenset(table.get("jobs", ["*"])),
         tags=table.get("tags", {}),
+        causes=frozenset(table.get("causes", [])),
+        not_causes=frozenset(table.get("not_causes", [])),
         room=str(table.get("room", default_room)).strip(),
     )
 
@@ -144,8 +168,12 @@ def _problems(table: Mapping[str, Any], default_room: str | None) -> Iterator[st
     for field in ("queues", "jobs"):
         if not _is_text_list(table.get(field, ["*"])):
             yield f"{field}: {_unexpected(table[field], GLOBS)}"
+        else:
+            yield from (f"{field}: {problem}" for problem in unmatchable(table.get(field, [])))
     if not _is_text_table(table.get("tags", {})):
         yield f"tags: {_unexpected(table['tags'], _TAG_TABLE)}"
+    for field in ("causes", "not_causes"):
+        yield from _problems_of_causes(table, field)
     yield from _problems_of_room(table, default_room)
 
 
@@ -158,6 +186,19 @@ def _problems_of_on(table: Mapping[str, Any]) -> Iterator[str]:
         for event in sorted(set(table["on"]).difference(EVENTS)):
             suggestion = _suggestion(event.upper(), EVENTS)
             yield f"on: {event!r} is not an event{suggestion}; expected {_one_of(EVENTS)}"
+
+
+def _problems_of_causes(table: Mapping[str, Any], field: str) -> Iterator[str]:
+    if field not in table:
+        return
+    if not _is_text_list(table[field]):
+        yield f"{field}: {_unexpected(table[field], _CAUSE_LIST)}"
+        return
+    for cause in sorted(set(table[field]).difference(_CAUSES)):
+        suggestion = _suggestion(cause.upper(), _CAUSES)
+        yield f"{field}: {cause!r} is not a cause{suggestion}; expected {_one_of(_CAUSES)}"
+    if _is_text_list(table.get("on")) and JobStatus.FAILED not in table["on"]:
+        yield f"{field}: only failures have a cause; expected FAILED in on"
 
 
 def _problems_of_room(table: Mapping[str, Any], default_room: str | None) -> Iterator[str]:

@@ -14,7 +14,13 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from chalicelib.jobs.job import Description, Job, JobStatus, Observation
-from chalicelib.notices.notice import BULK_STUCK, RESOLUTIONS, Notice, incident_notices
+from chalicelib.notices.notice import (
+    BULK_STUCK,
+    RESOLUTIONS,
+    Notice,
+    failure_cause,
+    incident_notices,
+)
 from chalicelib.notices.rules import QUEUE_BLOCKED, RECOVERED, STUCK, Rules
 from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.stuck.bulk_incident import (
@@ -203,7 +209,8 @@ class StuckReporter:
         if root is None or root.is_lost:
             return
         name, tags = root.details.job_name, description.tags
-        notified = self.rules.rooms(root.status, self.queue, name, tags) if root.is_over else ()
+        ended = root.status, self.queue, name, tags, failure_cause(root.details)
+        notified = self.rules.rooms(*ended) if root.is_over else ()
         for room in self.rules.rooms(RECOVERED, self.queue, name, tags):
             if room not in notified:
                 yield Notice(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.rules import main
+from local.rules import NO_TAGS, main
 from tests.support.builders import a_detail, a_service_detail, an_attempt, an_envelope, an_event
 
 RULES = """
@@ -67,6 +67,7 @@ def test_valid_rules_are_listed(rules: Command) -> None:
         "rule 1: FAILED for queues gpu, spot-*, in room gpu-room",
         "rule 2: FAILED, QUEUE_BLOCKED, SUCCEEDED for all jobs, in room lab",
         "rule 3: STUCK for jobs a*, tags project = x, z = *, in room default",
+        f"rule 3: {NO_TAGS}",
         "the rules are valid",
     ]
 
@@ -75,7 +76,8 @@ def test_the_default_rules_are_valid(rules: Command) -> None:
     output = rules.check(WEBEX_ROOM="lab")
 
     assert output.lines == [
-        "rule 1: EVENTS_MISSING, FAILED, QUEUE_BLOCKED, RECOVERED, STUCK for all jobs, in room lab",
+        "rule 1: EVENTS_MISSING, FAILED, QUEUE_BLOCKED, RECOVERED, STUCK for not_causes CANCELLED, "
+        "TERMINATED, in room lab",
         "the rules are valid",
     ]
 
@@ -130,7 +132,7 @@ def test_the_rules_that_fire_the_mismatches_of_others_and_the_message_are_printe
 
     assert output.exit_code == 0
     assert output.lines[:5] == [
-        "FAILED: align (4c75) in high-priority",
+        "FAILED: align (4c75) in high-priority, cause EXIT_CODE",
         "rule 1 does not fire, no match: queues = gpu, spot-*",
         "rule 2 fires, in room lab",
         "",
@@ -147,6 +149,27 @@ def test_if_no_rule_fires_the_mismatches_of_all_are_printed(rules: Command) -> N
         "rule 2 does not fire, no match: on = FAILED, QUEUE_BLOCKED, SUCCEEDED",
         "no notice is sent",
     ]
+
+
+def test_a_cause_that_the_rule_excludes_is_printed(rules: Command) -> None:
+    detail = a_detail(status="FAILED", statusReason="Canceled by user: x")
+
+    output = rules.explain(detail, WEBEX_ROOM="lab")
+
+    assert output.lines[0].endswith(", cause CANCELLED")
+    assert output.lines[1:] == [
+        "rule 1 does not fire, no match: not_causes = CANCELLED, TERMINATED",
+        "no notice is sent",
+    ]
+
+
+def test_a_rule_with_tags_does_not_fire_for_a_service_job(rules: Command) -> None:
+    toml = "[[rule]]\non = ['FAILED']\ntags = {project = 'x'}\nroom = 'lab'"
+    event = an_envelope("Batch Service Job State Change", a_service_detail(status="FAILED"))
+
+    output = rules.explain(event, NOTICE_RULES=toml)
+
+    assert output.lines[2] == f"rule 1: {NO_TAGS}"
 
 
 def test_the_file_can_contain_only_the_detail(rules: Command) -> None:

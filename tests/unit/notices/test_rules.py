@@ -5,6 +5,7 @@ import re
 import pytest
 
 from chalicelib.errors import SettingsError
+from chalicelib.jobs.failure import Cause
 from chalicelib.notices.rules import EVENTS, Rules, RulesError
 from local.aws import ROOT
 
@@ -17,8 +18,9 @@ def rooms(
     queue: str = "gpu",
     job_name: str = "merge",
     tags: dict[str, str] | None = None,
+    cause: Cause | None = None,
 ) -> tuple[str, ...]:
-    return Rules.parse(toml, "default").rooms(event, queue, job_name, tags or {})
+    return Rules.parse(toml, "default").rooms(event, queue, job_name, tags or {}, cause)
 
 
 def problems(toml: str, default_room: str | None = "default") -> list[str]:
@@ -61,6 +63,21 @@ def test_a_rule_fires_if_all_of_its_fields_match(limit: str, fires: bool) -> Non
     assert bool(found) == fires
 
 
+@pytest.mark.parametrize(
+    ("limit", "cause", "fires"),
+    [
+        ("causes = ['OUT_OF_MEMORY', 'TIMEOUT']", Cause.TIMEOUT, True),
+        ("causes = ['OUT_OF_MEMORY']", Cause.EXIT_CODE, False),
+        ("not_causes = ['CANCELLED']", Cause.CANCELLED, False),
+        ("not_causes = ['CANCELLED']", Cause.EXIT_CODE, True),
+        ("causes = ['TIMEOUT']\nnot_causes = ['CANCELLED']", Cause.UNKNOWN, False),
+        ("causes = ['OUT_OF_MEMORY']", None, True),
+    ],
+)
+def test_a_rule_selects_failures_by_cause(limit: str, cause: Cause | None, fires: bool) -> None:
+    assert bool(rooms(f"[[rule]]\non = ['FAILED']\n{limit}", cause=cause)) == fires
+
+
 @pytest.mark.parametrize("event", EVENTS)
 def test_a_rule_fires_for_the_events_that_it_lists(event: str) -> None:
     others = [other for other in EVENTS if other != event]
@@ -100,6 +117,11 @@ def test_a_rule_returns_its_fields_that_do_not_match() -> None:
 def test_the_default_rules_announce_what_needs_attention(event: str) -> None:
     announced = {"FAILED", "STUCK", "QUEUE_BLOCKED", "EVENTS_MISSING", "RECOVERED"}
     assert bool(rooms(DEFAULT, event)) == (event in announced)
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_the_default_rules_do_not_announce_jobs_that_a_caller_ended(cause: Cause) -> None:
+    assert bool(rooms(DEFAULT, cause=cause)) == (cause not in (Cause.CANCELLED, Cause.TERMINATED))
 
 
 @pytest.mark.parametrize("limit", ["jobs = ['align']", "tags = {project = 'other'}"])
@@ -184,6 +206,21 @@ def test_an_empty_file_contains_no_rules() -> None:
             "unknown field, did you mean queues?; expected one of on, queues",
         ),
         ("name = 'x'", "name", "unknown field; expected one of on, queues"),
+        (
+            "queues = ['arn:aws:batch:eu-west-1:1:job-queue/gpu']",
+            "queues",
+            "'arn:aws:batch:eu-west-1:1:job-queue/gpu' matches no name; "
+            "use the name at the end of the ARN: 'gpu'",
+        ),
+        ("jobs = ['a', 'b ']", "jobs", "'b ' matches no name; remove the blank: 'b'"),
+        ("jobs = ['!x']", "jobs", "'!x' matches no name; a glob can't exclude names"),
+        ("causes = []", "causes", "got []; expected a list of causes"),
+        ("causes = 'TIMEOUT'", "causes", "got 'TIMEOUT'; expected a list of causes"),
+        (
+            "not_causes = ['CANCELED']",
+            "not_causes",
+            "'CANCELED' is not a cause, did you mean CANCELLED?; expected one of EXIT_CODE",
+        ),
     ],
 )
 def test_an_error_names_the_rule_the_field_what_was_given_and_what_is_expected(
@@ -195,6 +232,12 @@ def test_an_error_names_the_rule_the_field_what_was_given_and_what_is_expected(
 
     assert len(found) == 1
     assert found[0].startswith(f"notice rule 2: {field}: {message}")
+
+
+def test_a_rule_with_causes_announces_failures() -> None:
+    assert problems("[[rule]]\non = ['STUCK']\ncauses = ['TIMEOUT']") == [
+        "notice rule 1: causes: only failures have a cause; expected FAILED in on"
+    ]
 
 
 def test_a_rule_without_any_room_is_an_error() -> None:

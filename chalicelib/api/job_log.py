@@ -9,9 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from botocore.exceptions import ClientError
+from msgspec.structs import replace
 
 from chalicelib.api.errors import LogNotFound, LogUnavailable
-from chalicelib.jobs.job import Job
+from chalicelib.jobs.job import Attempt, ContainerEnd, Job, Pod
 from chalicelib.redaction import REDACTED, Redaction
 
 if TYPE_CHECKING:
@@ -35,39 +36,78 @@ class LogLine(NamedTuple):
     message: str
 
 
-def locate(job: Job, attempt: int | None) -> LogLocation:
-    """Return the location of an attempt's log, by default of the last attempt.
+def locate(
+    job: Job, attempt: int | None, container: str | None = None, log_driver: str | None = None
+) -> LogLocation:
+    """Return the location of an attempt's log, by default of the last attempt, and of its container
+    that determined the result. `log_driver` is the job's, if it is not CloudWatch's.
 
-    Raises LogNotFound, and LogUnavailable if the job has not started.
+    Raises LogNotFound, and LogUnavailable if the job has not started or its log is elsewhere.
     """
     if job.is_service:
         raise LogNotFound(
             "a service job has no AWS Batch log: SageMaker writes its log to log group"
             " /aws/sagemaker/TrainingJobs, to streams that begin with the training job's name"
         )
-    group, streams = job.details.log_group, _log_streams(job)
-    if group is None:
-        raise LogNotFound(f"AWS Batch reports no CloudWatch log group for job {job.job_id}")
-    if not streams and not job.is_terminal:
-        raise LogUnavailable(f"the job has not started: it is {job.status} and has no log yet")
-    number = attempt or max(streams, default=1)
-    if streams and number not in streams:
-        recorded = ", ".join(map(str, streams))
+    attempts = _attempts(job)
+    number = attempt or max(attempts, default=1)
+    if attempts and number not in attempts:
+        recorded = ", ".join(map(str, attempts))
         raise LogNotFound(f"attempt {number} not found; recorded attempts: {recorded}")
-    stream = streams.get(number)
-    if stream is None:
+    found = attempts.get(number, Attempt())
+    if found.pod:
+        raise LogUnavailable(_in_kubernetes(found.pod, container or found.container))
+    if log_driver:
+        raise LogUnavailable(
+            f"the log is not in CloudWatch: the log driver of the container is {log_driver}"
+        )
+    end = _container(job, found, container)
+    if end.log_group is None:
+        raise LogNotFound(f"AWS Batch reports no CloudWatch log group for job {job.job_id}")
+    if not attempts and not job.is_terminal:
+        raise LogUnavailable(f"the job has not started: it is {job.status} and has no log yet")
+    if end.log_stream_name is None or found.never_started:
         raise LogNotFound(f"attempt {number} has no log stream: its container wrote no log")
-    return LogLocation(number, group, stream)
+    return LogLocation(number, end.log_group, end.log_stream_name)
 
 
-def _log_streams(job: Job) -> Mapping[int, str | None]:
-    """Return the log stream of each known attempt, in order; None for an attempt without one."""
-    listed = enumerate(job.details.attempts, job.details.unlisted_attempts + 1)
-    streams = {number: attempt.log_stream_name for number, attempt in listed}
+def _attempts(job: Job) -> Mapping[int, Attempt]:
+    """Return each known attempt, in order; the current one with the log stream of the job."""
+    details = job.details
+    attempts = dict(enumerate(details.attempts, details.unlisted_attempts + 1))
     current = job.history[-1].attempt or 1
-    if job.details.log_stream_name and not streams.get(current):
-        streams[current] = job.details.log_stream_name
-    return dict(sorted(streams.items()))
+    if details.log_stream_name and not attempts.get(current, Attempt()).log_stream_name:
+        known = attempts.get(current, Attempt())
+        attempts[current] = replace(known, log_stream_name=details.log_stream_name)
+    return dict(sorted(attempts.items()))
+
+
+def _container(job: Job, attempt: Attempt, name: str | None) -> ContainerEnd:
+    """Return the container of this name, by default the one that determined the result."""
+    if name is None and attempt.containers:
+        return attempt.containers[0]
+    named = {end.name: end for end in attempt.containers}
+    if name is None:
+        return ContainerEnd(
+            log_stream_name=attempt.log_stream_name, log_group=job.details.log_group
+        )
+    if name not in named:
+        known = ", ".join(filter(None, named)) or "the job has only one container"
+        raise LogNotFound(f"container {name} not found; recorded containers: {known}")
+    return named[name]
+
+
+def _in_kubernetes(pod: Pod, container: str | None) -> str:
+    """Return where to find the log of a pod."""
+    namespace = f" -n {pod.namespace}" if pod.namespace else ""
+    of_container = f" -c {container}" if container else ""
+    places = {"node": pod.node, "cluster": (pod.cluster or "").rpartition("/")[2]}
+    place = "".join(f" on {kind} {name}" for kind, name in places.items() if name)
+    return (
+        f"Kubernetes keeps the log of pod {pod.name}{place}: run"
+        f" kubectl logs {pod.name}{namespace}{of_container}, or search the log group that the"
+        " cluster sends its container logs to"
+    )
 
 
 class JobLog:

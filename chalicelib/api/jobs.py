@@ -100,7 +100,8 @@ class Jobs:
 
         Raises LogNotFound and LogUnavailable.
         """
-        location = locate(job, query.attempt)
+        driver = None if job.log_group else self._table.describe(job).log_driver
+        location = locate(job, query.attempt, query.container, driver)
         return log_body(job.job_id, location, self._log.tail(location, lines=query.lines))
 
     def _snapshot(self, job: Job) -> _Snapshot:

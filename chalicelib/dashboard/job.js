@@ -138,7 +138,8 @@ function attempts(job, log) {
     attempt.attempt,
     attempt.exitCode ?? "none",
     [attempt.cause ? causeWords(attempt.cause) : attempt.stoppedAt ? "Succeeded" : "Running",
-      element("small", {}, attempt.reason ?? attempt.statusReason ?? "")],
+      element("small", {}, attempt.reason ?? attempt.statusReason ?? ""),
+      ...attempt.containers.map(containerEnd)],
     attempt.startedAt && attempt.stoppedAt
       ? duration((new Date(attempt.stoppedAt) - new Date(attempt.startedAt)) / 1000) : elapsed(attempt.startedAt) ?? "",
     attempt.logStreamName
@@ -146,6 +147,13 @@ function attempts(job, log) {
       : element("span", { class: "soft" }, "no log"),
   ]);
   return table("Attempts", ["No.", "Exit code", ["Outcome", "outcome"], ["Run time", "soft"], "Log"], rows);
+}
+
+// One of several containers. The first one determined the result of the attempt.
+function containerEnd({ name, init, essential, exitCode, cause }) {
+  const kind = init ? "init container" : essential ? "essential" : "not essential";
+  const ended = exitCode == null ? "no exit code" : `exit code ${exitCode}`;
+  return element("small", {}, `${name ?? "container"} (${kind}): ${ended}${cause ? `, ${causeWords(cause, exitCode)}` : ""}`);
 }
 
 function container(job) {

@@ -55,7 +55,7 @@ def _training_job_link(console: _Console, resource: str | None) -> str | None:
 
 def logs_link(job: Job) -> str | None:
     """Return the log stream of the latest attempt in the CloudWatch console; None without one."""
-    console, group, stream = _Console.of(job), job.details.log_group, job.log_stream_name
+    console, group, stream = _Console.of(job), job.log_group, job.log_stream_name
     if not (console and group and stream):
         return None
     page = f"#logsV2:log-groups/log-group/{_twice_quoted(group)}/log-events/{_twice_quoted(stream)}"

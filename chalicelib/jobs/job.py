@@ -170,8 +170,35 @@ def transition_key(status: str, generation: int, *, of_node: bool) -> Transition
     return (terminal, generation, rank, name)
 
 
+class ContainerEnd(msgspec.Struct, frozen=True, array_like=True):
+    """One of several containers of an attempt. `log_group` is None without a CloudWatch log.
+
+    Stored as an array to save bytes: add new fields at the end, with a default.
+    """
+
+    name: str | None = None
+    is_essential: bool = True
+    is_init: bool = False
+    exit_code: int | None = None
+    reason: str | None = None
+    log_stream_name: str | None = None
+    log_group: str | None = BATCH_LOG_GROUP
+
+
+class Pod(msgspec.Struct, frozen=True, array_like=True):
+    """The pod of an attempt on EKS, and the ARN of its cluster."""
+
+    name: str | None = None
+    namespace: str | None = None
+    node: str | None = None
+    cluster: str | None = None
+
+
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
     """One attempt to run the job. Without `stopped_at` it is still running.
+
+    If it has several `containers`, the first is the one that determined its result, and
+    `exit_code`, `reason` and `log_stream_name` are of that one.
 
     Stored as an array to save bytes: add new fields at the end, with a default.
     """
@@ -182,6 +209,22 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     reason: str | None = None
     status_reason: str | None = None
     log_stream_name: str | None = None
+    containers: tuple[ContainerEnd, ...] = ()
+    pod: Pod | None = None
+
+    @property
+    def container(self) -> str | None:
+        """The name of the container that determined the result, if there are several."""
+        return self.containers[0].name if self.containers else None
+
+    @property
+    def never_started(self) -> bool:
+        """Whether the attempt ended before its container started. AWS names a log stream anyway."""
+        return self.stopped_at is not None and (self.started_at, self.exit_code) == (None, None)
+
+    @property
+    def has_log(self) -> bool:
+        return bool(self.log_stream_name) and not self.never_started
 
 
 class ArrayFacts(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
@@ -283,6 +326,8 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
     retry_attempts: int | None = None
     timeout_seconds: int | None = None
     platform: str | None = None
+    log_driver: str | None = None
+    main_node: int | None = None
 
 
 class Observation(msgspec.Struct, frozen=True):
@@ -395,8 +440,20 @@ class Job(msgspec.Struct, frozen=True):
     @property
     def log_stream_name(self) -> str | None:
         """The log stream of the latest attempt that has one."""
-        listed = (attempt.log_stream_name for attempt in reversed(self.details.attempts))
-        return self.details.log_stream_name or next((name for name in listed if name), None)
+        attempts = self.details.attempts
+        is_of_last = bool(attempts) and self.details.status != JobStatus.RUNNING
+        if self.details.log_stream_name and not (is_of_last and attempts[-1].never_started):
+            return self.details.log_stream_name
+        listed = (each.log_stream_name for each in reversed(attempts) if each.has_log)
+        return next(listed, None)
+
+    @property
+    def log_group(self) -> str | None:
+        """The log group of `log_stream_name`."""
+        containers = (end for attempt in self.details.attempts for end in attempt.containers)
+        stream = self.log_stream_name
+        groups = (end.log_group for end in containers if stream and end.log_stream_name == stream)
+        return next(groups, self.details.log_group)
 
     @property
     def service_resource(self) -> str | None:

@@ -141,6 +141,15 @@ class JobQuery(Query, frozen=True):
     wait: Annotated[int | None, _WAIT] = None
 
 
+_CONTAINER = text(
+    "Name of a container, if the job has several; default: the one that determined the result",
+    expected="the name of a container",
+    pattern=r"\S",
+    most=255,
+)
+
+
 class LogQuery(Query, frozen=True):
     attempt: Annotated[int | None, number("Attempt, from 1; default: the last", most=1_000)] = None
+    container: Annotated[str | None, _CONTAINER] = None
     lines: Annotated[int, number("Maximum number of lines", most=1_000)] = 100

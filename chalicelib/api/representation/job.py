@@ -9,8 +9,8 @@ from chalicelib.jobs import pending_reason
 from chalicelib.jobs.array_summary import Summary
 from chalicelib.jobs.console_links import console_link, logs_link
 from chalicelib.jobs.durations import Durations, durations
-from chalicelib.jobs.failure import Cause, Failure, attempt_cause, failure_of
-from chalicelib.jobs.job import ACTIVE, Description, Job, JobId, JobStatus
+from chalicelib.jobs.failure import Cause, Failure, attempt_cause, container_cause, failure_of
+from chalicelib.jobs.job import ACTIVE, Attempt, Description, Job, JobId, JobStatus, Pod
 from chalicelib.jobs.preemption import Preemption, Step, history
 from chalicelib.jobs.prices import Prices
 from chalicelib.jobs.usage import job_usage
@@ -23,6 +23,25 @@ class HistoryEntry(Body, frozen=True):
     source: str
 
 
+class AttemptContainer(Body, frozen=True):
+    """One of several containers. The first one determined the result of the attempt."""
+
+    name: str | None
+    essential: bool
+    init: bool
+    exit_code: int | None
+    reason: str | None
+    log_stream_name: str | None
+    cause: Cause | None
+
+
+class PodBody(Body, frozen=True):
+    pod_name: str | None
+    pod_namespace: str | None
+    node_name: str | None
+    eks_cluster_arn: str | None
+
+
 class AttemptBody(Body, frozen=True):
     attempt: int
     started_at: str | None
@@ -33,6 +52,8 @@ class AttemptBody(Body, frozen=True):
     log_stream_name: str | None
     service_resource_id: str | None
     cause: Cause | None
+    containers: list[AttemptContainer]
+    pod: PodBody | None
 
 
 class PreemptionBody(Body, frozen=True):
@@ -90,6 +111,7 @@ class JobSummary(Body, frozen=True):
     durations: Durations
     failure: Failure | None
     array: ArrayBody | None
+    nodes: int | None
     usage: UsageBody | None
     cost: CostBody | None
     links: Links
@@ -172,6 +194,7 @@ def _summary_fields(job: Job, children: Summary | None, prices: Prices, now: int
         "durations": durations(job, now),
         "failure": failure_of(details) if job.status == JobStatus.FAILED else None,
         "array": _array(job, children),
+        "nodes": details.nodes,
         "usage": usage_body(usage) if usage else None,
         "cost": cost_body(usage, prices.of(job.queue)) if usage else None,
         "links": Links(console=console_link(job), logs=logs_link(job)),
@@ -205,14 +228,35 @@ def _attempts(job: Job) -> list[AttemptBody]:
             exit_code=attempt.exit_code,
             reason=attempt.reason,
             status_reason=attempt.status_reason,
-            log_stream_name=attempt.log_stream_name,
+            log_stream_name=attempt.log_stream_name if attempt.has_log else None,
             service_resource_id=resource,
             cause=attempt_cause(attempt, ended if attempt is attempts[-1] else None),
+            containers=_containers(attempt),
+            pod=_pod(attempt.pod),
         )
         for number, (attempt, resource) in enumerate(
             zip(attempts, resources, strict=True), job.details.unlisted_attempts + 1
         )
     ]
+
+
+def _containers(attempt: Attempt) -> list[AttemptContainer]:
+    return [
+        AttemptContainer(
+            name=end.name,
+            essential=end.is_essential,
+            init=end.is_init,
+            exit_code=end.exit_code,
+            reason=end.reason,
+            log_stream_name=end.log_stream_name,
+            cause=container_cause(end.exit_code, end.reason, is_first=not position),
+        )
+        for position, end in enumerate(attempt.containers)
+    ]
+
+
+def _pod(pod: Pod | None) -> PodBody | None:
+    return PodBody(pod.name, pod.namespace, pod.node, pod.cluster) if pod else None
 
 
 def _array(job: Job, children: Summary | None) -> ArrayBody | None:

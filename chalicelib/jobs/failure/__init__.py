@@ -33,7 +33,7 @@ from chalicelib.jobs.failure.exit_code import (
     explain_exit_code,
 )
 
-__all__ = ["AttemptEnd", "Cause", "FailedJob", "Failure", "attempt_cause", "failure_of"]
+__all__ = ["Cause", "FailedJob", "Failure", "attempt_cause", "container_cause", "failure_of"]
 
 
 class Failure(msgspec.Struct, frozen=True, rename="camel"):
@@ -57,6 +57,9 @@ class AttemptEnd(Protocol):
     def status_reason(self) -> str | None: ...
     @property
     def stopped_at(self) -> int | None: ...
+    @property
+    def container(self) -> str | None:
+        """The name of the container that determined the result, if there are several."""
 
 
 class FailedJob(Protocol):
@@ -88,13 +91,15 @@ def failure_of(job: FailedJob) -> Failure:
     exit_code = job.exit_code if last is None or last.exit_code is None else last.exit_code
     exit_code = exit_code_of_training(exit_code, attempt_reason or job.status_reason)
     has_run = last is not None or exit_code is not None
+    container = last.container if last else None
 
     def failure(cause: Cause, explanation: str, *quotable: str | None) -> Failure:
-        return Failure(cause, explanation + _quoted(cause, quotable), None, exit_code)
+        return Failure(cause, explanation + _quoted(cause, quotable), container, exit_code)
 
     if cause := _flagged(job):
         explanation = EXPLANATIONS[cause] + _beside(exit_code)
         return failure(cause, explanation, job.status_reason)
+    failed = f"Container {container} failed. " if container else ""
     of_attempt = stated_of_container(reason) or stated(attempt_reason)
     of_job = stated(job.status_reason)
     if of_job and not (of_attempt and _is_general(job.status_reason)):
@@ -104,11 +109,11 @@ def failure_of(job: FailedJob) -> Failure:
         return failure(cause, explanation, job.status_reason)
     if of_attempt:
         quoted = reason if stated_of_container(reason) else attempt_reason
-        return failure(*of_attempt, quoted)
+        return failure(of_attempt.cause, failed + of_attempt.explanation, quoted)
     texts = (reason, attempt_reason, job.status_reason)
     if not has_run and is_error_code(job.status_reason or ""):
         return failure(Cause.CANNOT_START, _ERROR_CODE_GUESS, job.status_reason)
-    return failure(cause_of_exit_code(exit_code), explain_exit_code(exit_code), *texts)
+    return failure(cause_of_exit_code(exit_code), failed + explain_exit_code(exit_code), *texts)
 
 
 def attempt_cause(attempt: AttemptEnd, job: FailedJob | None = None) -> Cause | None:
@@ -129,6 +134,16 @@ def attempt_cause(attempt: AttemptEnd, job: FailedJob | None = None) -> Cause | 
     if attempt.exit_code == 0 or (attempt.status_reason or "").endswith(_COMPLETED):
         return None
     return cause_of_exit_code(exit_code_of_training(attempt.exit_code, attempt.status_reason))
+
+
+def container_cause(exit_code: int | None, reason: str | None, *, is_first: bool) -> Cause | None:
+    """Return why one of several containers failed. A container that was stopped because the first
+    one had ended has no cause of its own."""
+    if statement := stated_of_container(reason):
+        return statement.cause
+    if exit_code in (None, 0) or (exit_code in STOPPED and not is_first):
+        return None
+    return cause_of_exit_code(exit_code)
 
 
 _MAX_QUOTED_CHARACTERS: Final = 1_024

@@ -6,21 +6,28 @@ envelopes, queues, tables, the clock or the environment.
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import NamedTuple
 
 import msgspec
 
 from chalicelib.jobs.job import (
-    BATCH_LOG_GROUP,
     ArrayFacts,
     Attempt,
+    ContainerEnd,
     Description,
     Details,
     Observation,
+    Pod,
     Resources,
     ServiceFacts,
     Source,
     is_terminal,
+)
+from chalicelib.jobs.job_detail.containers import (
+    container_ends,
+    defined_containers,
+    log_driver,
+    log_group,
+    main_container,
 )
 from chalicelib.jobs.job_detail.dates import Dates, dates_of_attempt, dates_of_job
 from chalicelib.jobs.job_detail.fields import (
@@ -46,7 +53,6 @@ from chalicelib.jobs.job_detail.shapes import (
     AttemptDetail,
     Container,
     JobDetail,
-    NodeProperties,
     ServiceJobDetail,
 )
 from chalicelib.redaction import Redaction
@@ -58,10 +64,11 @@ def observe(detail: JobDetail, *, time: int, source: Source, redaction: Redactio
     Raises MalformedEvent if the job, its queue or its status is missing or invalid.
     """
     description = _description(detail, redaction)
+    defined = defined_containers(detail)
     listed = detail.listed_attempts[-MAX_ATTEMPTS:]
     dates_of_attempts = [dates_of_attempt(a.started_at, a.stopped_at, time=time) for a in listed]
     attempts = tuple(
-        _attempt(attempt, dates, redaction)
+        _attempt(attempt, dates, defined, redaction)
         for attempt, dates in zip(listed, dates_of_attempts, strict=True)
     )
     dates = dates_of_job(
@@ -71,10 +78,13 @@ def observe(detail: JobDetail, *, time: int, source: Source, redaction: Redactio
         time=time,
         has_ended=is_terminal(detail.status),
     )
-    end = _container_end(detail.all_containers(), redaction)
+    ends = container_ends(detail, defined, redaction)
+    end = ends[0] if ends else ContainerEnd()
     last = attempts[-1] if attempts else Attempt()
-    if end == (last.exit_code, last.reason, last.log_stream_name):
-        end = _ContainerEnd()
+    own = (end.exit_code, end.reason, end.log_stream_name)
+    exit_code, reason, log_stream_name = (
+        (None, None, None) if own == (last.exit_code, last.reason, last.log_stream_name) else own
+    )
     return Observation(
         job_id=checked_job_id(detail.job_id),
         details=Details(
@@ -90,8 +100,10 @@ def observe(detail: JobDetail, *, time: int, source: Source, redaction: Redactio
             started_at=dates.started_at,
             stopped_at=dates.stopped_at,
             attempts=attempts,
-            **end._asdict(),
-            log_group=_log_group(detail),
+            exit_code=exit_code,
+            reason=reason,
+            log_stream_name=log_stream_name,
+            log_group=log_group(detail),
             array=_array(detail.array_properties),
             nodes=detail.node_properties.num_nodes if detail.node_properties else None,
             description=digest(description),
@@ -118,8 +130,8 @@ def digest(description: Description) -> str:
 
 
 def _description(detail: JobDetail, redaction: Redaction) -> Description:
-    containers = detail.all_containers() or _containers_of_first_node(detail.node_properties)
-    first = containers[0] if containers else Container()
+    containers = defined_containers(detail)
+    first = main_container(containers)
     # AWS sends the tags of a service job in DescribeServiceJob, but not in events: with them, each
     # source would write another description.
     tags = None if isinstance(detail, ServiceJobDetail) else detail.tags
@@ -135,6 +147,8 @@ def _description(detail: JobDetail, redaction: Redaction) -> Description:
         retry_attempts=detail.retry_strategy.attempts if detail.retry_strategy else None,
         timeout_seconds=detail.timeout.attempt_duration_seconds if detail.timeout else None,
         platform=truncated(next(iter(detail.platform_capabilities or ()), None), MAX_NAME),
+        log_driver=log_driver(first),
+        main_node=detail.node_properties.main_node if detail.node_properties else None,
     )
 
 
@@ -142,11 +156,6 @@ def _environment_names(container: Container) -> tuple[str, ...]:
     """Return the names of the variables: a value may be a secret, so all values are dropped."""
     variables = [*(container.environment or ()), *(container.env or ())]
     return tuple(sorted(variable.name[:MAX_NAME] for variable in variables)[:MAX_ENTRIES])
-
-
-def _containers_of_first_node(nodes: NodeProperties | None) -> list[Container]:
-    ranges = (nodes.node_range_properties if nodes else None) or ()
-    return ranges[0].all_containers() if ranges else []
 
 
 def _service(detail: JobDetail) -> ServiceFacts | None:
@@ -162,48 +171,32 @@ def _resources(description: Description) -> Resources | None:
     return Resources(*known) if any(known) else None
 
 
-def _attempt(attempt: AttemptDetail, dates: Dates, redaction: Redaction) -> Attempt:
+def _attempt(
+    attempt: AttemptDetail, dates: Dates, defined: Sequence[Container], redaction: Redaction
+) -> Attempt:
+    ends = container_ends(attempt, defined, redaction)
+    first = ends[0] if ends else ContainerEnd()
     return Attempt(
         started_at=dates.started_at,
         stopped_at=dates.stopped_at,
+        exit_code=first.exit_code,
+        reason=first.reason,
         status_reason=redacted_text(attempt.status_reason, redaction),
-        **_container_end(attempt.all_containers(), redaction)._asdict(),
+        log_stream_name=first.log_stream_name,
+        containers=ends if len(ends) > 1 else (),
+        pod=_pod(attempt),
     )
 
 
-class _ContainerEnd(NamedTuple):
-    """How a container ended, and where its log is."""
-
-    exit_code: int | None = None
-    reason: str | None = None
-    log_stream_name: str | None = None
-
-
-def _container_end(containers: Sequence[Container], redaction: Redaction) -> _ContainerEnd:
-    """Return the end of the container that explains most: one that failed, else one that did not
-    start, else the first one."""
-    failed = (c for c in containers if c.exit_code)
-    not_started = (c for c in containers if c.exit_code is None and c.reason)
-    chosen = next(failed, None) or next(not_started, None) or next(iter(containers), None)
-    if chosen is None:
-        return _ContainerEnd()
-    log_stream_name = truncated(chosen.log_stream_name, MAX_TEXT)
-    return _ContainerEnd(chosen.exit_code, redacted_text(chosen.reason, redaction), log_stream_name)
-
-
-def _log_group(detail: JobDetail) -> str | None:
-    """Return the CloudWatch log group, or None if AWS Batch configures no CloudWatch log: EKS, a
-    multi-node parent, a service job, another log driver."""
-    container = detail.container
-    if container is None:
+def _pod(attempt: AttemptDetail) -> Pod | None:
+    if not (attempt.pod_name or attempt.node_name):
         return None
-    configuration = container.log_configuration
-    if configuration is None:
-        return BATCH_LOG_GROUP
-    if configuration.log_driver not in (None, "awslogs"):
-        return None
-    group = (configuration.options or {}).get("awslogs-group")
-    return truncated(group, MAX_TEXT) or BATCH_LOG_GROUP
+    return Pod(
+        truncated(attempt.pod_name, MAX_NAME),
+        truncated(attempt.pod_namespace, MAX_NAME),
+        truncated(attempt.node_name, MAX_NAME),
+        truncated(attempt.eks_cluster_arn, MAX_TEXT),
+    )
 
 
 def _array(properties: ArrayProperties | None) -> ArrayFacts | None:

@@ -49,6 +49,8 @@ class EksResources(Struct):
 class Container(CamelStruct):
     """A container of a job, a node, a task, a pod or an attempt, with the fields of ECS and EKS."""
 
+    name: str | None = None
+    essential: bool | None = None
     image: str | None = None
     command: list[str] | None = None
     args: list[str] | None = None
@@ -63,12 +65,18 @@ class Container(CamelStruct):
     log_stream_name: str | None = None
     log_configuration: LogConfiguration | None = None
 
+    @property
+    def is_essential(self) -> bool:
+        """AWS treats a container as essential unless it is declared not to be."""
+        return self.essential is not False
+
 
 class Containers(CamelStruct):
     """Any shape that contains containers: a job, a node range, a task, a pod or an attempt."""
 
     container: Container | None = None
     containers: list[Container] | None = None
+    init_containers: list[Container] | None = None
     task_properties: "list[Containers] | None" = None
     ecs_properties: "Containers | None" = None
     eks_properties: "Containers | None" = None
@@ -79,7 +87,11 @@ class Containers(CamelStruct):
         found = [self.container, *(self.containers or ())]
         for inner in (*tasks, self.ecs_properties, self.eks_properties, self.pod_properties):
             found += inner.all_containers() if inner else ()
-        return [container for container in found if container]
+        return [container for container in found if container and container != Container()]
+
+    def all_init_containers(self) -> list[Container]:
+        """Return the containers that have to succeed before those of a pod start."""
+        return self.init_containers or []
 
 
 class ServiceResource(CamelStruct):
@@ -100,6 +112,10 @@ class Dated(Containers, kw_only=True):
 class AttemptDetail(Dated, kw_only=True):
     status_reason: str | None = None
     service_resource_id: ServiceResource | None = None
+    pod_name: str | None = None
+    pod_namespace: str | None = None
+    node_name: str | None = None
+    eks_cluster_arn: str | None = None
 
     @property
     def resource(self) -> str | None:
@@ -118,9 +134,22 @@ class ArrayProperties(CamelStruct):
     status_summary: dict[str, Int32] | None = None
 
 
+class NodeRange(Containers, kw_only=True):
+    """The nodes `first:last`, `first:`, `:last` or `node`."""
+
+    target_nodes: str | None = None
+
+    def contains(self, node: int) -> bool:
+        first, colon, last = (self.target_nodes or ":").partition(":")
+        lowest = int(first) if first.isdecimal() else 0
+        highest = int(last) if last.isdecimal() else node if colon else lowest
+        return lowest <= node <= highest
+
+
 class NodeProperties(CamelStruct):
     num_nodes: Int32 | None = None
-    node_range_properties: list[Containers] | None = None
+    main_node: Int32 | None = None
+    node_range_properties: list[NodeRange] | None = None
 
 
 class RetryStrategy(CamelStruct):

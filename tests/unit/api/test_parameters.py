@@ -187,7 +187,7 @@ def test_a_page_token_is_bound_to_the_query_but_not_to_the_limit_or_the_time_of_
         (JobQuery, {"wait": [""]}, "wait: '' is not a number from 1 to 25"),
         (LogQuery, {"lines": ["1001"]}, "lines: '1001' is not a number from 1 to 1000"),
         (LogQuery, {"attempt": ["0"]}, "attempt: '0' is not a number from 1 to 1000"),
-        (LogQuery, {"line": ["1"]}, "line: unknown parameter; expected attempt, lines"),
+        (LogQuery, {"line": ["1"]}, "line: unknown parameter; expected attempt, container, lines"),
         (NoParameters, {"a": ["b"]}, "a: unknown parameter; this route has no parameters"),
     ],
 )
@@ -210,6 +210,7 @@ def described(query: type[Query]) -> dict[str, Any]:
 def test_the_description_has_the_limits_and_defaults_of_the_parser() -> None:
     assert described(LogQuery) == {
         "attempt": {"type": "integer", "minimum": 1, "maximum": 1000},
+        "container": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"\S"},
         "lines": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
     }
     assert described(JobQuery) == {"wait": {"type": "integer", "minimum": 1, "maximum": 25}}

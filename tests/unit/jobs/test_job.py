@@ -173,7 +173,7 @@ def test_a_transition_belongs_to_an_attempt(
 
 
 def test_the_log_stream_is_that_of_the_latest_attempt_with_one() -> None:
-    first = Attempt(stopped_at=1, log_stream_name="first")
+    first = Attempt(1, 2, log_stream_name="first")
     running = Details(
         status="RUNNING",
         generation=1,

@@ -131,7 +131,7 @@ def test_a_multi_node_parent_has_the_description_of_its_first_node_range() -> No
     )
 
     assert (observation.details.nodes, observation.description.image) == (3, "mpi")
-    assert observation.details.log_group is None, "a multi-node parent has no log"
+    assert observation.details.log_group == "/aws/batch/job", "that of the main node"
 
 
 def test_a_node_has_the_description_of_its_own_container() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.workload import START
 from chalicelib import table_keys
@@ -13,6 +13,7 @@ from chalicelib.jobs.job_table import job_attributes, job_key
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
 
 QUEUE = "high-priority"
 STATUSES = ("RUNNABLE", "RUNNING", "SUCCEEDED", "FAILED")
@@ -24,7 +25,7 @@ def fill(client: "DynamoDBClient", table: str, numbers: range) -> None:
     client.put_item(TableName=table, Item=table_keys.registered_queue(QUEUE))
 
     def write(items: Sequence[Item]) -> None:
-        puts: Any = [{"PutRequest": {"Item": item}} for item in items]
+        puts: list[WriteRequestTypeDef] = [{"PutRequest": {"Item": item}} for item in items]
         response = client.batch_write_item(RequestItems={table: puts})
         assert not response["UnprocessedItems"]
 

@@ -314,7 +314,7 @@ class _HttpServer(ThreadingHTTPServer):
         self.batch = batch
         super().__init__((LOOPBACK, port), _Handler)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: object, client_address: object) -> None:
         """Ignore the error: the client closed the connection."""
 
 

@@ -10,10 +10,9 @@ No rooms and no messages. https://developer.webex.com/docs/basics#formatting-mes
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -91,31 +90,36 @@ def _with_links(text: str) -> str:
 
 # Render rules of markdown-it. It passes the renderer as the first argument.
 
+_Env = Mapping[str, Sequence[str]]
+"""The argument of MarkdownIt.render that it passes to the rules."""
 
-def _text(_: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+
+def _text(_: object, tokens: Sequence[Token], index: int, options: object, env: _Env) -> str:
     link_depth = sum(token.nesting for token in tokens[:index] if token.type.startswith("link_"))
     content = tokens[index].content
     return _with_pills(html.escape(content) if link_depth else _with_links(content), env["pills"])
 
 
-def _code(_: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+def _code(_: object, tokens: Sequence[Token], index: int, options: object, env: _Env) -> str:
     return f"<code>{_with_pills(html.escape(tokens[index].content), env['pills'])}</code>"
 
 
-def _code_block(self: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+def _code_block(
+    self: object, tokens: Sequence[Token], index: int, options: object, env: _Env
+) -> str:
     return f"<pre>{_code(self, tokens, index, options, env)}</pre>\n"
 
 
-def _link_open(_: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+def _link_open(_: object, tokens: Sequence[Token], index: int, options: object, env: _Env) -> str:
     return _link_tag(str(tokens[index].attrGet("href") or ""))
 
 
-def _image(_: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+def _image(_: object, tokens: Sequence[Token], index: int, options: object, env: _Env) -> str:
     """Return an image as its source text, because Webex displays no images in markdown."""
     return _with_pills(html.escape(f"![{tokens[index].content}]"), env["pills"])
 
 
-def _html(_: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+def _html(_: object, tokens: Sequence[Token], index: int, options: object, env: _Env) -> str:
     escaped = _with_pills(html.escape(tokens[index].content), env["pills"])
     return f'<span class="tag">{escaped}</span>'
 

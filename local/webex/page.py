@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from datetime import datetime
 from html import escape
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from local.webex.rooms import Message, Room
@@ -25,7 +24,7 @@ HEADERS = {
 _MAX_MESSAGES = 300
 
 
-def content(rooms: Iterable[Room], selected: str, version: int) -> dict[str, Any]:
+def content(rooms: Iterable[Room], selected: str, version: int) -> dict[str, object]:
     """Return what page.js displays: the list of rooms and the newest messages of one room.
 
     `version` changes whenever the content does.

@@ -43,7 +43,7 @@ class Person:
     def id(self) -> str:
         return _id("PEOPLE", self.email)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         names = {"displayName": self.name, "nickName": self.name, "type": "bot"}
         return {"id": self.id, "emails": [self.email], **names}
 
@@ -72,7 +72,7 @@ class Message:
         """Return the mentioned people: `all`, `personEmail:…` or `personId:…`."""
         return self.rendered.mentions
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         groups = [mention for mention in self.mentions if mention.lower() == "all"]
         fields = {
             "id": self.id,
@@ -101,7 +101,7 @@ class Room:
     members: set[str]
     messages: dict[str, Message] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return {"id": self.id, "title": self.title, "type": "group", "isLocked": False}
 
 
@@ -161,7 +161,7 @@ class Rooms:
 
     # Persistence
 
-    def dump(self) -> list[dict[str, Any]]:
+    def dump(self) -> list[dict[str, object]]:
         """Return the rooms, with the latest messages of each, as JSON values."""
         return [
             {

@@ -205,7 +205,7 @@ class _HttpServer(ThreadingHTTPServer):
         self._connections_lock = threading.Lock()
         super().__init__((LOOPBACK, webex.port), _Handler)
 
-    def process_request(self, request: Any, client_address: Any) -> None:
+    def process_request(self, request: Any, client_address: object) -> None:
         with self._connections_lock:
             self._connections.add(request)
         super().process_request(request, client_address)
@@ -215,7 +215,7 @@ class _HttpServer(ThreadingHTTPServer):
             self._connections.discard(request)
         super().shutdown_request(request)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: Any, client_address: object) -> None:
         """Ignore clients that disconnect early; print any other error."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
@@ -280,7 +280,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _apply(
         self, request: Request, fault: Fault, tracking_id: str
-    ) -> tuple[int, dict[str, Any]]:
+    ) -> tuple[int, dict[str, object]]:
         """Return the status and the body of the response."""
         try:
             result = {} if fault.rejects else self._result(request)
@@ -290,7 +290,7 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, result
         return fault.status, _error(fault.status, "A scripted fault.", tracking_id)
 
-    def _result(self, request: Request) -> dict[str, Any]:
+    def _result(self, request: Request) -> dict[str, object]:
         webex = self.server.webex
         person = webex.person_of(self.headers.get("Authorization", ""))
         rooms = webex.rooms
@@ -314,7 +314,7 @@ class _Handler(BaseHTTPRequestHandler):
             case _:
                 raise Rejection(404, _SUMMARIES[404])
 
-    def _json_object(self, request: Request) -> dict[str, Any]:
+    def _json_object(self, request: Request) -> dict[str, object]:
         if self.headers.get_content_type() != "application/json":
             raise Rejection(415, "The stand-in accepts application/json only.")
         if not isinstance(request.body, dict):
@@ -380,7 +380,7 @@ def _json(raw: bytes) -> Any:
         return None
 
 
-def _error(status: int, description: str, tracking_id: str) -> dict[str, Any]:
+def _error(status: int, description: str, tracking_id: str) -> dict[str, object]:
     return {
         "message": _SUMMARIES.get(status, description),
         "errors": [{"description": description}],

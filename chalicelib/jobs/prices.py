@@ -6,7 +6,7 @@ bought. A cost is therefore always an estimate by prices from this setting. Pure
 
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import Final, Self, cast
+from typing import Final, Self, TypeGuard, cast
 
 import msgspec
 
@@ -65,15 +65,15 @@ def _problems(table: Mapping[str, object]) -> Iterator[str]:
             yield f"{name}: is missing; expected {expected}"
         elif name in table and not is_valid(table[name]):
             yield f"{name}: got {table[name]!r:.80}; expected {expected}"
-    if _are_globs(table.get("queues")):
-        yield from (f"queues: {problem}" for problem in unmatchable(table["queues"]))
+    if _are_globs(queues := table.get("queues")):
+        yield from (f"queues: {problem}" for problem in unmatchable(queues))
 
 
 def _is_amount(value: object) -> bool:
     return type(value) in (int, float) and 0 <= cast(float, value) <= _MAX_PRICE
 
 
-def _are_globs(value: object) -> bool:
+def _are_globs(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and bool(value) and all(map(is_text, value))
 
 

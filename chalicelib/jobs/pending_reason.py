@@ -21,12 +21,18 @@ class PendingReason(NamedTuple):
     explanation: str
 
 
-def explain(status: str, status_reason: str | None) -> PendingReason:
+def explain(
+    status: str, status_reason: str | None, *, is_service: bool = False, is_cancelled: bool = False
+) -> PendingReason:
     """Return why a job is still in `status`, by the code at the beginning of its reason if that is
-    known."""
+    known. The queue of a service job has no compute environments."""
+    if is_cancelled and status in _CANCELLED:
+        return PendingReason("it was cancelled", _CANCELLED[status])
     reason = (status_reason or "").strip()
-    known = (pending for code, pending in _REASONS.items() if reason.startswith(code))
-    return next(known, None) or PendingReason(None, _STATUSES.get(status, _UNEXPLAINED))
+    reasons = {**_REASONS, **_OF_SERVICE_JOBS} if is_service else _REASONS
+    known = (pending for code, pending in reasons.items() if reason.startswith(code))
+    statuses = {**_STATUSES, **_STATUSES_OF_SERVICE_JOBS} if is_service else _STATUSES
+    return next(known, None) or PendingReason(None, statuses.get(status, _UNEXPLAINED))
 
 
 # The codes of "Jobs stuck in a RUNNABLE status" in the user guide, each before its general form.
@@ -60,6 +66,17 @@ _REASONS: Final[Mapping[str, PendingReason]] = {
         "contradicts its launch template. Check both. Newer instance types are offered in more "
         "Availability Zones.",
     ),
+    "MISCONFIGURATION:SERVICE_ENVIRONMENT_MAX_RESOURCE": PendingReason(
+        "the job requests more than the service environment's capacity limit",
+        "The job requests more instances than the capacity limit of any service environment of its "
+        "queue allows, so it can't start. Increase maxCapacity of the service environment, or "
+        "request fewer instances.",
+    ),
+    "MISCONFIGURATION:QUOTA_MANAGEMENT_LIMIT_EXCEEDED": PendingReason(
+        "the job requests more than its quota share allows",
+        "The job requests more capacity than the limit of its quota share, so it can't start. "
+        "Increase the capacity limit of the quota share, or request fewer instances.",
+    ),
     "MISCONFIGURATION": PendingReason(
         "a compute environment is misconfigured",
         "AWS Batch reports a misconfiguration without details. Compare what the job requests with "
@@ -81,6 +98,45 @@ _REASONS: Final[Mapping[str, PendingReason]] = {
         "don't join the cluster: check their network route, their instance role, the ECS agent and "
         "its awslogs driver, and the account's EC2 limits.",
     ),
+}
+
+_OF_SERVICE_JOBS: Final[Mapping[str, PendingReason]] = {
+    "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY": PendingReason(
+        "AWS has no free capacity",
+        "SageMaker has no free instances of the type that the job requests. It may have some "
+        "later. Request another instance type, or fewer instances.",
+    ),
+    "MISCONFIGURATION": PendingReason(
+        "its service environment is misconfigured",
+        "AWS Batch reports a misconfiguration without details. Compare what the job requests with "
+        "the capacity limits of the service environments of its queue.",
+    ),
+    "ACTION_REQUIRED": PendingReason(
+        "its service environments are invalid",
+        "All service environments of the queue are invalid. The AWS Batch console shows the reason "
+        "for each.",
+    ),
+    "UNDETERMINED": PendingReason(
+        "AWS Batch could not determine why",
+        "AWS Batch reports that the queue is blocked, but not why. Check the service environments "
+        "of the queue and the account's SageMaker quotas.",
+    ),
+}
+"""The codes whose explanation is different for a queue with service environments."""
+
+_STATUSES_OF_SERVICE_JOBS: Final[Mapping[str, str]] = {
+    JobStatus.RUNNABLE: "The job is ready to run and waits for its turn and for capacity. Other "
+    "jobs may be ahead of it. If not, check that the service environments of its queue are "
+    "enabled, valid and below their capacity limits.",
+    JobStatus.STARTING: "SageMaker prepares the instances of the training job. Large images and "
+    "data sets take long to load.",
+}
+
+_CANCELLED: Final[Mapping[str, str]] = {
+    JobStatus.PENDING: "The job was cancelled. AWS Batch ends it when the jobs that it depends on "
+    "have ended.",
+    JobStatus.RUNNABLE: "The job was cancelled. AWS Batch ends it when it comes to the head of its "
+    "queue.",
 }
 
 _STATUSES: Final[Mapping[str, str]] = {

@@ -213,7 +213,14 @@ def _status_reason(job: Job) -> str | None:
 def _waiting(job: Job) -> WaitingBody | None:
     if job.status not in ACTIVE or job.status == JobStatus.RUNNING:
         return None
-    return WaitingBody(*pending_reason.explain(job.status, job.details.status_reason))
+    return WaitingBody(
+        *pending_reason.explain(
+            job.status,
+            job.details.status_reason,
+            is_service=job.is_service,
+            is_cancelled=job.details.is_cancelled,
+        )
+    )
 
 
 def _attempts(job: Job) -> list[AttemptBody]:

@@ -48,7 +48,7 @@ def status_changed(job: Job, description: Description, layout: MessageLayout) ->
 def stuck(job: Job, description: Description, notice: Notice, layout: MessageLayout) -> str:
     """Return the message that a job has been in its status for too long."""
     reason = job.details.status_reason
-    pending = pending_reason.explain(job.status, reason)
+    pending = pending_reason.explain(job.status, reason, is_service=job.is_service)
     waited = duration((notice.at - job.since) / 1000)
     return layout.job_message(
         f"{sign(STUCK)} {_stuck_subject(job, notice)} been {escape(job.status)} in "

@@ -2,8 +2,9 @@
 
 import pytest
 
-from chalicelib.jobs.job import JobStatus
+from chalicelib.jobs.job import JobStatus, Source
 from chalicelib.jobs.pending_reason import explain
+from tests.support.builders import a_case, observed_case
 
 CODES = [
     ("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", "no free capacity", "instance types"),
@@ -12,6 +13,8 @@ CODES = [
     ("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", "large enough", "larger instance types"),
     ("MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS", "permissions", "AWSServiceRoleForBatch"),
     ("MISCONFIGURATION:EC2_INSTANCE_CONFIGURATION_UNSUPPORTED", "launched", "launch template"),
+    ("MISCONFIGURATION:SERVICE_ENVIRONMENT_MAX_RESOURCE", "capacity limit", "maxCapacity"),
+    ("MISCONFIGURATION:QUOTA_MANAGEMENT_LIMIT_EXCEEDED", "quota share", "fewer instances"),
     ("MISCONFIGURATION:SOMETHING_NEW", "misconfigured", "Compare"),
     ("ACTION_REQUIRED", "invalid", "console"),
     ("UNDETERMINED", "not determine", "ECS agent"),
@@ -55,3 +58,51 @@ def test_every_status_before_the_end_has_its_own_explanation() -> None:
     active = [s for s in JobStatus if s not in ("SUCCEEDED", "FAILED", "UNKNOWN")]
 
     assert len({explain(status, None).explanation for status in active}) == len(active)
+
+
+@pytest.mark.parametrize("code", [code for code, *_ in CODES if "SERVICE_ROLE" not in code])
+@pytest.mark.parametrize("status", ["RUNNABLE", "SCHEDULED", "STARTING"])
+def test_nothing_about_compute_environments_is_stated_of_a_service_job(
+    code: str, status: str
+) -> None:
+    of_compute_environments = (
+        "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
+        "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
+        "MISCONFIGURATION:EC2_INSTANCE_CONFIGURATION_UNSUPPORTED",
+    )
+    explanations = [
+        explain(status, reason, is_service=True).explanation
+        for reason in (None, code)
+        if reason not in of_compute_environments
+    ]
+
+    assert not any("compute environment" in text or "ECS" in text for text in explanations)
+
+
+def test_a_blocked_service_queue_names_the_limit_of_its_service_environment() -> None:
+    event = a_case("service-environment-limit")
+
+    pending = explain("RUNNABLE", event["detail"]["statusReason"])
+
+    assert pending.cause == "the job requests more than the service environment's capacity limit"
+    assert "compute environment" not in pending.explanation
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [("RUNNABLE", "head of its queue"), ("PENDING", "depends on")]
+)
+def test_a_cancelled_job_states_when_it_ends(status: str, words: str) -> None:
+    pending = explain(status, "not needed any more", is_cancelled=True)
+
+    assert pending.cause == "it was cancelled"
+    assert words in pending.explanation
+
+
+def test_a_captured_job_that_was_cancelled_keeps_its_flag() -> None:
+    details = observed_case("runnable-but-cancelled", Source.REPAIR).details
+
+    assert (details.status, details.is_cancelled, details.is_terminated) == (
+        "RUNNABLE",
+        True,
+        False,
+    )

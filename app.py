@@ -93,7 +93,7 @@ def get_health() -> HealthBody:
     return container.health.check()
 
 
-@routes.private("/jobs")
+@routes.private("/jobs", QueueNotFound)
 def list_jobs(request: Request[JobsQuery]) -> JobPage:
     """List jobs: by name if `name` is given, otherwise the last change of status first."""
     return container.job_lists.page(request.query, request.scope)
@@ -132,7 +132,7 @@ def get_queue(request: Request[NoParameters], queue: str) -> QueueBody:
     return container.queues.get(queue, request.scope)
 
 
-@routes.private("/openapi.json")
+@routes.public("/openapi.json")
 def describe_api() -> dict[str, object]:
     """Get this description."""
     from chalicelib.api import openapi  # needed by this route only

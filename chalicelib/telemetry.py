@@ -114,6 +114,11 @@ def error(event: LogEvent, **fields: object) -> None:
     logger().error(event, extra=fields, stacklevel=3)
 
 
+def exception(event: LogEvent, error: BaseException, **fields: object) -> None:
+    """Log an unexpected exception with its stack trace."""
+    logger().error(event, exc_info=error, extra=fields, stacklevel=3)
+
+
 @cache
 def logger() -> "Logger":
     """Return the logger that writes JSON lines to standard output."""

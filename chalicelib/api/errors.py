@@ -2,20 +2,30 @@
 `except ApiError` at the edge serves all of them.
 
     ApiError
-    ├── BadParameter         400  BadRequestError
-    ├── NotFound             404  NotFoundError
-    │   ├── JobNotFound
-    │   ├── InvalidJobId
-    │   ├── QueueNotFound
-    │   ├── LogNotFound
-    │   └── AssetNotFound
-    ├── LogUnavailable       409  ConflictError
-    ├── UriTooLong           414  URITooLongError
-    ├── AllSlotsTaken        429  TooManyRequestsError, with Retry-After
-    ├── HeaderTooLarge       431  HeaderTooLargeError
-    └── ServiceUnavailable   503  ServiceUnavailableError
+    ├── BadParameter            400
+    │   ├── UnknownParameter         UnknownParameterError
+    │   ├── InvalidParameter         InvalidParameterError
+    │   └── InvalidNextToken         InvalidNextTokenError
+    ├── NotFound                404
+    │   ├── JobNotFound              JobNotFoundError
+    │   ├── InvalidJobId             InvalidJobIdError
+    │   ├── QueueNotFound            QueueNotFoundError
+    │   ├── LogNotFound              LogNotFoundError
+    │   ├── AttemptNotFound          AttemptNotFoundError
+    │   └── AssetNotFound            AssetNotFoundError
+    ├── LogUnavailable          409
+    │   ├── JobNotStarted            JobNotStartedError
+    │   ├── LogElsewhere             LogElsewhereError
+    │   ├── LogGroupNotListed        LogGroupNotListedError
+    │   └── LogGroupAccessDenied     LogGroupAccessDeniedError
+    ├── UriTooLong              414  URITooLongError
+    ├── AllSlotsTaken           429  TooManyRequestsError, with Retry-After
+    ├── HeaderTooLarge          431  HeaderTooLargeError
+    ├── InternalError           500  InternalServerError
+    └── ServiceUnavailable      503  ServiceUnavailableError, with Retry-After
 
-The message of an error is sent to the client. Errors of AWS become ServiceUnavailable in `routes`.
+The message of an error is sent to the client. `routes` raises ServiceUnavailable in place of AWS's
+errors, and InternalError in place of any other exception.
 """
 
 from collections.abc import Mapping
@@ -26,31 +36,53 @@ from chalicelib.errors import BatchwatchError
 
 
 class ApiError(BatchwatchError):
-    """The base class; never raised itself."""
+    """The base class; never raised itself. `parameter` is the query parameter that is wrong."""
 
     status: ClassVar[HTTPStatus]
     code: ClassVar[str]
     headers: ClassVar[Mapping[str, str]] = {}
+    parameter: str | None = None
 
 
 class BadParameter(ApiError):
-    """A query parameter is unknown or has a value that the route does not accept."""
+    """The base class of errors of a query parameter; never raised itself."""
 
     status = HTTPStatus.BAD_REQUEST
-    code = "BadRequestError"
 
     def __init__(self, parameter: str, problem: str) -> None:
-        super().__init__(f"{parameter[:100]}: {problem}")
+        self.parameter = parameter[:100]
+        super().__init__(f"{self.parameter}: {problem}")
+
+
+class UnknownParameter(BadParameter):
+    """The route has no parameter of this name."""
+
+    code = "UnknownParameterError"
+
+
+class InvalidParameter(BadParameter):
+    """The value is not one that the route accepts."""
+
+    code = "InvalidParameterError"
+
+
+class InvalidNextToken(BadParameter):
+    """The page token was changed or belongs to another query."""
+
+    code = "InvalidNextTokenError"
 
 
 class NotFound(ApiError):
+    """The base class of errors of what does not exist; never raised itself."""
+
     status = HTTPStatus.NOT_FOUND
-    code = "NotFoundError"
 
 
 class JobNotFound(NotFound):
     """The job does not exist, or the token does not cover its queue. The response is the same, so
     that a token reveals nothing about other queues."""
+
+    code = "JobNotFoundError"
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"job {job_id} not found")
@@ -59,12 +91,16 @@ class JobNotFound(NotFound):
 class InvalidJobId(NotFound):
     """The path does not contain the id of a Batch job."""
 
+    code = "InvalidJobIdError"
+
     def __init__(self, text: str, problem: str) -> None:
         super().__init__(f"{text[:200]!r} {problem}")
 
 
 class QueueNotFound(NotFound):
     """The queue does not exist, or the token does not cover it."""
+
+    code = "QueueNotFoundError"
 
     def __init__(self, queue: str) -> None:
         super().__init__(f"queue {queue[:200]} not found")
@@ -73,19 +109,54 @@ class QueueNotFound(NotFound):
 class LogNotFound(NotFound):
     """The job, the attempt or the log group has no such log."""
 
+    code = "LogNotFoundError"
+
+
+class AttemptNotFound(NotFound):
+    """The job has no attempt of this number."""
+
+    code = "AttemptNotFoundError"
+
 
 class AssetNotFound(NotFound):
     """The dashboard has no file of this name, or the version belongs to another deployment."""
 
+    code = "AssetNotFoundError"
+
 
 class LogUnavailable(ApiError):
-    """The log may exist, but the job has not started or batchwatch is not allowed to read it."""
+    """The base class of errors of a log that may exist but can't be read; never raised itself."""
 
     status = HTTPStatus.CONFLICT
-    code = "ConflictError"
+
+
+class JobNotStarted(LogUnavailable):
+    """The job has no log yet."""
+
+    code = "JobNotStartedError"
+
+
+class LogElsewhere(LogUnavailable):
+    """The log is not in CloudWatch."""
+
+    code = "LogElsewhereError"
+
+
+class LogGroupNotListed(LogUnavailable):
+    """LOG_GROUPS does not list the log group."""
+
+    code = "LogGroupNotListedError"
+
+
+class LogGroupAccessDenied(LogUnavailable):
+    """The role of the API's function is not allowed to read the log group."""
+
+    code = "LogGroupAccessDeniedError"
 
 
 class UriTooLong(ApiError):
+    """The path and the parameters exceed the limit together."""
+
     status = HTTPStatus.REQUEST_URI_TOO_LONG
     code = "URITooLongError"
 
@@ -104,8 +175,20 @@ class AllSlotsTaken(ApiError):
 
 
 class HeaderTooLarge(ApiError):
+    """A header exceeds the limit."""
+
     status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     code = "HeaderTooLargeError"
+
+
+class InternalError(ApiError):
+    """An error in batchwatch; the exception is the `__cause__`."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    code = "InternalServerError"
+
+    def __init__(self) -> None:
+        super().__init__("internal error; the function's log contains it under this RequestId")
 
 
 class ServiceUnavailable(ApiError):
@@ -113,6 +196,7 @@ class ServiceUnavailable(ApiError):
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "ServiceUnavailableError"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
 
     def __init__(self) -> None:
         super().__init__(

@@ -1,6 +1,7 @@
 """Lists of jobs in pages: all jobs that the scope of a token covers, and the children of a job."""
 
 from chalicelib.api.access import Scope
+from chalicelib.api.errors import QueueNotFound
 from chalicelib.api.jobs import Jobs
 from chalicelib.api.parameters.page_token import PageTokens
 from chalicelib.api.parameters.queries import ChildrenQuery, JobsQuery, identity
@@ -29,11 +30,10 @@ class JobLists:
     def page(self, query: JobsQuery, scope: Scope) -> JobPage:
         """Return root jobs: by name if the query has a name, otherwise the last change first.
 
-        Raises BadParameter.
+        Raises QueueNotFound and InvalidNextToken.
         """
         after = self._position(query.next_token, identity(query))
-        queues = [query.queue] if query.queue else self._registry.names()
-        covered = [queue for queue in queues if scope.covers(queue)]
+        covered = self._queues(query.queue, scope)
         now = self._runtime.now_ms()
         if query.name is not None:
             page = self._index.named(
@@ -53,7 +53,7 @@ class JobLists:
     def children(self, parent: Job, query: ChildrenQuery, scope: Scope) -> JobPage:
         """Return the children of an array or the nodes of a multi-node job, by index.
 
-        Raises BadParameter.
+        Raises InvalidNextToken.
         """
         token_query = f"{parent.job_id} {identity(query)}"
         after = self._position(query.next_token, token_query)
@@ -62,6 +62,14 @@ class JobLists:
         )
         covered = [job for job in page.jobs if scope.covers(job.queue)]
         return self._body(Page(covered, page.last), token_query)
+
+    def _queues(self, queue: str | None, scope: Scope) -> list[str]:
+        """Return the named queue, or all queues that the scope covers."""
+        if queue is None:
+            return [name for name in self._registry.names() if scope.covers(name)]
+        if not scope.covers(queue) or not self._registry.contains(queue):
+            raise QueueNotFound(queue)
+        return [queue]
 
     def _position(self, token: str | None, token_query: str) -> str | None:
         return None if token is None else self._tokens.position(token, token_query)

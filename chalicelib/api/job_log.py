@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
-from chalicelib.api.errors import LogNotFound, LogUnavailable
+from chalicelib.api.errors import (
+    AttemptNotFound,
+    JobNotStarted,
+    LogElsewhere,
+    LogGroupAccessDenied,
+    LogGroupNotListed,
+    LogNotFound,
+)
 from chalicelib.jobs.job import Attempt, ContainerEnd, Job, Pod
 from chalicelib.redaction import REDACTED, Redaction
 
@@ -42,7 +49,7 @@ def locate(
     """Return the location of an attempt's log, by default of the last attempt, and of its container
     that determined the result. `log_driver` is the job's, if it is not CloudWatch's.
 
-    Raises LogNotFound, and LogUnavailable if the job has not started or its log is elsewhere.
+    Raises LogNotFound, AttemptNotFound, JobNotStarted and LogElsewhere.
     """
     if job.is_service:
         raise LogNotFound(
@@ -53,19 +60,19 @@ def locate(
     number = attempt or max(attempts, default=1)
     if attempts and number not in attempts:
         recorded = ", ".join(map(str, attempts))
-        raise LogNotFound(f"attempt {number} not found; recorded attempts: {recorded}")
+        raise AttemptNotFound(f"attempt {number} not found; recorded attempts: {recorded}")
     found = attempts.get(number, Attempt())
     if found.pod:
-        raise LogUnavailable(_in_kubernetes(found.pod, container or found.container))
+        raise LogElsewhere(_in_kubernetes(found.pod, container or found.container))
     if log_driver:
-        raise LogUnavailable(
+        raise LogElsewhere(
             f"the log is not in CloudWatch: the log driver of the container is {log_driver}"
         )
     end = _container(job, found, container)
     if end.log_group is None:
         raise LogNotFound(f"AWS Batch reports no CloudWatch log group for job {job.job_id}")
     if not attempts and not job.is_terminal:
-        raise LogUnavailable(f"the job has not started: it is {job.status} and has no log yet")
+        raise JobNotStarted(f"the job has not started: it is {job.status} and has no log yet")
     if end.log_stream_name is None or found.never_started:
         raise LogNotFound(f"attempt {number} has no log stream: its container wrote no log")
     return LogLocation(number, end.log_group, end.log_stream_name)
@@ -123,11 +130,11 @@ class JobLog:
     def tail(self, location: LogLocation, *, lines: int) -> list[LogLine]:
         """Return the last lines, oldest first, with at most half a million characters in all.
 
-        Raises LogNotFound and LogUnavailable.
+        Raises LogNotFound, LogGroupNotListed and LogGroupAccessDenied.
         """
         group = location.group
         if group not in self._groups:
-            raise LogUnavailable(f"log group {group} is not listed in LOG_GROUPS")
+            raise LogGroupNotListed(f"log group {group} is not listed in LOG_GROUPS")
         try:
             events = self._read(location, lines)
         except ClientError as error:
@@ -138,7 +145,7 @@ class JobLog:
                     " written to it, or the retention of the log group has deleted it"
                 ) from error
             if code.startswith("AccessDenied"):
-                raise LogUnavailable(
+                raise LogGroupAccessDenied(
                     f"access to log group {group} is denied: grant logs:GetLogEvents on it to the"
                     " role of batchwatch's API function"
                 ) from error

@@ -12,6 +12,7 @@ from chalicelib.api.access import Scope
 from chalicelib.api.errors import InvalidJobId, JobNotFound
 from chalicelib.api.job_log import JobLog, locate
 from chalicelib.api.long_poll import LongPollSlots
+from chalicelib.api.parameters import arns
 from chalicelib.api.parameters.queries import JobQuery, LogQuery
 from chalicelib.api.representation.body import Versioned
 from chalicelib.api.representation.job import JobBody, JobSummary, job_body, job_summary
@@ -62,12 +63,12 @@ class Jobs:
         self._prices = prices
         self._runtime = runtime
 
-    def find(self, job_id_in_path: str, scope: Scope) -> Job:
-        """Return the job. Some gateways decode the path and some don't.
+    def find(self, job_in_path: str, scope: Scope) -> Job:
+        """Return the job of an id or an ARN. Some gateways decode the path and some don't.
 
         Raises JobNotFound and InvalidJobId.
         """
-        job_id = unquote(job_id_in_path)
+        job_id = arns.job_id(unquote(job_in_path))
         try:
             JobId.parse(job_id)
         except ValueError as error:
@@ -98,7 +99,7 @@ class Jobs:
     def log(self, job: Job, query: LogQuery) -> LogBody:
         """Return the end of an attempt's log.
 
-        Raises LogNotFound and LogUnavailable.
+        Raises LogNotFound, AttemptNotFound and LogUnavailable.
         """
         driver = None if job.log_group else self._table.describe(job).log_driver
         location = locate(job, query.attempt, query.container, driver)

@@ -11,11 +11,13 @@ from chalicelib.api.errors import (
     ApiError,
     BadParameter,
     HeaderTooLarge,
+    InternalError,
     ServiceUnavailable,
     UriTooLong,
 )
 from chalicelib.api.formats import media
 from chalicelib.api.health import HealthBody
+from chalicelib.api.parameters import arns
 from chalicelib.api.parameters.parameter import describe
 from chalicelib.api.representation.body import Versioned
 from chalicelib.api.responses import ErrorBody
@@ -28,18 +30,18 @@ _PATH_PARAMETERS: Final[Mapping[str, Json]] = {
         "name": "jobId",
         "in": "path",
         "required": True,
-        "description": "Job id. In the path, `:` is `%3A` and `#` is `%23`",
+        "description": "Job id or ARN. In the path, `:` is `%3A`, `#` is `%23` and `/` is `%2F`",
         "schema": {
             "type": "string",
-            "pattern": r"^[A-Za-z0-9._-]{1,128}([:#](0|[1-9][0-9]{0,5}))?$",
+            "pattern": arns.JOB_PATTERN,
         },
     },
     "queue": {
         "name": "queue",
         "in": "path",
         "required": True,
-        "description": "Name of a job queue",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$"},
+        "description": "Name or ARN of a job queue",
+        "schema": {"type": "string", "pattern": arns.QUEUE_PATTERN},
     },
 }
 _IF_NONE_MATCH: Final[Json] = {
@@ -123,6 +125,7 @@ def _responses(route: Route) -> Json:
 
 
 def _errors(route: Route) -> Iterable[type[ApiError]]:
+    yield InternalError
     yield from route.raises
     if route.query:
         yield BadParameter

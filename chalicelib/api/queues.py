@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from chalicelib.api.access import Scope
 from chalicelib.api.errors import QueueNotFound
+from chalicelib.api.parameters import arns
 from chalicelib.api.representation.queue import QueueBody, QueueList, queue_body, queue_summary
 from chalicelib.jobs.prices import Prices
 from chalicelib.queues.blocked import Blocked
@@ -52,12 +53,12 @@ class Queues:
         )
 
     def get(self, queue_in_path: str, scope: Scope) -> QueueBody:
-        """Return a queue. Some gateways decode the path and some don't.
+        """Return the queue of a name or an ARN. Some gateways decode the path and some don't.
 
         Raises QueueNotFound.
         """
-        name = unquote(queue_in_path)
-        if not scope.covers(name) or name not in self._registry.names():
+        name = arns.queue_name(unquote(queue_in_path))
+        if not scope.covers(name) or not self._registry.contains(name):
             raise QueueNotFound(name)
         now = self._runtime.now_ms()
         stats = self._stats_table.stats([name]).get(name, QueueStats())

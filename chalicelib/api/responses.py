@@ -1,12 +1,13 @@
 """Chalice's responses for what the routes return and for errors: headers, format and ETag."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import urlencode
 
 from chalice.app import Response
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from chalicelib.api.dashboard import File, Redirect
 from chalicelib.api.errors import ApiError
@@ -16,6 +17,8 @@ from chalicelib.api.representation.body import Versioned
 from chalicelib.api.representation.job import JobPage
 
 Headers = dict[str, str | list[str]]
+Parameters = Mapping[str, Sequence[str]]
+"""The values of each query parameter of a request."""
 
 _HEADERS: Final[Mapping[str, str]] = {
     "Content-Type": "application/json",
@@ -34,17 +37,26 @@ _CONTENT_TYPES: Final[Mapping[str, str]] = {
     media.TEXT: "text/plain; charset=utf-8",
     media.CSV: "text/csv; charset=utf-8",
 }
+_NO_PARAMETERS: Final[Parameters] = {}
+_MAX_LINK: Final = 4_000
+"""API Gateway limits all headers of a response to 10,240 bytes together."""
 _ETAG = re.compile(r'"([0-9a-f]{20})"')
 
 
 class ErrorBody(Struct, frozen=True, rename="pascal"):
+    """`parameter` is the query parameter that is wrong; otherwise it is absent."""
+
     code: str
     message: str
+    request_id: str
+    parameter: str | UnsetType = UNSET
 
 
-def respond(result: object, request_headers: Mapping[str, str]) -> Response:
+def respond(
+    result: object, request_headers: Mapping[str, str], parameters: Parameters = _NO_PARAMETERS
+) -> Response:
     """Return the response for what a route returned: a file, a redirect, or a body in the format
-    that the client prefers."""
+    that the client prefers. `parameters` are those of the request."""
     match result:
         case Redirect(location):
             return Response("", {**_HEADERS, "Location": location}, HTTPStatus.FOUND)
@@ -55,12 +67,17 @@ def respond(result: object, request_headers: Mapping[str, str]) -> Response:
             return _json(result, HTTPStatus.OK if is_ok else HTTPStatus.SERVICE_UNAVAILABLE)
         case Versioned(body, version):
             return _body(body, request_headers, version)
+        case JobPage(next_token=str(next_token)):
+            response = _body(result, request_headers)
+            response.headers |= _next_page(next_token, parameters)
+            return response
         case _:
             return _body(result, request_headers)
 
 
-def respond_error(error: ApiError) -> Response:
-    response = _json(ErrorBody(error.code, str(error)), error.status)
+def respond_error(error: ApiError, request_id: str) -> Response:
+    body = ErrorBody(error.code, str(error), request_id, error.parameter or UNSET)
+    response = _json(body, error.status)
     response.headers |= error.headers
     return response
 
@@ -71,17 +88,24 @@ def known_versions(request_headers: Mapping[str, str]) -> list[str]:
 
 
 def _body(body: object, request_headers: Mapping[str, str], version: str | None = None) -> Response:
-    """Return the body in the preferred format. The token of the next page is a header as well,
-    because CSV has no place for it."""
+    """Return the body in the preferred format."""
     media_type = media.negotiate(request_headers.get("accept", ""), body)
     headers: Headers = {**_HEADERS, "Content-Type": _CONTENT_TYPES[media_type], "Vary": "Accept"}
-    if isinstance(body, JobPage) and body.next_token:
-        headers["X-Next-Token"] = body.next_token
     if version:
         headers |= {"ETag": _etag(version), "Cache-Control": "private, no-cache"}
         if version in known_versions(request_headers):
             return Response("", headers, HTTPStatus.NOT_MODIFIED)
     return Response(media.encode(body, media_type), headers, HTTPStatus.OK)
+
+
+def _next_page(next_token: str, parameters: Parameters) -> Headers:
+    """Return the headers with the token and the address of the next page: CSV has no place for
+    them. The address is relative to that of the request, so that it is valid under any stage."""
+    query = urlencode({**parameters, "nextToken": [next_token]}, doseq=True)
+    headers: Headers = {"X-Next-Token": next_token}
+    if len(query) <= _MAX_LINK:
+        headers["Link"] = f'<?{query}>; rel="next"'
+    return headers
 
 
 def _file(file: File, request_headers: Mapping[str, str]) -> Response:

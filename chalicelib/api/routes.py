@@ -25,9 +25,15 @@ from chalice.app import Request as ChaliceRequest
 
 from chalicelib import telemetry
 from chalicelib.api.access import NOTHING, Access, Scope
-from chalicelib.api.errors import ApiError, HeaderTooLarge, ServiceUnavailable, UriTooLong
+from chalicelib.api.errors import (
+    ApiError,
+    HeaderTooLarge,
+    InternalError,
+    ServiceUnavailable,
+    UriTooLong,
+)
 from chalicelib.api.parameters.parameter import Query, parse
-from chalicelib.api.responses import known_versions, respond, respond_error
+from chalicelib.api.responses import Parameters, known_versions, respond, respond_error
 from chalicelib.errors import SecretUnavailable, TableUnavailable
 from chalicelib.telemetry import LogEvent, Tally, count
 
@@ -78,7 +84,8 @@ class Routes:
         return partial(self._register, path, raises, is_private=True)
 
     def public(self, path: str, *raises: type[ApiError]) -> Callable[[View], View]:
-        """Register a view that needs no token. The scope of its requests covers no queue."""
+        """Register a view that needs no token and answers HEAD too. The scope of its requests
+        covers no queue."""
         return partial(self._register, path, raises, is_private=False)
 
     def _register(
@@ -97,7 +104,11 @@ class Routes:
 
             return self._handle(route, call)
 
-        self._app.route(path, authorizer=self._authorizer if is_private else None)(handle)
+        self._app.route(
+            path,
+            methods=["GET"] if is_private else ["GET", "HEAD"],
+            authorizer=self._authorizer if is_private else None,
+        )(handle)
         self.registered.append(route)
         return handle
 
@@ -106,13 +117,24 @@ class Routes:
         if request is None:
             raise RuntimeError("a route was called outside of a request")
         try:
-            with _translated_outages():
+            with _translated_failures():
                 result = call(self._request(route, request))
+                response = respond(result, request.headers, _parameters(request))
         except ApiError as error:
-            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                telemetry.error(LogEvent.REQUEST_FAILED, error=str(error.__cause__))
-            return respond_error(error)
-        return respond(result, request.headers)
+            response = self._respond_error(error, request)
+        if request.method == "HEAD":
+            response.body = ""
+        return response
+
+    def _respond_error(self, error: ApiError, request: ChaliceRequest) -> Response:
+        # `chalice local` has no id of the gateway's.
+        request_id = request.context.get("requestId") or self._app.lambda_context.aws_request_id
+        cause = error.__cause__
+        if isinstance(error, InternalError) and cause:
+            telemetry.exception(LogEvent.REQUEST_FAILED, cause, requestId=request_id)
+        elif error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            telemetry.error(LogEvent.REQUEST_FAILED, error=str(cause), requestId=request_id)
+        return respond_error(error, request_id)
 
     def _request(self, route: Route, request: ChaliceRequest) -> Request[Any]:
         query, scope = None, NOTHING
@@ -145,12 +167,17 @@ def authorize(
 
 
 @contextmanager
-def _translated_outages() -> Iterator[None]:
-    """Raise ServiceUnavailable in place of the errors of AWS and of what is read from it."""
+def _translated_failures() -> Iterator[None]:
+    """Raise ServiceUnavailable in place of the errors of AWS and of what is read from it, and
+    InternalError in place of any other exception."""
     try:
         yield
+    except ApiError:
+        raise
     except (SecretUnavailable, TableUnavailable, ClientError, BotoCoreError) as error:
         raise ServiceUnavailable from error
+    except Exception as error:
+        raise InternalError from error
 
 
 def _query_of(hints: Mapping[str, Any]) -> type[Query] | None:
@@ -159,7 +186,7 @@ def _query_of(hints: Mapping[str, Any]) -> type[Query] | None:
     return query if query is not NoneType else None
 
 
-def _parameters(request: ChaliceRequest) -> Mapping[str, Sequence[str]]:
+def _parameters(request: ChaliceRequest) -> Parameters:
     values = request.query_params
     return {name: values.getlist(name) for name in values} if values else {}
 

@@ -24,6 +24,11 @@ class QueueRegistry:
         """Return the names of all queues of which a job was ever stored, in order."""
         return [table_keys.registered_name(row) for row in self._rows()]
 
+    def contains(self, name: str) -> bool:
+        """Return whether a job of the queue was ever stored."""
+        key = table_keys.registered_queue(name)
+        return "Item" in self._client.get_item(TableName=self._table, Key=key)
+
     def service_queues(self) -> set[str]:
         """Return the names of the queues of service jobs."""
         return {

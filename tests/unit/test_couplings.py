@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib import table_keys
-from chalicelib.api.errors import BadParameter
+from chalicelib.api.errors import InvalidParameter
 from chalicelib.api.long_poll import LEASE_SECONDS
 from chalicelib.api.parameters.parameter import parse
 from chalicelib.api.parameters.queries import JobQuery
@@ -53,7 +53,7 @@ def test_a_slot_for_long_polling_outlives_the_function_that_holds_it() -> None:
 def test_a_long_poll_ends_before_its_function() -> None:
     longest = timeout("api_handler") - 2
 
-    with pytest.raises(BadParameter):
+    with pytest.raises(InvalidParameter):
         parse(JobQuery, {"wait": [str(longest)]})
 
 

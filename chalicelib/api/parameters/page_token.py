@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 
-from chalicelib.api.errors import BadParameter
+from chalicelib.api.errors import InvalidNextToken
 
 _SIGNATURE_BYTES = 16
 
@@ -26,7 +26,7 @@ class PageTokens:
     def position(self, token: str, query: str) -> str:
         """Return the position in a token.
 
-        Raises BadParameter if the token was changed or belongs to another query.
+        Raises InvalidNextToken if the token was changed or belongs to another query.
         """
         try:
             signed = urlsafe_b64decode(token + "=" * (-len(token) % 4))
@@ -42,5 +42,5 @@ class PageTokens:
         return hmac.digest(self.read_key(), message, sha256)[:_SIGNATURE_BYTES]
 
 
-def _not_issued(token: str) -> BadParameter:
-    return BadParameter("nextToken", f"{token[:50]!r} is not a nextToken of this query")
+def _not_issued(token: str) -> InvalidNextToken:
+    return InvalidNextToken("nextToken", f"{token[:50]!r} is not a nextToken of this query")

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from chalicelib.api.errors import BadParameter
+from chalicelib.api.errors import InvalidParameter, UnknownParameter
 
 _MAX_CHARACTERS = 2_000
 """The limit for a single value."""
@@ -32,11 +32,15 @@ class Query(Struct, frozen=True, rename="camel"):
 Q = TypeVar("Q", bound=Query)
 
 
+class Incomplete(ValueError):
+    """A part of a value is missing. The message continues a sentence that begins with the value."""
+
+
 @dataclass(frozen=True)
 class Parameter:
     """A query parameter. `parse_text` raises ValueError if the text is not `expected`, which
-    completes the sentence "'…' is not …". If the parameter is a list, its items are separated by
-    commas, it may be repeated, and each item is parsed."""
+    completes the sentence "'…' is not …", or Incomplete to state what is missing. If the parameter
+    is a list, its items are separated by commas, it may be repeated, and each item is parsed."""
 
     description: str
     expected: str
@@ -45,45 +49,72 @@ class Parameter:
     is_list: bool = False
 
     def parse(self, name: str, values: Sequence[str]) -> object:
-        """Return the parsed value. Raises BadParameter unless every value is `expected`."""
+        """Return the parsed value. Raises InvalidParameter unless every value is `expected`."""
         for value in values:
             if len(value) > _MAX_CHARACTERS:
                 problem = f"{len(value)} characters given, expected at most {_MAX_CHARACTERS}"
-                raise BadParameter(name, problem)
+                raise InvalidParameter(name, problem)
         if self.is_list:
             items = [item for value in values for item in value.split(",")]
             return tuple(sorted({self._parse(name, item) for item in items}))
         if len(values) > 1:
             given = ", ".join(repr(value[:50]) for value in values[:3])
-            raise BadParameter(name, f"{len(values)} values given ({given}), expected one")
+            raise InvalidParameter(name, f"{len(values)} values given ({given}), expected one")
         return self._parse(name, values[0])
 
     def _parse(self, name: str, text: str) -> Any:
         try:
             return self.parse_text(text.strip())
+        except Incomplete as error:
+            raise InvalidParameter(name, f"{text[:50]!r} {error}") from error
         except ValueError as error:
-            raise BadParameter(name, f"{text[:50]!r} is not {self.expected}") from error
+            raise InvalidParameter(name, f"{text[:50]!r} is not {self.expected}") from error
 
 
 def number(description: str, *, most: int) -> Parameter:
     """Declare a whole number from 1 to `most`."""
 
     def parse_text(text: str) -> int:
-        if not (re.fullmatch("[0-9]{1,4}", text) and 1 <= int(text) <= most):
+        parsed = _positive(text)
+        if parsed > most:
             raise ValueError
-        return int(text)
+        return parsed
 
     schema = {"type": "integer", "minimum": 1, "maximum": most}
     return Parameter(description, f"a number from 1 to {most}", schema, parse_text)
 
 
-def text(description: str, *, expected: str, pattern: str, most: int) -> Parameter:
+def capped_number(description: str, *, most: int) -> Parameter:
+    """Declare a whole number of which a value above `most` counts as `most`."""
+
+    def parse_text(text: str) -> int:
+        return min(_positive(text), most)
+
+    schema = {"type": "integer", "minimum": 1}
+    return Parameter(description, f"a number from 1 to {most}", schema, parse_text)
+
+
+def _positive(text: str) -> int:
+    """Return a whole number in decimal digits. Raises ValueError if it is not at least 1."""
+    if not (re.fullmatch("[0-9]+", text) and int(text) >= 1):
+        raise ValueError
+    return int(text)
+
+
+def text(
+    description: str,
+    *,
+    expected: str,
+    pattern: str,
+    most: int,
+    convert: Callable[[str], str] = str,
+) -> Parameter:
     """Declare a text of 1 to `most` characters that contains a match of `pattern`."""
 
     def parse_text(text: str) -> str:
         if not (1 <= len(text) <= most and re.search(pattern, text)):
             raise ValueError
-        return text
+        return convert(text)
 
     schema = {"type": "string", "minLength": 1, "maxLength": most, "pattern": pattern}
     return Parameter(description, expected, schema, parse_text)
@@ -110,13 +141,13 @@ class _Field(NamedTuple):
 def parse(query_type: type[Q], given: Mapping[str, Sequence[str]]) -> Q:
     """Return the query that a request contains. `given` has each parameter's values, in order.
 
-    Raises BadParameter.
+    Raises UnknownParameter and InvalidParameter.
     """
     fields = _fields(query_type)
     for name in given:
         if name not in fields:
             expected = f"expected {', '.join(fields)}" if fields else "this route has no parameters"
-            raise BadParameter(name, f"unknown parameter; {expected}")
+            raise UnknownParameter(name, f"unknown parameter; {expected}")
     return query_type(
         **{
             fields[name].attribute: fields[name].parameter.parse(name, given[name])

@@ -8,7 +8,17 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Struct
 
-from chalicelib.api.parameters.parameter import Json, Parameter, Query, choices, number, text
+from chalicelib.api.parameters.arns import QUEUE_PATTERN, queue_name
+from chalicelib.api.parameters.parameter import (
+    Incomplete,
+    Json,
+    Parameter,
+    Query,
+    capped_number,
+    choices,
+    number,
+    text,
+)
 from chalicelib.jobs.job import LISTED_STATUSES, Job, listed_status
 from chalicelib.jobs.job_detail.fields import MAX_NAME
 from chalicelib.jobs.job_index import ANY_TIME, TimeRange
@@ -22,14 +32,20 @@ class Time(Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> "Time":
-        """Return the time. Raises ValueError if the text is not a time."""
+        """Return the time. Raises Incomplete if the text has no sign or no time zone, and
+        ValueError if it is not a time."""
         if relative := _RELATIVE.fullmatch(text):
-            return cls(-int(relative[1]) * _UNITS[relative[2]], is_relative=True)
+            sign, number, unit = relative.groups()
+            if not sign:
+                raise Incomplete(f"has no sign; for {text} ago, use -{text}")
+            return cls(-int(number) * _UNITS[unit], is_relative=True)
         if absolute := _ABSOLUTE.fullmatch(text):
             day, clock, offset = absolute.groups()
             # A `+` that the client did not encode arrives as a space.
             zone = (offset or "Z").upper().replace(" ", "+")
             moment = datetime.fromisoformat(f"{day}T{clock or '00:00:00'}{zone}")
+            if clock and not offset:
+                raise Incomplete(f"has no time zone; use {text}Z for UTC, or append an offset")
             return cls(round(moment.timestamp() * 1000))
         raise ValueError
 
@@ -38,7 +54,7 @@ class Time(Struct, frozen=True):
         return max(0, self.milliseconds + (now if self.is_relative else 0))
 
 
-_RELATIVE = re.compile(r"-([0-9]{1,6})([smhdw])")
+_RELATIVE = re.compile(r"(-?)([0-9]{1,6})([smhdw])")
 _UNITS: Final[Mapping[str, int]] = {
     "s": 1_000,
     "m": 60_000,
@@ -48,7 +64,7 @@ _UNITS: Final[Mapping[str, int]] = {
 }
 _ABSOLUTE = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
-    r"(?:[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?)([Zz]|[+ -][0-9]{2}:[0-9]{2}))?"
+    r"(?:[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?)([Zz]|[+ -][0-9]{2}:[0-9]{2})?)?"
 )
 
 
@@ -60,10 +76,11 @@ def _time(description: str) -> Parameter:
 
 
 _QUEUE = text(
-    "Name of a job queue",
-    expected="a job queue name (1 to 128 letters, digits, dots, dashes and underscores)",
-    pattern="^[A-Za-z0-9_.-]{1,128}$",
-    most=128,
+    "Name or ARN of a job queue",
+    expected="a job queue name (1 to 128 letters, digits, dots, dashes and underscores) or its ARN",
+    pattern=QUEUE_PATTERN,
+    most=300,
+    convert=queue_name,
 )
 _STATUSES = choices(
     "One or more statuses, repeated or separated by commas, in upper or lower case",
@@ -75,7 +92,7 @@ _NAME = text(
     pattern=r"\S",
     most=MAX_NAME,
 )
-_LIMIT = number("Maximum number of jobs on the page", most=100)
+_LIMIT = capped_number("Maximum number of jobs on the page; more than 100 is 100", most=100)
 _NEXT_TOKEN = text(
     "The nextToken of the previous page of the same query",
     expected="a nextToken (1 to 2000 characters)",

@@ -95,9 +95,10 @@ class Links(Body, frozen=True):
 
 class JobSummary(Body, frozen=True):
     job_id: str
+    job_arn: str | None
     job_name: str
     job_queue: str
-    job_queue_arn: str
+    job_queue_arn: str | None
     job_definition: str | None
     service_job_type: str | None
     status: str
@@ -178,9 +179,10 @@ def _summary_fields(job: Job, children: Summary | None, prices: Prices, now: int
     details, usage = job.details, job_usage(job, now)
     return {
         "job_id": job.job_id,
+        "job_arn": _job_arn(job),
         "job_name": details.job_name,
         "job_queue": job.queue,
-        "job_queue_arn": details.job_queue,
+        "job_queue_arn": _queue_arn(job),
         "job_definition": details.job_definition,
         "service_job_type": details.service.job_type if details.service else None,
         "status": job.status,
@@ -221,6 +223,19 @@ def _waiting(job: Job) -> WaitingBody | None:
             is_cancelled=job.details.is_cancelled,
         )
     )
+
+
+def _queue_arn(job: Job) -> str | None:
+    """Return the ARN of the job's queue, or None if AWS Batch reported its name only."""
+    queue = job.details.job_queue
+    return queue if queue.startswith("arn:") else None
+
+
+def _job_arn(job: Job) -> str | None:
+    """Return the job's ARN. It has the partition, region and account of its queue's ARN."""
+    arn, found, _ = (_queue_arn(job) or "").partition(":job-queue/")
+    kind = "service-job" if job.is_service else "job"
+    return f"{arn}:{kind}/{job.job_id}" if found else None
 
 
 def _attempts(job: Job) -> list[AttemptBody]:

@@ -62,17 +62,17 @@ def test_an_invalid_request_gets_the_documented_response(
     assert message.endswith("…") or answer.body["Message"] == message
 
 
-def test_the_documentation_lists_fifteen_invalid_requests() -> None:
-    assert len(DOCUMENTED) == 15
+def test_the_documentation_lists_eighteen_invalid_requests() -> None:
+    assert len(DOCUMENTED) == 18
 
 
 @pytest.mark.parametrize(
     ("path", "headers", "status", "code"),
     [
-        ("/jobs?queue=" + "x" * 2_001, {}, 400, "BadRequestError"),
+        ("/jobs?queue=" + "x" * 2_001, {}, 400, "InvalidParameterError"),
         ("/jobs?" + "&".join(["status=" + "x" * 1_900] * 4), {}, 414, "URITooLongError"),
         ("/jobs/" + "x" * 6_001, {}, 414, "URITooLongError"),
-        ("/jobs/" + "x" * 200, {}, 404, "NotFoundError"),
+        ("/jobs/" + "x" * 200, {}, 404, "InvalidJobIdError"),
         ("/jobs", {"accept": "x" * 4_001}, 431, "HeaderTooLargeError"),
         ("/jobs/4c75", {"if_none_match": "x" * 4_001}, 431, "HeaderTooLargeError"),
     ],

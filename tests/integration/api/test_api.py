@@ -1,6 +1,7 @@
 """The routes of the API on the local AWS: jobs, lists of jobs, pages and access."""
 
 import re
+from urllib.parse import quote
 
 import pytest
 
@@ -53,6 +54,7 @@ def test_a_recorded_job_is_returned_in_the_documented_form(api: Api) -> None:
     links = job.pop("links")
     assert job == {
         "jobId": job_id,
+        "jobArn": f"arn:aws:batch:us-east-1:000000000000:job/{job_id}",
         "jobName": "align",
         "jobQueue": "high-priority",
         "jobQueueArn": QUEUE_OF("high-priority"),
@@ -147,10 +149,13 @@ def test_an_unknown_job_is_a_404(api: Api) -> None:
     answer = api.get("/jobs/no-such-job")
 
     assert answer.status == 404
-    assert answer.body == {
-        "Code": "NotFoundError",
-        "Message": "job no-such-job not found",
-    }
+    assert (
+        answer.body.items()
+        >= {
+            "Code": "JobNotFoundError",
+            "Message": "job no-such-job not found",
+        }.items()
+    )
 
 
 def test_an_invalid_job_id_is_a_404_that_says_so(api: Api) -> None:
@@ -180,10 +185,37 @@ def test_a_list_contains_only_jobs_of_the_tokens_queues(api: Api) -> None:
     )
 
     listed = api.get("/jobs", token="spot only").body["jobs"]
-    requested = api.get("/jobs?queue=gpu", token="spot only").body["jobs"]
+    requested = api.get("/jobs?queue=gpu", token="spot only")
 
     assert [job["jobName"] for job in listed] == ["covered"]
-    assert requested == []
+    assert (requested.status, requested.body["Message"]) == (404, "queue gpu not found")
+
+
+@pytest.mark.parametrize("query", ["queue=none", "queue=none&status=FAILED", "queue=none&name=a"])
+def test_a_list_of_an_unknown_queue_is_a_404(api: Api, query: str) -> None:
+    answer = api.get(f"/jobs?{query}")
+
+    assert (answer.status, answer.body["Code"]) == (404, "QueueNotFoundError")
+
+
+def test_the_arns_of_a_response_are_accepted_in_requests(api: Api) -> None:
+    root = a_job_id()
+    api.record(
+        a_body(jobId=f"{root}:3", jobQueue=QUEUE_OF("gpu")),
+        a_body(jobId=root, jobQueue=QUEUE_OF("gpu"), arrayProperties={"size": 4}),
+    )
+
+    for job_id in (root, f"{root}:3"):
+        job = api.get(f"/jobs/{quote(job_id, safe='')}").body
+        assert job["jobArn"] == f"arn:aws:batch:us-east-1:000000000000:job/{job_id}"
+        assert api.get(f"/jobs/{quote(job['jobArn'], safe='')}").body["jobId"] == job_id
+        assert api.get(f"/queues/{quote(job['jobQueueArn'], safe='')}").body["jobQueue"] == "gpu"
+        [listed] = api.get(f"/jobs?queue={quote(job['jobQueueArn'])}").body["jobs"]
+        assert listed["jobId"] == root
+
+
+def test_the_description_needs_no_token(api: Api) -> None:
+    assert api.get("/openapi.json", token=None).status == 200
 
 
 def test_a_missing_token_is_a_401_and_an_invalid_token_a_403(api: Api) -> None:
@@ -198,7 +230,7 @@ def test_a_removed_token_stops_working(api: Api) -> None:
     assert api.get("/jobs", token="leaver").status == 403
 
 
-def test_every_route_except_health_and_the_page_needs_a_token(api: Api) -> None:
+def test_every_route_except_health_the_description_and_the_page_needs_a_token(api: Api) -> None:
     routes = {
         path: entry.authorizer
         for path, methods in api.app.routes.items()
@@ -206,7 +238,7 @@ def test_every_route_except_health_and_the_page_needs_a_token(api: Api) -> None:
     }
 
     public = {path for path, authorizer in routes.items() if authorizer is None}
-    assert public == {"/health", "/", "/assets/{version}/{name}"}
+    assert public == {"/health", "/openapi.json", "/", "/assets/{version}/{name}"}
 
 
 def test_every_route_is_registered_by_the_decorator(api: Api) -> None:
@@ -323,8 +355,10 @@ def test_a_bad_parameter_is_a_400_that_names_it(api: Api) -> None:
     answer = api.get("/jobs?limit=1&since=2026-13-01")
 
     assert answer.status == 400
+    assert len(answer.body.pop("RequestId")) == 36
     assert answer.body == {
-        "Code": "BadRequestError",
+        "Code": "InvalidParameterError",
+        "Parameter": "since",
         "Message": "since: '2026-13-01' is not a time such as 2026-11-24T03:55:00Z, 2026-11-24"
         " or -24h",
     }

@@ -90,10 +90,12 @@ def test_a_name_is_a_prefix_and_orders_by_name_newest_first(api: Api) -> None:
 
 def test_a_name_is_no_longer_than_a_key_can_be(api: Api) -> None:
     widest = quote("\U0010fffe")
+    api.record(a_body(jobQueue=QUEUE_OF("gpu")))
 
     assert api.get(f"/jobs?queue=gpu&name={widest * 200}").body == {"jobs": [], "nextToken": None}
     status, refusal = api.get(f"/jobs?queue=gpu&name={widest * 201}")
-    assert (status, refusal["Message"]) == (400, "name: longer than 200 characters")
+    assert (status, refusal["Parameter"]) == (400, "name")
+    assert refusal["Message"].endswith("is not the beginning of a job name (1 to 200 characters)")
 
 
 def test_a_name_goes_with_every_other_filter(api: Api) -> None:
@@ -235,11 +237,14 @@ def test_a_page_token_is_bound_to_the_whole_query(api: Api) -> None:
         ("/jobs/{root}", {"GetItem": 2, "BatchGetItem": 1}),
         ("/jobs/{root}/children", {"GetItem": 1, "Query": 1}),
         ("/jobs/{root}/children?status=FAILED", {"GetItem": 1, "Query": 1}),
-        ("/jobs?queue=high-priority&status=FAILED&limit=5", {"Query": 8}),
-        ("/jobs?queue=high-priority", {"Query": 10 * 8, "BatchGetItem": 1}),
+        ("/jobs?queue=high-priority&status=FAILED&limit=5", {"GetItem": 1, "Query": 8}),
+        ("/jobs?queue=high-priority", {"GetItem": 1, "Query": 10 * 8, "BatchGetItem": 1}),
         ("/jobs?since=-7d", {"Query": 1 + 10 * 8, "BatchGetItem": 1}),
         ("/jobs?name=align", {"Query": 1 + 8, "BatchGetItem": 1 + 1}),
-        ("/jobs?name=align&queue=high-priority&status=FAILED", {"Query": 8, "BatchGetItem": 1}),
+        (
+            "/jobs?name=align&queue=high-priority&status=FAILED",
+            {"GetItem": 1, "Query": 8, "BatchGetItem": 1},
+        ),
     ],
 )
 @pytest.mark.parametrize("jobs", [1, 150])

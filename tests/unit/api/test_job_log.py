@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.api.errors import LogNotFound, LogUnavailable
+from chalicelib.api.errors import JobNotStarted, NotFound
 from chalicelib.api.job_log import LogLocation, locate
 from chalicelib.jobs.job import Attempt, Details, Job, ServiceFacts, Transition
 from tests.support.builders import NOON
@@ -68,14 +68,14 @@ def test_a_running_attempt_that_is_not_listed_has_a_log() -> None:
     ],
 )
 def test_a_missing_log_is_explained(job: Job, attempt: int | None, message: str) -> None:
-    with pytest.raises(LogNotFound) as error:
+    with pytest.raises(NotFound) as error:
         locate(job, attempt)
 
     assert str(error.value) == message
 
 
 def test_a_job_that_has_not_started_has_no_log_yet() -> None:
-    with pytest.raises(LogUnavailable) as error:
+    with pytest.raises(JobNotStarted) as error:
         locate(a_job("RUNNABLE"), None)
 
     assert str(error.value) == "the job has not started: it is RUNNABLE and has no log yet"

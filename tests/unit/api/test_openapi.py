@@ -8,6 +8,7 @@ import pytest
 from chalicelib.api.dashboard import File
 from chalicelib.api.errors import AllSlotsTaken, JobNotFound
 from chalicelib.api.openapi import document
+from chalicelib.api.parameters import arns
 from chalicelib.api.parameters.queries import JobQuery
 from chalicelib.api.representation.body import Body, Versioned
 from chalicelib.api.routes import Route
@@ -36,13 +37,13 @@ def test_a_private_route_needs_a_token_and_may_be_refused_or_unavailable() -> No
     operation = described("/greetings")
 
     assert operation["security"] == [{"token": []}]
-    assert sorted(operation["responses"]) == ["200", "401", "403", "414", "431", "503"]
+    assert sorted(operation["responses"]) == ["200", "401", "403", "414", "431", "500", "503"]
 
 
 def test_a_public_route_needs_no_token() -> None:
     operation = described("/greetings", is_private=False)
 
-    assert (operation["security"], sorted(operation["responses"])) == ([], ["200"])
+    assert (operation["security"], sorted(operation["responses"])) == ([], ["200", "500"])
 
 
 def test_the_errors_of_a_view_and_of_its_query_are_described() -> None:
@@ -87,13 +88,17 @@ def test_routes_of_files_are_not_described() -> None:
         "",
         "a" * 128,
         "a" * 129,
+        "arn:aws:batch:us-east-1:000000000000:job/4c75:0",
+        "arn:aws-us-gov:batch:us-gov-west-1:000000000000:service-job/4c75",
+        "arn:aws:batch:us-east-1:000000000000:job/a b",
+        "arn:aws:batch:us-east-1:000000000000:job-queue/high",
     ],
 )
 def test_the_described_job_id_is_the_accepted_one(text: str) -> None:
     [parameter] = described("/jobs/{job_id}")["parameters"]
 
     try:
-        is_accepted = bool(JobId.parse(text))
+        is_accepted = bool(JobId.parse(arns.job_id(text)))
     except ValueError:
         is_accepted = False
 

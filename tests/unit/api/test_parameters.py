@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.api.errors import BadParameter
+from chalicelib.api.parameters import arns
 from chalicelib.api.parameters.parameter import Query, describe, parse
 from chalicelib.api.parameters.queries import (
     ChildrenQuery,
@@ -25,7 +26,8 @@ STATUSES = (
     "SUBMITTED, PENDING, RUNNABLE, SCHEDULED, STARTING, RUNNING, SUCCEEDED, FAILED, UNKNOWN, OTHER"
 )
 NAMES = "queue, status, name, since, until, limit, nextToken"
-QUEUE_NAME = "a job queue name (1 to 128 letters, digits, dots, dashes and underscores)"
+QUEUE_NAME = "a job queue name (1 to 128 letters, digits, dots, dashes and underscores) or its ARN"
+QUEUE_ARN = "arn:aws:batch:us-east-1:000000000000:job-queue/gpu"
 A_TIME = "a time such as 2026-11-24T03:55:00Z, 2026-11-24 or -24h"
 
 
@@ -68,6 +70,31 @@ def test_every_parameter_is_read_into_its_field() -> None:
         limit=100,
         next_token="abc",
     )
+
+
+@pytest.mark.parametrize("limit", ["100", "101", "100000", "0" * 10 + "101", "9" * 2_000])
+def test_a_limit_above_100_is_100(limit: str) -> None:
+    assert parse(JobsQuery, {"limit": [limit]}).limit == 100
+    assert parse(ChildrenQuery, {"limit": [limit]}).limit == 100
+
+
+def test_the_arn_of_a_queue_is_its_name() -> None:
+    by_arn = parse(JobsQuery, {"queue": [QUEUE_ARN]})
+
+    assert by_arn == parse(JobsQuery, {"queue": ["gpu"]})
+
+
+@pytest.mark.parametrize(
+    ("text", "job_id"),
+    [
+        ("arn:aws:batch:us-east-1:000000000000:job/4c75:12", "4c75:12"),
+        ("arn:aws-cn:batch:cn-north-1:000000000000:service-job/4c75", "4c75"),
+        ("4c75#1", "4c75#1"),
+        (QUEUE_ARN, QUEUE_ARN),
+    ],
+)
+def test_the_arn_of_a_job_is_its_id(text: str, job_id: str) -> None:
+    assert arns.job_id(text) == job_id
 
 
 @pytest.mark.parametrize(
@@ -133,15 +160,11 @@ def test_a_page_token_is_bound_to_the_query_but_not_to_the_limit_or_the_time_of_
     ("query", "given", "message"),
     [
         (JobsQuery, {"limit": ["0"]}, "limit: '0' is not a number from 1 to 100"),
-        (JobsQuery, {"limit": ["101"]}, "limit: '101' is not a number from 1 to 100"),
+        (JobsQuery, {"limit": ["1e2"]}, "limit: '1e2' is not a number from 1 to 100"),
         (JobsQuery, {"limit": ["ten"]}, "limit: 'ten' is not a number from 1 to 100"),
         (JobsQuery, {"limit": [""]}, "limit: '' is not a number from 1 to 100"),
         (JobsQuery, {"limit": ["\u0661"]}, "limit: '\u0661' is not a number from 1 to 100"),
-        (
-            JobsQuery,
-            {"limit": ["0000000019999999"]},
-            "limit: '0000000019999999' is not a number from 1 to 100",
-        ),
+        (ChildrenQuery, {"limit": ["-1"]}, "limit: '-1' is not a number from 1 to 100"),
         (JobsQuery, {"limit": ["1", "2"]}, "limit: 2 values given ('1', '2'), expected one"),
         (JobsQuery, {"name": ["a", "b"]}, "name: 2 values given ('a', 'b'), expected one"),
         (JobsQuery, {"queue": ["CHILDREN#gpu"]}, f"queue: 'CHILDREN#gpu' is not {QUEUE_NAME}"),
@@ -160,7 +183,24 @@ def test_a_page_token_is_bound_to_the_query_but_not_to_the_limit_or_the_time_of_
             f"since: '2026-13-01T00:00:00Z' is not {A_TIME}",
         ),
         (JobsQuery, {"until": [""]}, f"until: '' is not {A_TIME}"),
-        (JobsQuery, {"until": ["24h"]}, f"until: '24h' is not {A_TIME}"),
+        (JobsQuery, {"until": ["24h"]}, "until: '24h' has no sign; for 24h ago, use -24h"),
+        (JobsQuery, {"until": ["+24h"]}, f"until: '+24h' is not {A_TIME}"),
+        (
+            JobsQuery,
+            {"since": ["2026-11-24T03:55:00"]},
+            "since: '2026-11-24T03:55:00' has no time zone; use 2026-11-24T03:55:00Z for UTC, or"
+            " append an offset",
+        ),
+        (
+            JobsQuery,
+            {"since": ["2026-13-24T03:55:00"]},
+            f"since: '2026-13-24T03:55:00' is not {A_TIME}",
+        ),
+        (
+            JobsQuery,
+            {"queue": [QUEUE_ARN.replace("job-queue", "job")]},
+            f"queue: '{QUEUE_ARN.replace('job-queue', 'job')[:50]}' is not {QUEUE_NAME}",
+        ),
         (
             JobsQuery,
             {"name": [" "]},
@@ -198,6 +238,7 @@ def test_a_bad_parameter_is_refused_with_its_name_its_value_and_what_is_expected
         parse(query, given)
 
     assert str(error.value) == message
+    assert error.value.parameter == message.partition(":")[0]
 
 
 # Described

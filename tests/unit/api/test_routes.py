@@ -1,6 +1,7 @@
 """Registered routes: access, parsing, and responses for what a view returns or raises."""
 
 import json
+import sys
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
@@ -10,24 +11,32 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from chalice.app import AuthRequest, AuthResponse, Chalice
 from chalice.test import Client, HTTPResponse
 
+from chalicelib import telemetry
 from chalicelib.api.access import Access
 from chalicelib.api.dashboard import File, Redirect
 from chalicelib.api.errors import (
     AllSlotsTaken,
     ApiError,
-    BadParameter,
+    AttemptNotFound,
     HeaderTooLarge,
     InvalidJobId,
+    InvalidNextToken,
+    InvalidParameter,
     JobNotFound,
+    JobNotStarted,
+    LogElsewhere,
+    LogGroupAccessDenied,
+    LogGroupNotListed,
     LogNotFound,
-    LogUnavailable,
     QueueNotFound,
     ServiceUnavailable,
+    UnknownParameter,
     UriTooLong,
 )
 from chalicelib.api.health import HealthBody
-from chalicelib.api.parameters.queries import LogQuery, NoParameters
+from chalicelib.api.parameters.queries import JobsQuery, LogQuery, NoParameters
 from chalicelib.api.representation.body import Body, Versioned
+from chalicelib.api.representation.job import JobPage
 from chalicelib.api.routes import Request, Routes, authorize
 from chalicelib.errors import SecretUnavailable, TableUnavailable
 from chalicelib.telemetry import Tally
@@ -83,6 +92,10 @@ class Server:
         def versioned() -> Versioned[Greeting]:
             return Versioned(Greeting("hello"), VERSION)
 
+        @routes.private("/page")
+        def page(request: Request[JobsQuery]) -> JobPage:
+            return JobPage([], "next token")
+
         @routes.public("/file")
         def file() -> File:
             return File("text/css", "body {}", VERSION)
@@ -94,6 +107,9 @@ class Server:
         @routes.public("/failing")
         def failing() -> HealthBody:
             return HealthBody("failing")
+
+    def head(self, path: str) -> HTTPResponse:
+        return self.client.http.request("HEAD", path)
 
     def get(self, path: str, token: str | None = "token", **headers: str) -> HTTPResponse:
         authorization = {"Authorization": f"Bearer {token}"} if token else {}
@@ -144,12 +160,15 @@ def test_a_bad_parameter_is_refused_before_the_view_is_called(server: Server) ->
 @pytest.mark.parametrize(
     ("error", "status", "code", "message"),
     [
-        (BadParameter("limit", "problem"), 400, "BadRequestError", "limit: problem"),
-        (JobNotFound("4c75"), 404, "NotFoundError", "job 4c75 not found"),
-        (InvalidJobId("a b", "is not an id"), 404, "NotFoundError", "'a b' is not an id"),
-        (QueueNotFound("gpu"), 404, "NotFoundError", "queue gpu not found"),
-        (LogNotFound("no log"), 404, "NotFoundError", "no log"),
-        (LogUnavailable("not started"), 409, "ConflictError", "not started"),
+        (JobNotFound("4c75"), 404, "JobNotFoundError", "job 4c75 not found"),
+        (InvalidJobId("a b", "is not an id"), 404, "InvalidJobIdError", "'a b' is not an id"),
+        (QueueNotFound("gpu"), 404, "QueueNotFoundError", "queue gpu not found"),
+        (LogNotFound("no log"), 404, "LogNotFoundError", "no log"),
+        (AttemptNotFound("no attempt"), 404, "AttemptNotFoundError", "no attempt"),
+        (JobNotStarted("not started"), 409, "JobNotStartedError", "not started"),
+        (LogElsewhere("elsewhere"), 409, "LogElsewhereError", "elsewhere"),
+        (LogGroupNotListed("not listed"), 409, "LogGroupNotListedError", "not listed"),
+        (LogGroupAccessDenied("denied"), 409, "LogGroupAccessDeniedError", "denied"),
         (UriTooLong("too long"), 414, "URITooLongError", "too long"),
         (
             AllSlotsTaken(),
@@ -168,8 +187,63 @@ def test_an_api_error_has_its_status_code_and_message(
     response = server.get("/raises")
 
     assert response.status_code == status
-    assert response.json_body == {"Code": code, "Message": message}
+    body = response.json_body
+    request_id = body.pop("RequestId")
+    assert body == {"Code": code, "Message": message}
+    assert len(request_id) == 36
     assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UnknownParameter("limit", "problem"), "UnknownParameterError"),
+        (InvalidParameter("limit", "problem"), "InvalidParameterError"),
+        (InvalidNextToken("limit", "problem"), "InvalidNextTokenError"),
+    ],
+)
+def test_an_error_of_a_parameter_names_it(server: Server, error: ApiError, code: str) -> None:
+    server.error = error
+
+    response = server.get("/raises")
+
+    assert response.status_code == 400
+    assert (
+        response.json_body.items()
+        >= {
+            "Code": code,
+            "Message": "limit: problem",
+            "Parameter": "limit",
+        }.items()
+    )
+
+
+def leaves(error: type[ApiError]) -> Iterator[type[ApiError]]:
+    for child in error.__subclasses__():
+        yield from leaves(child)
+    if not error.__subclasses__():
+        yield error
+
+
+def test_every_error_has_a_code_of_its_own() -> None:
+    codes = [error.code for error in leaves(ApiError)]
+
+    assert len(codes) == len(set(codes)) >= 15
+
+
+def test_an_unexpected_exception_is_logged_with_the_request_id_of_the_response(
+    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telemetry.logger().registered_handler, "stream", sys.stdout)
+    server.error = ZeroDivisionError("a detail")
+
+    response = server.get("/raises")
+
+    assert (response.status_code, response.json_body["Code"]) == (500, "InternalServerError")
+    assert "a detail" not in response.json_body["Message"]
+    logged = json.loads(capsys.readouterr().out)
+    assert logged["requestId"] == response.json_body["RequestId"]
+    assert "ZeroDivisionError: a detail" in logged["exception"]
 
 
 def test_a_request_without_a_free_slot_gets_a_retry_after_header(server: Server) -> None:
@@ -195,10 +269,14 @@ def test_an_outage_is_a_503_that_does_not_reveal_the_cause(
     response = server.get("/raises")
 
     assert response.status_code == 503
-    assert response.json_body == {
-        "Code": "ServiceUnavailableError",
-        "Message": str(ServiceUnavailable()),
-    }
+    assert response.headers["Retry-After"] == "5"
+    assert (
+        response.json_body.items()
+        >= {
+            "Code": "ServiceUnavailableError",
+            "Message": str(ServiceUnavailable()),
+        }.items()
+    )
 
 
 def test_a_known_version_is_a_304_with_the_headers_of_the_body(server: Server) -> None:
@@ -210,6 +288,41 @@ def test_a_known_version_is_a_304_with_the_headers_of_the_body(server: Server) -
         assert (first.status_code, first.headers["ETag"]) == (200, etag)
         assert (second.status_code, second.body) == (304, b"")
         assert second.headers == first.headers
+
+
+@pytest.mark.parametrize("path", ["/public", "/file", "/redirect", "/failing"])
+def test_head_on_a_public_route_has_the_headers_of_get_without_a_body(
+    server: Server, path: str
+) -> None:
+    get, head = server.get(path, token=None), server.head(path)
+
+    assert (head.status_code, head.headers, head.body) == (get.status_code, get.headers, b"")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "query"),
+    [
+        ("", "nextToken=next+token"),
+        ("?status=FAILED&status=RUNNING", "status=FAILED&status=RUNNING&nextToken=next+token"),
+        ("?nextToken=old&name=%C3%A9%3E", "nextToken=next+token&name=%C3%A9%3E"),
+    ],
+)
+def test_the_link_of_the_next_page_repeats_the_query(
+    server: Server, parameters: str, query: str
+) -> None:
+    headers = server.get(f"/page{parameters}", Accept="text/csv").headers
+
+    assert headers["Link"] == f'<?{query}>; rel="next"'
+    assert headers["X-Next-Token"] == "next token"
+
+
+def test_a_link_that_would_exceed_the_gateways_limit_is_left_out(server: Server) -> None:
+    headers = server.get("/page?status=" + ",".join(["FAILED"] * 280) + "&name=" + "%C3%A9" * 200)
+    longer = server.get("/page?" + "&".join(["status=FAILED"] * 400))
+
+    assert "Link" in headers.headers
+    assert "Link" not in longer.headers
+    assert longer.headers["X-Next-Token"] == "next token"
 
 
 def test_a_redirect_is_a_302(server: Server) -> None:

@@ -33,9 +33,9 @@ Not redacted: a password without a name (`mysql -phunter2`) and a password withi
 patterns are for these. Values of environment variables are not passed to this module at all: any of
 them may be a secret, so the caller drops all values and keeps the names.
 
-Pure: this module must not know events, AWS clients, the clock or the environment. Whoever wrote the
-text, redaction takes time linear in its length: no run of characters is scanned from more than one
-start unless its length is bounded.
+Pure: this module must not know events, AWS clients, the clock or the environment. Redaction takes
+time linear in the length of a text, even of one that was written to slow it down: no run of
+characters is scanned from more than one start unless its length is bounded.
 """
 
 import re
@@ -129,7 +129,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 class _Rule(NamedTuple):
-    """Replaces what `pattern` matches by `replacement`.
+    """A pattern, and the replacement of what it matches.
 
     A text that the pattern matches contains one of `hints`, in lower case. Most texts contain none
     of any rule, and that check is cheap.

@@ -28,7 +28,7 @@ class Moment(NamedTuple):
 
     @classmethod
     def of(cls, at: int, zone: tzinfo) -> "Moment":
-        """`at` in epoch milliseconds."""
+        """Return the moment of a time in epoch milliseconds."""
         local = datetime.fromtimestamp(min(at, _MAX_TIME) / 1000, zone)
         name = local.tzname() or ""
         return cls(

@@ -64,7 +64,7 @@ class ArrayTable:
         """Return the summaries of those jobs that are arrays, by job id.
 
         Each is the more complete one of the array's own events and its blocks. Blocks are read
-        only of arrays whose own events don't say that all children have ended.
+        only of arrays whose own events don't report that all children have ended.
 
         Raises TableUnavailable if some could not be read.
         """

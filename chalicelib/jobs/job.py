@@ -83,8 +83,8 @@ TransitionKey = tuple[int, int, int, str]
 
 
 class Source(IntEnum):
-    """Where an observation comes from: an event, or a repair (DescribeJobs by the sweep). For the
-    time of a transition, the lower value takes precedence."""
+    """The origin of an observation: an event, or a repair (DescribeJobs by the sweep). The lower
+    value takes precedence for the time of a transition."""
 
     EVENT = 0
     REPAIR = 1
@@ -228,7 +228,7 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ArrayFacts(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """What only array jobs have: the parent its size and the number of its children by status, a
+    """Facts of array jobs: of the parent its size and the number of its children by status, of a
     child its index."""
 
     size: int | None = None
@@ -237,15 +237,15 @@ class ArrayFacts(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"
 
 
 class ServiceFacts(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """What only service jobs have: the type, such as SAGEMAKER_TRAINING, and for each of
-    `Details.attempts` the ARN of the training job that ran it, where it is known."""
+    """Facts of service jobs: the type, such as SAGEMAKER_TRAINING, and for each of
+    `Details.attempts` the ARN of the training job that ran it, if known."""
 
     job_type: str
     resources: tuple[str | None, ...] = ()
 
 
 class Resources(msgspec.Struct, frozen=True, array_like=True):
-    """What a job requests; `memory` in MiB. Stored as an array to save bytes."""
+    """Resources that a job requests; `memory` is in MiB. Stored as an array to save bytes."""
 
     vcpus: float = 0
     memory: int = 0
@@ -253,7 +253,7 @@ class Resources(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Details(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """What changes during a job's life, redacted, as one observation reported it.
+    """Facts that change during a job's life, redacted, as one observation reported them.
 
     `time` is when the event was created (in whole seconds), or when the sweep called DescribeJobs.
     `exit_code`, `reason` and `log_stream_name` are of the job's own container; all three are None
@@ -308,7 +308,7 @@ class Details(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
 
 class Description(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
-    """What does not change after a job is submitted, redacted.
+    """Facts that do not change after a job is submitted, redacted.
 
     `environment` contains only the names of the variables, `memory` is in MiB. A job with several
     containers has the image, command and environment of the first one, and the vCPUs, memory and
@@ -331,7 +331,7 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
 
 
 class Observation(msgspec.Struct, frozen=True):
-    """What one event or one DescribeJobs response reports of a job: evidence of one transition.
+    """A report of a job, by one event or one DescribeJobs response: evidence of one transition.
 
     `invalid_fields` are the names of fields that were left out because their values can't be true.
     """
@@ -415,7 +415,7 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def since(self) -> int:
-        """When the job entered its status."""
+        """The time at which the job entered its status."""
         return self.history[-1].at
 
     @property
@@ -424,7 +424,7 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def is_over(self) -> bool:
-        """Whether the job has ended or is lost. Late events may still change a lost job."""
+        """Return whether the job has ended or is lost. Late events may still change a lost job."""
         return self.is_terminal or self.is_lost
 
     @property
@@ -463,18 +463,18 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def is_service(self) -> bool:
-        """Whether another AWS service runs the job for AWS Batch: SageMaker."""
+        """Return whether another AWS service runs the job for AWS Batch: SageMaker."""
         return self.details.service is not None
 
     @property
     def is_root(self) -> bool:
-        """Whether the job is neither a child of an array nor a node."""
+        """Return whether the job is neither a child of an array nor a node."""
         return ":" not in self.job_id and "#" not in self.job_id
 
     @property
     def is_parent(self) -> bool:
-        """Whether the job is an array or a multi-node job, of which only the children or nodes
-        run."""
+        """Return whether the job is an array or a multi-node job, of which only the children or
+        nodes run."""
         size = self.details.array and self.details.array.size
         return self.is_root and (size, self.details.nodes) != (None, None)
 

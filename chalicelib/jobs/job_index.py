@@ -1,11 +1,11 @@
 """Lists jobs: by status and time, by name, and by their parent.
 
-What the API, the sweep and counting read. Index by-status contains the whole record; index by-name
-contains keys only, and its jobs are read from the table. An index is spread over `SHARDS`
-partitions for each queue and status: a list queries all of them at once and merges the rows, so
-its cost doesn't depend on the number of jobs.
+The API, the sweep and the notifier read these lists. Index by-status contains the whole record;
+index by-name contains keys only, and its jobs are read from the table. An index is spread over
+`SHARDS` partitions for each queue and status: a list queries all of them at once and merges the
+rows, so its cost does not depend on the number of jobs.
 
-Single jobs are read through `job_table`; keys are made by `table_keys`.
+Single jobs are read through `job_table`; `table_keys` contains the keys.
 """
 
 import heapq
@@ -46,7 +46,7 @@ class StatusPartition(NamedTuple):
     members: bool = False
 
     def shards(self) -> list[str]:
-        """Return the partition keys."""
+        """Return the partition keys of all shards."""
         return [
             table_keys.status_partition(self.queue, self.status, shard, members=self.members)
             for shard in range(SHARDS)

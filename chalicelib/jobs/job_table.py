@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 HOLDS_SERVICE_JOBS = "holdsServiceJobs"
-"""Attribute of a registry row: the queue is one of service jobs, and AWS Batch allows no other
-jobs in it."""
+"""Attribute of a registry row: it is a queue of service jobs, in which AWS Batch allows no other
+jobs."""
 
 _REFERENCES_REMEMBERED = 10_000
 _LONGEST_SERVICE_SECONDS = 60 * 86_400
@@ -53,7 +53,8 @@ class StoredJob(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """Jobs by id, and why others could not be read. An id in neither was never stored."""
+    """Jobs by id, and the outcomes of jobs that could not be read. An id in neither was never
+    stored."""
 
     jobs: dict[str, StoredJob]
     unread: dict[str, Outcome]
@@ -75,7 +76,7 @@ class Change(NamedTuple):
 
 
 class JobTable:
-    """The time of `runtime` decides which jobs have expired."""
+    """The jobs of one table. `retention_days` after its end, a job expires; 0 means never."""
 
     def __init__(
         self,
@@ -250,7 +251,7 @@ class JobTable:
 
 
 def job_key(job_id: str) -> table_keys.Key:
-    """Raises ValueError if `job_id` is not a job id."""
+    """Return the key of a job item. Raise ValueError if `job_id` is not a job id."""
     parsed = JobId.parse(job_id)
     match parsed.separator:
         case ":":

@@ -14,8 +14,10 @@ from chalicelib.jobs.job import JobStatus
 
 
 class PendingReason(NamedTuple):
-    """`cause` completes a sentence after a colon, as in "gpu is blocked: AWS Batch lacks
-    permissions"; None if AWS Batch reports no cause."""
+    """The cause, or None if AWS Batch reports none, and an explanation with the next step.
+
+    The cause follows a colon, as in "gpu is blocked: AWS Batch lacks permissions".
+    """
 
     cause: str | None
     explanation: str

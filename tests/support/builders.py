@@ -1,4 +1,4 @@
-"""Builders of what the tests feed in: events as EventBridge sends them, messages as Lambda does."""
+"""Builders of test input: events as EventBridge sends them, messages as Lambda receives them."""
 
 import itertools
 import json
@@ -22,7 +22,7 @@ SOURCE = "batchwatch.simulated"
 QUEUE_ARN = f"arn:aws:batch:us-east-1:{ACCOUNT}:job-queue/high-priority"
 TRAINING_QUEUE_ARN = f"arn:aws:batch:us-east-1:{ACCOUNT}:job-queue/training"
 NOON = 1_780_000_000_000
-"""Some moment, in epoch milliseconds, on a whole second."""
+"""A time in epoch milliseconds, on a whole second."""
 HOUR = 3_600_000
 
 REQUIRED_SETTINGS = {
@@ -54,7 +54,7 @@ def a_detail(**fields: Any) -> dict[str, Any]:
 
 
 def an_ended_detail(**fields: Any) -> dict[str, Any]:
-    """A job that ended two hours before noon."""
+    """Return the detail of a job that ended two hours before noon."""
     times = {"createdAt": NOON - 3 * HOUR, "stoppedAt": NOON - 2 * HOUR}
     return a_detail(**{"status": "SUCCEEDED", **times, **fields})
 
@@ -64,7 +64,7 @@ def queue_arn(name: str) -> str:
 
 
 def an_event(*, at: int = NOON, **fields: Any) -> dict[str, Any]:
-    """An envelope with a plain job's detail. `at` is in epoch milliseconds."""
+    """Return the event of a plain job; `at` is in epoch milliseconds."""
     return an_envelope("Batch Job State Change", a_detail(**fields), at=at)
 
 
@@ -114,13 +114,13 @@ def a_service_body(*, at: int = NOON, **fields: Any) -> str:
 
 
 def a_training_job(number: int) -> dict[str, str]:
-    """What runs an attempt of a service job."""
+    """Return the training job that runs an attempt of a service job."""
     arn = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:training-job/AWSBatch-train-{number}"
     return {"name": "TrainingJobArn", "value": arn}
 
 
 def a_training(number: int, **fields: Any) -> dict[str, Any]:
-    """A finished attempt of a service job; the later, the higher its number."""
+    """Return a finished attempt of a service job; a higher number is a later attempt."""
     start = NOON + number * 10_000
     times = {"startedAt": start + 1_000, "stoppedAt": start + 9_000}
     return {"serviceResourceId": a_training_job(number), **times, **fields}

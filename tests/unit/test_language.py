@@ -21,23 +21,12 @@ SPEECH = {"tell", "tells", "told", "untold", "hear", "heard"}
 NOT_YET = frozenset(
     [
         "chalicelib/aws/sqs.py",
-        "chalicelib/jobs/failure.py",
-        "chalicelib/jobs/job.py",
-        "chalicelib/jobs/job_detail/shapes.py",
         "chalicelib/recording/ingest.py",
-        "chalicelib/redaction.py",
         "chalicelib/sweep/reconcile/run.py",
         "chalicelib/webex/room_delivery.py",
         "tests/conftest.py",
-        "tests/integration/jobs/test_arrays.py",
-        "tests/integration/jobs/test_costs.py",
-        "tests/integration/jobs/test_paging.py",
-        "tests/integration/jobs/test_preemptions.py",
-        "tests/integration/jobs/test_service_jobs.py",
         "tests/integration/sweep/test_reconcile.py",
         "tests/integration/sweep/test_reconcile_progress.py",
-        "tests/support/builders.py",
-        "tests/unit/jobs/test_usage.py",
         "tests/unit/webex/test_retries.py",
     ]
 )

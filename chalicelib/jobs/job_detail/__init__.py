@@ -1,1 +1,1 @@
-"""How AWS Batch describes a job, in events and in its API, and the observation that it becomes."""
+"""Job details of AWS Batch, from events and its API, and their mapping to observations."""

@@ -124,7 +124,7 @@ class AttemptDetail(Dated, kw_only=True):
 
     @property
     def identity(self) -> object:
-        """What distinguishes the attempt from the other attempts of its service job."""
+        """A value that distinguishes the attempt from the other attempts of its service job."""
         return self.resource or (self.started_at, self.stopped_at)
 
 
@@ -244,7 +244,8 @@ class ServiceJobDetail(JobDetail, kw_only=True):
 
     @property
     def _not_preempted(self) -> list[AttemptDetail]:
-        """It is not documented whether `attempts` contains preempted attempts too."""
+        """The attempts that were not preempted. It is not documented whether AWS lists preempted
+        attempts among `attempts` too."""
         preempted = {attempt.identity for attempt in self._preempted.recent}
         return [each for each in self.attempts or () if each.identity not in preempted]
 

@@ -1,7 +1,7 @@
-"""Large arrays through the recorder: their summary is right after every batch, whoever records it
-and in whatever order, and costs little.
+"""Summaries of large arrays: correct after every batch, in any order, from any number of consumers,
+and cheap.
 
-ARRAY_SIZE=10000 makes it as large as Batch allows.
+ARRAY_SIZE=10000 tests an array of the largest size that AWS Batch allows.
 """
 
 import os
@@ -28,7 +28,7 @@ BATCH = 250
 
 
 class Step(NamedTuple):
-    """What Batch says of a child in its turn; `order` counts the steps of its life."""
+    """A status that a child enters, in the order of its life."""
 
     child: int
     order: int
@@ -36,17 +36,17 @@ class Step(NamedTuple):
     attempts: int
 
 
-def life(child: int, jitter: random.Random) -> list[Step]:
-    """Some children try twice, and many events are never delivered."""
-    tries = jitter.choice((1, 1, 1, 2))
-    statuses = [
-        (status, attempt)
-        for attempt in range(tries)
+def life(child: int, rng: random.Random) -> list[Step]:
+    """Return two events of a child; some children have two attempts, and other events are lost."""
+    attempts = rng.choice((1, 1, 1, 2))
+    transitions = [
+        (status, finished)
+        for finished in range(attempts)
         for status in ("RUNNABLE", "STARTING", "RUNNING")
     ]
-    statuses.append((jitter.choice(("SUCCEEDED", "SUCCEEDED", "FAILED")), tries))
-    steps = [Step(child, order, *entered) for order, entered in enumerate(statuses)]
-    return sorted(jitter.sample(steps, k=2))
+    transitions.append((rng.choice(("SUCCEEDED", "SUCCEEDED", "FAILED")), attempts))
+    steps = [Step(child, order, *each) for order, each in enumerate(transitions)]
+    return sorted(rng.sample(steps, k=2))
 
 
 def body(root: str, step: Step) -> str:
@@ -59,14 +59,14 @@ def body(root: str, step: Step) -> str:
 
 
 class Delivery:
-    """An array's events in no order and with duplicates, and the truth so far: what was last in
-    each child's life of all that was delivered."""
+    """The events of an array in random order and with duplicates, and the truth so far: the last
+    delivered step in the life of each child."""
 
     def __init__(self, root: str, seed: int) -> None:
-        jitter = random.Random(seed)
-        steps = [step for child in range(SIZE) for step in life(child, jitter)]
-        steps += jitter.sample(steps, k=len(steps) // 5)
-        jitter.shuffle(steps)
+        rng = random.Random(seed)
+        steps = [step for child in range(SIZE) for step in life(child, rng)]
+        steps += rng.sample(steps, k=len(steps) // 5)
+        rng.shuffle(steps)
         self._root = root
         self._steps = steps
         self._last: dict[int, Step] = {}
@@ -96,7 +96,7 @@ def block_items(harness: RecorderHarness) -> list[dict[str, Any]]:
     return [item for item in harness.items() if item["sk"]["S"].startswith("SUMMARY#")]
 
 
-def test_the_summary_is_the_truth_after_every_batch(harness: RecorderHarness) -> None:
+def test_the_summary_is_correct_after_every_batch(harness: RecorderHarness) -> None:
     root = a_job_id()
     delivery = Delivery(root, seed=1)
     harness.record([a_parent(root)])
@@ -108,47 +108,47 @@ def test_the_summary_is_the_truth_after_every_batch(harness: RecorderHarness) ->
     assert sum(delivery.truth.values()) == SIZE
 
 
-def test_four_consumers_at_once_make_the_same_blocks_as_one(
+def test_four_concurrent_consumers_make_the_same_blocks_as_one(
     harness: RecorderHarness, aws: LocalAws, resources: Resources
 ) -> None:
     root, other = a_job_id(), a_job_id()
     alone, together = Delivery(root, seed=2), Delivery(other, seed=2)
     for batch in alone.batches():
         harness.record(batch)
-    stands = [RecorderHarness(aws, resources, runtime=Runtime()) for _ in range(4)]
+    consumers = [RecorderHarness(aws, resources, runtime=Runtime()) for _ in range(4)]
 
     def consume(harness: RecorderHarness, batches: Sequence[list[str]]) -> None:
         for batch in batches:
             record_until_done(harness, [a_message(body) for body in batch])
 
     shares = [list(together.batches())[share::4] for share in range(4)]
-    with ThreadPoolExecutor(len(stands)) as threads:
-        list(threads.map(consume, stands, shares))
+    with ThreadPoolExecutor(len(consumers)) as threads:
+        list(threads.map(consume, consumers, shares))
 
     harness.record([a_parent(root), a_parent(other)])
     assert summary(harness, other).counts == together.truth == alone.truth
     blocks = harness.blocks()
     numbers = range(-(-SIZE // CHILDREN_PER_BLOCK))
-    for one, same in ((BlockKey(root, n), BlockKey(other, n)) for n in numbers):
-        assert blocks.pop(one) == blocks.pop(same)
+    for number in numbers:
+        assert blocks.pop(BlockKey(root, number)) == blocks.pop(BlockKey(other, number))
     assert blocks == {}
 
 
 def record_until_done(harness: RecorderHarness, messages: list[Message]) -> None:
-    """As the queue would: what could not be done in all its attempts comes again."""
+    """Deliver messages until all are recorded, as the queue does."""
     for _ in range(20):
         try:
             harness.record(messages)
         except MessagesLeft:
             continue
         return
-    raise AssertionError("messages come again and again")
+    raise AssertionError("20 deliveries were not enough")
 
 
 # What it costs
 
 
-def test_a_batch_of_children_costs_one_read_and_a_write_for_each_of_their_blocks(
+def test_a_batch_of_children_reads_and_writes_each_of_their_blocks_once(
     harness: RecorderHarness,
 ) -> None:
     root = a_job_id()
@@ -173,7 +173,7 @@ def test_duplicates_read_their_block_and_write_nothing(harness: RecorderHarness)
     assert harness.requests == {"BatchGetItem": 2}
 
 
-def test_neither_other_jobs_nor_parents_nor_nodes_touch_a_block(harness: RecorderHarness) -> None:
+def test_other_jobs_parents_and_nodes_have_no_block(harness: RecorderHarness) -> None:
     root = a_job_id()
 
     harness.record([a_body(), a_parent(root), a_parent(root, "FAILED"), a_body(jobId=f"{root}#1")])
@@ -182,10 +182,10 @@ def test_neither_other_jobs_nor_parents_nor_nodes_touch_a_block(harness: Recorde
     assert harness.requests["BatchGetItem"] == 1
 
 
-# What goes wrong
+# Failures
 
 
-def test_a_redelivered_event_makes_good_a_block_that_was_never_written(
+def test_a_redelivered_event_writes_a_block_that_was_not_saved(
     harness: RecorderHarness,
 ) -> None:
     child = a_body(jobId=f"{a_job_id()}:7", status="RUNNING")
@@ -221,29 +221,30 @@ def test_an_event_is_done_only_when_its_block_is_saved(
     assert harness.blocks() == {BlockKey(root, 0): b"\xe1"}
 
 
-# What the API says
+# The API
 
 
-def test_the_api_says_what_tells_more_and_as_of_when(api: Api) -> None:
+def test_the_api_returns_the_more_complete_summary_and_its_time(api: Api) -> None:
     root = a_job_id()
     children = [a_body(jobId=f"{root}:{n}", status="RUNNING", at=NOON + n * 1000) for n in range(3)]
 
-    def told(*bodies: str) -> tuple[object, object]:
+    def summary_after(*bodies: str) -> tuple[object, object]:
         api.record(*bodies)
-        one, (listed,) = api.get(f"/jobs/{root}").body, api.get("/jobs").body["jobs"]
-        assert listed["array"] == one["array"]
-        return one["array"]["statusSummary"], one["array"]["statusSummaryAsOf"]
+        array = api.get(f"/jobs/{root}").body["array"]
+        (listed,) = api.get("/jobs").body["jobs"]
+        assert listed["array"] == array
+        return array["statusSummary"], array["statusSummaryAsOf"]
 
-    assert told(a_parent(root)) == (None, None)
-    assert told(children[0]) == ({"RUNNING": 1}, "2026-05-28T20:26:40.000Z")
-    assert told(a_parent(root, at=NOON + 9_000, RUNNABLE=2)) == (
+    assert summary_after(a_parent(root)) == (None, None)
+    assert summary_after(children[0]) == ({"RUNNING": 1}, "2026-05-28T20:26:40.000Z")
+    assert summary_after(a_parent(root, at=NOON + 9_000, RUNNABLE=2)) == (
         {"RUNNABLE": 2},
         "2026-05-28T20:26:49.000Z",
     )
-    assert told(children[1]) == ({"RUNNING": 2}, "2026-05-28T20:26:41.000Z")
+    assert summary_after(children[1]) == ({"RUNNING": 2}, "2026-05-28T20:26:41.000Z")
     ended = a_body(jobId=f"{root}:0", status="FAILED", at=NOON + 20_000)
-    assert told(ended) == ({"FAILED": 1, "RUNNING": 1}, "2026-05-28T20:27:00.000Z")
-    assert told(a_parent(root, at=NOON + 30_000, FAILED=1, RUNNING=2))[0] == {
+    assert summary_after(ended) == ({"FAILED": 1, "RUNNING": 1}, "2026-05-28T20:27:00.000Z")
+    assert summary_after(a_parent(root, at=NOON + 30_000, FAILED=1, RUNNING=2))[0] == {
         "FAILED": 1,
         "RUNNING": 2,
     }
@@ -259,7 +260,7 @@ def test_a_child_and_a_plain_job_have_no_summary(api: Api) -> None:
 
 
 @pytest.mark.parametrize("arrays", [1, 60])
-def test_blocks_are_read_in_hundreds_and_only_of_arrays_that_leave_something_to_tell(
+def test_blocks_are_read_a_hundred_at_a_time_and_only_of_arrays_that_have_not_ended(
     api: Api, arrays: int
 ) -> None:
     ended = {"size": 10_000, "statusSummary": {"FAILED": 1, "SUCCEEDED": 9_999}}
@@ -273,7 +274,7 @@ def test_blocks_are_read_in_hundreds_and_only_of_arrays_that_leave_something_to_
     }
 
 
-def test_what_is_heard_of_a_child_is_another_version_of_its_array(api: Api) -> None:
+def test_an_event_of_a_child_changes_the_version_of_its_array(api: Api) -> None:
     root = a_job_id()
     api.record(a_parent(root))
     before = api.response(f"/jobs/{root}").headers["ETag"]

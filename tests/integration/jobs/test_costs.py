@@ -1,4 +1,4 @@
-"""What a job costs, as the API says it, by prices that are set: worked out by hand."""
+"""The usage and cost of a job in the API, compared with amounts calculated by hand."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ CONTAINER = {
 }
 
 
-def told(
+def body_of(
     harness: RecorderHarness, job_id: str, prices: Prices = PRICES, now: int = NOON
 ) -> JobBody:
     table = harness.resources.jobs_table
@@ -39,7 +39,7 @@ def told(
 
 
 def record(harness: RecorderHarness, status: str, *attempts: tuple[int, int], **fields: Any) -> str:
-    """A job with attempts from one hour after noon to another."""
+    """Record a job with attempts as (start, stop) in hours after noon."""
     job_id = a_job_id()
     listed = [
         {"startedAt": NOON + start * HOUR, "stoppedAt": NOON + stop * HOUR}
@@ -50,12 +50,12 @@ def record(harness: RecorderHarness, status: str, *attempts: tuple[int, int], **
     return job_id
 
 
-def test_a_job_costs_what_its_attempts_held_for_as_long_as_they_ran(
+def test_a_job_costs_what_it_requests_for_as_long_as_its_attempts_ran(
     harness: RecorderHarness,
 ) -> None:
-    """1 h was reclaimed and 3 h succeeded, of 2 vCPUs and 4 GB: 8 vCPU-hours at 0.04 and 16
-    GB-hours at 0.005 are 0.32 + 0.08; a quarter of it was wasted."""
-    job = told(harness, record(harness, "SUCCEEDED", (0, 1), (2, 5)))
+    """An attempt of 1 h was interrupted and one of 3 h succeeded, with 2 vCPUs and 4 GB: 8
+    vCPU-hours at 0.04 and 16 GB-hours at 0.005 are 0.32 + 0.08, of which a quarter was wasted."""
+    job = body_of(harness, record(harness, "SUCCEEDED", (0, 1), (2, 5)))
 
     assert job.usage
     assert (job.usage.vcpu_hours, job.usage.gb_hours, job.usage.gpu_hours) == (8, 16, 0)
@@ -70,18 +70,18 @@ def test_a_job_costs_what_its_attempts_held_for_as_long_as_they_ran(
 def test_a_running_job_costs_more_each_hour(harness: RecorderHarness) -> None:
     job_id = record(harness, "RUNNING", startedAt=NOON)
 
-    costs = [told(harness, job_id, now=NOON + hours * HOUR).cost for hours in (0, 1, 10)]
+    costs = [body_of(harness, job_id, now=NOON + hours * HOUR).cost for hours in (0, 1, 10)]
 
     assert [cost and cost.estimate for cost in costs] == pytest.approx([0, 0.1, 1])
     assert {cost and cost.wasted for cost in costs} == {0}
 
 
-def test_there_is_no_cost_without_a_price_and_no_use_without_resources(
+def test_without_a_price_there_is_no_cost_and_without_resources_no_usage(
     harness: RecorderHarness,
 ) -> None:
-    priced_not = told(harness, record(harness, "SUCCEEDED", (0, 1)), Prices())
+    unpriced = body_of(harness, record(harness, "SUCCEEDED", (0, 1)), Prices())
     harness.record([a_body(jobId="bare", status="RUNNING", startedAt=NOON)])
 
-    assert priced_not.usage
-    assert priced_not.cost is None
-    assert (told(harness, "bare").usage, told(harness, "bare").cost) == (None, None)
+    assert unpriced.usage
+    assert unpriced.cost is None
+    assert (body_of(harness, "bare").usage, body_of(harness, "bare").cost) == (None, None)

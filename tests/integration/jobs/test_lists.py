@@ -1,4 +1,4 @@
-"""Lists of jobs: by time, by name, of children; what a page costs, and what it never does."""
+"""Lists of jobs by time, by name and by parent; their page tokens and their number of requests."""
 
 import time
 from typing import Any
@@ -47,13 +47,13 @@ def test_since_is_inclusive_and_until_exclusive(api: Api) -> None:
         "2026-05-28T15:26:42-05:00",
     ],
 )
-def test_a_time_may_be_written_as_rfc_3339_allows(api: Api, since: str) -> None:
+def test_a_time_may_have_any_form_of_rfc_3339(api: Api, since: str) -> None:
     api.record(*(a_body(jobName=f"at-{n}", at=NOON + n * 1000) for n in range(4)))
 
     assert names(api, f"since={since}") == ["at-3", "at-2"]
 
 
-def test_a_time_may_be_a_day_or_so_long_ago(api: Api) -> None:
+def test_a_time_may_be_a_date_or_relative_to_now(api: Api) -> None:
     now = int(time.time()) * 1000
     api.record(
         a_body(jobName="recent", at=now - 60_000),
@@ -70,7 +70,7 @@ def test_a_time_may_be_a_day_or_so_long_ago(api: Api) -> None:
 # By name
 
 
-def test_a_name_is_a_prefix_and_orders_by_name_newest_first(api: Api) -> None:
+def test_a_list_by_name_prefix_is_sorted_by_name_then_newest_first(api: Api) -> None:
     created = {"align-b": [1, 3, 2], "align": [5], "align-a": [0], "call": [9]}
     for name, seconds in created.items():
         for second in seconds:
@@ -88,7 +88,7 @@ def test_a_name_is_a_prefix_and_orders_by_name_newest_first(api: Api) -> None:
     ]
 
 
-def test_a_name_is_no_longer_than_a_key_can_be(api: Api) -> None:
+def test_a_name_filter_is_limited_to_200_characters(api: Api) -> None:
     widest = quote("\U0010fffe")
     api.record(a_body(jobQueue=QUEUE_OF("gpu")))
 
@@ -98,7 +98,7 @@ def test_a_name_is_no_longer_than_a_key_can_be(api: Api) -> None:
     assert refusal["Message"].endswith("is not the beginning of a job name (1 to 200 characters)")
 
 
-def test_a_name_goes_with_every_other_filter(api: Api) -> None:
+def test_a_name_filter_combines_with_every_other_filter(api: Api) -> None:
     for queue in ("gpu", "spot"):
         for n, status in enumerate(("RUNNING", "FAILED", "HIBERNATING")):
             arn = QUEUE_OF(queue)
@@ -114,21 +114,21 @@ def test_a_name_goes_with_every_other_filter(api: Api) -> None:
 
 @pytest.mark.parametrize("filters", ["", "&status=FAILED"])
 @pytest.mark.parametrize("limit", [1, 3, 100])
-def test_pages_by_name_together_are_the_whole_list(api: Api, limit: int, filters: str) -> None:
+def test_all_pages_by_name_together_are_the_whole_list(api: Api, limit: int, filters: str) -> None:
     ids = [a_job_id() for _ in range(30)]
     statuses = ["FAILED", "RUNNING", "FAILED"]
     api.record(
-        *(a_body(jobId=one, status=statuses[n % 3], jobName="same") for n, one in enumerate(ids))
+        *(a_body(jobId=job, status=statuses[n % 3], jobName="same") for n, job in enumerate(ids))
     )
 
     pages = list(api.pages(f"/jobs?name=sa&limit={limit}{filters}"))
 
     assert all(len(page) <= limit for page in pages)
-    expected = [one for n, one in enumerate(ids) if not filters or statuses[n % 3] == "FAILED"]
+    expected = [job for n, job in enumerate(ids) if not filters or statuses[n % 3] == "FAILED"]
     assert sorted(job["jobId"] for page in pages for job in page) == expected
 
 
-def test_a_list_by_name_shows_only_the_tokens_queues(api: Api) -> None:
+def test_a_list_by_name_contains_only_queues_of_the_token(api: Api) -> None:
     api.allow("spot only", ["spot-*"])
     api.record(
         a_body(jobName="seen", jobQueue=QUEUE_OF("spot-1")),
@@ -144,7 +144,7 @@ def test_a_list_by_name_shows_only_the_tokens_queues(api: Api) -> None:
 
 
 @pytest.mark.parametrize(("separator", "part"), [(":", "array"), ("#", "nodes")])
-def test_children_come_by_index_with_pages(api: Api, separator: str, part: str) -> None:
+def test_children_and_nodes_are_paged_by_index(api: Api, separator: str, part: str) -> None:
     root = a_job_id()
     facts = {
         "array": {"arrayProperties": {"size": 12}},
@@ -162,7 +162,7 @@ def test_children_come_by_index_with_pages(api: Api, separator: str, part: str) 
     assert listed == [f"{root}{separator}{n}" for n in range(12)]
 
 
-def test_children_of_some_statuses_are_found_among_many(api: Api) -> None:
+def test_children_are_filtered_by_status(api: Api) -> None:
     root = a_job_id()
     statuses = {3: "FAILED", 7: "FAILED", 8: "HIBERNATING", 11: "FAILED"}
     api.record(
@@ -180,7 +180,7 @@ def test_children_of_some_statuses_are_found_among_many(api: Api) -> None:
     assert indexes("status=RUNNING") == [[]]
 
 
-def test_a_job_without_children_has_an_empty_list_of_them(api: Api) -> None:
+def test_a_child_has_an_empty_list_of_children(api: Api) -> None:
     root = a_job_id()
     api.record(a_body(jobId=root), a_body(jobId=f"{root}:0"))
 
@@ -228,7 +228,7 @@ def test_a_page_token_is_bound_to_the_whole_query(api: Api) -> None:
         assert statuses == {token: 200 if token == own else 400 for token in tokens}
 
 
-# What it costs
+# Requests
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_a_page_token_is_bound_to_the_whole_query(api: Api) -> None:
     ],
 )
 @pytest.mark.parametrize("jobs", [1, 150])
-def test_a_routes_requests_are_few_whatever_there_is(
+def test_the_number_of_requests_does_not_depend_on_the_number_of_jobs(
     api: Api, path: str, expected: dict[str, int], jobs: int
 ) -> None:
     root, now = a_job_id(), int(time.time()) * 1000
@@ -286,12 +286,12 @@ def test_no_route_makes_more_requests_in_a_larger_table(
     assert {"Scan"}.isdisjoint(operation for counted in few.values() for operation in counted)
 
 
-def test_a_page_reads_no_whole_page_of_each_shard(aws: LocalAws, resources: Resources) -> None:
+def test_a_page_reads_only_its_share_of_each_shard(aws: LocalAws, resources: Resources) -> None:
     fill(aws.dynamodb, resources.jobs_table, range(2_000))
-    read: list[int] = []
+    rows_read: list[int] = []
 
     def count(parsed: Any, **_: object) -> None:
-        read.append(parsed["Count"])
+        rows_read.append(parsed["Count"])
 
     events = aws.dynamodb.meta.events
     events.register("after-call.dynamodb.Query", count)
@@ -300,13 +300,13 @@ def test_a_page_reads_no_whole_page_of_each_shard(aws: LocalAws, resources: Reso
     events.unregister("after-call.dynamodb.Query", count)
 
     assert [job.job_id for job in page.jobs] == [job_id(n) for n in range(1_999, 1_599, -4)]
-    assert sum(read) < 300
+    assert sum(rows_read) < 300
 
 
-def test_a_record_that_can_not_be_read_hides_no_other(
+def test_a_record_of_an_unknown_format_does_not_hide_other_jobs(
     api: Api, aws: LocalAws, resources: Resources
 ) -> None:
-    """It may be of a later version that was taken back."""
+    """A later version that was rolled back may have written it."""
     root = a_job_id()
     broken, child = a_job_id(), f"{root}:0"
     api.record(
@@ -315,21 +315,21 @@ def test_a_record_that_can_not_be_read_hides_no_other(
         a_body(jobId=child, status="FAILED"),
         a_body(jobId=f"{root}:1", status="FAILED"),
     )
-    for one in (broken, child):
+    for unreadable in (broken, child):
         aws.dynamodb.update_item(
             TableName=resources.jobs_table,
-            Key=job_key(one),
+            Key=job_key(unreadable),
             UpdateExpression="SET #record = :record",
             ExpressionAttributeNames={"#record": "record"},
             ExpressionAttributeValues={":record": {"S": '["of another version"]'}},
         )
 
     failed = StatusPartition("high-priority", "FAILED")
-    longest, _ = job_index(aws, resources).oldest_in_status(
+    oldest, _ = job_index(aws, resources).oldest_in_status(
         failed, before=NOON + 1000, after="", limit=10
     )
 
     assert names(api, "status=FAILED") == ["kept"]
     assert [job["jobId"] for job in api.get(f"/jobs/{root}/children").body["jobs"]] == [f"{root}:1"]
-    assert [waiting.job.job_id for waiting in longest] == [root]
+    assert [row.job.job_id for row in oldest] == [root]
     assert api.get(f"/jobs/{broken}").status == 503

@@ -1,4 +1,4 @@
-"""Paging while events keep arriving: what did not change meanwhile comes exactly once."""
+"""Paging while events arrive: a job that does not change meanwhile is listed exactly once."""
 
 import itertools
 import threading
@@ -20,105 +20,103 @@ JOBS = 24
 _examples = itertools.count()
 
 
-class Arrival(NamedTuple):
+class ChangeEvent(NamedTuple):
     job: int
     status: str
     second: int
 
 
-ARRIVALS = st.builds(
-    Arrival, st.integers(0, JOBS - 1), st.sampled_from(STATUSES), st.integers(0, 20)
+EVENTS = st.builds(
+    ChangeEvent, st.integers(0, JOBS - 1), st.sampled_from(STATUSES), st.integers(0, 20)
 )
 Read = Callable[[JobIndex, str, int, str | None], Page]
 
 
-def by_time(table: JobIndex, queue: str, limit: int, after: str | None) -> Page:
-    places = [StatusPartition(queue, status) for status in STATUSES]
-    return table.newest(places, limit=limit, after=after)
+def by_time(index: JobIndex, queue: str, limit: int, after: str | None) -> Page:
+    partitions = [StatusPartition(queue, status) for status in STATUSES]
+    return index.newest(partitions, limit=limit, after=after)
 
 
-def by_name(table: JobIndex, queue: str, limit: int, after: str | None) -> Page:
-    return table.named("n", [queue], limit=limit, after=after)
+def by_name(index: JobIndex, queue: str, limit: int, after: str | None) -> Page:
+    return index.named("n", [queue], limit=limit, after=after)
 
 
-def some_by_name(table: JobIndex, queue: str, limit: int, after: str | None) -> Page:
-    return table.named(
+def some_by_name(index: JobIndex, queue: str, limit: int, after: str | None) -> Page:
+    return index.named(
         "n", [queue], limit=limit, after=after, wanted=lambda job: job.status != "RUNNING"
     )
 
 
 @pytest.mark.parametrize("read", [by_time, by_name, some_by_name])
-def test_paging_neither_repeats_nor_skips_what_did_not_change(
-    harness: RecorderHarness, read: Read
-) -> None:
+def test_an_unchanged_job_is_on_exactly_one_page(harness: RecorderHarness, read: Read) -> None:
     @settings(max_examples=8, deadline=None, derandomize=True, database=None)
     @given(
-        before=st.lists(ARRIVALS, min_size=10, max_size=40),
-        meanwhile=st.lists(st.lists(ARRIVALS, max_size=6), max_size=6),
+        before=st.lists(EVENTS, min_size=10, max_size=40),
+        meanwhile=st.lists(st.lists(EVENTS, max_size=6), max_size=6),
         limit=st.integers(2, 12),
     )
-    def holds(before: list[Arrival], meanwhile: list[list[Arrival]], limit: int) -> None:
+    def holds(before: list[ChangeEvent], meanwhile: list[list[ChangeEvent]], limit: int) -> None:
         queue, ids = f"queue-{next(_examples)}", [a_job_id() for _ in range(JOBS)]
-        arrive(harness, queue, ids, before)
-        there = read(harness.index, queue, 100, None).jobs
-        arrivals = iter(meanwhile)
+        record_events(harness, queue, ids, before)
+        before_paging = read(harness.index, queue, 100, None).jobs
+        new_events = iter(meanwhile)
 
         page = read(harness.index, queue, limit, None)
         pages = [page.jobs]
         while page.last is not None:
-            arrive(harness, queue, ids, next(arrivals, []))
+            record_events(harness, queue, ids, next(new_events, []))
             page = read(harness.index, queue, limit, page.last)
             pages.append(page.jobs)
 
-        told = [job.job_id for page in pages for job in page]
-        unchanged = [job.job_id for job in there if harness.job(job.job_id) == job]
-        assert [job_id for job_id in told if job_id in unchanged] == unchanged
+        listed = [job.job_id for page in pages for job in page]
+        unchanged = [job.job_id for job in before_paging if harness.job(job.job_id) == job]
+        assert [job_id for job_id in listed if job_id in unchanged] == unchanged
         assert all(len({job.job_id for job in page}) == len(page) <= limit for page in pages)
 
     holds()
 
 
-def arrive(
-    harness: RecorderHarness, queue: str, ids: list[str], arrivals: Iterable[Arrival]
+def record_events(
+    harness: RecorderHarness, queue: str, ids: list[str], events: Iterable[ChangeEvent]
 ) -> None:
     arn = f"arn:aws:batch:us-east-1:000000000000:job-queue/{queue}"
     bodies = [
         a_body(
-            jobId=ids[arrival.job],
-            jobName=f"n-{arrival.job % 3}",
+            jobId=ids[event.job],
+            jobName=f"n-{event.job % 3}",
             jobQueue=arn,
-            status=arrival.status,
-            at=NOON + arrival.second * 1000,
+            status=event.status,
+            at=NOON + event.second * 1000,
         )
-        for arrival in arrivals
+        for event in events
     ]
     if bodies:
         harness.record(bodies)
 
 
-def test_a_job_that_moves_between_two_reads_of_a_page_is_on_it_once(
+def test_a_job_that_changes_status_during_the_queries_of_a_page_is_listed_once(
     harness: RecorderHarness,
 ) -> None:
-    """All partitions of RUNNABLE are read before it moves, those of RUNNING after."""
+    """The shards of RUNNABLE are queried before the change, those of RUNNING after it."""
     job_id = a_job_id()
     harness.record([a_body(jobId=job_id, status="RUNNABLE")])
-    places = [
+    partitions = [
         StatusPartition("high-priority", "RUNNABLE"),
         StatusPartition("high-priority", "RUNNING"),
     ]
-    read, moved = itertools.count(1), threading.Event()
+    queries, changed = itertools.count(1), threading.Event()
 
     def wait_to_read_running(request: Any, **_: object) -> None:
         if b"#RUNNING#" in request.body:
-            assert moved.wait(timeout=30)
+            assert changed.wait(timeout=30)
 
-    def move(**_: object) -> None:
-        if next(read) == SHARDS:
+    def change(**_: object) -> None:
+        if next(queries) == SHARDS:
             harness.record([a_body(jobId=job_id, status="RUNNING", at=NOON + 5_000)])
-            moved.set()
+            changed.set()
 
     harness.dynamodb.meta.events.register("before-send.dynamodb.Query", wait_to_read_running)
-    harness.dynamodb.meta.events.register("after-call.dynamodb.Query", move)
-    page = harness.index.newest(places, limit=10)
+    harness.dynamodb.meta.events.register("after-call.dynamodb.Query", change)
+    page = harness.index.newest(partitions, limit=10)
 
     assert [(job.job_id, job.status) for job in page.jobs] == [(job_id, "RUNNING")]

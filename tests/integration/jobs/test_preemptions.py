@@ -1,5 +1,5 @@
-"""Preemptions of service jobs: told without the job's queue and name, in any order, and still shown
-in its history."""
+"""Preemptions of service jobs: their events contain neither queue nor name and arrive in any order,
+and the API shows them in the job's history."""
 
 import random
 from typing import Any
@@ -7,11 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from chalicelib.api.representation.job import job_body
 from chalicelib.errors import MessagesLeft
-from chalicelib.jobs.failure import failure_of
 from chalicelib.jobs.prices import Prices
 from local.aws import LocalAws
 from tests.support.api_harness import Api
@@ -22,7 +20,6 @@ from tests.support.builders import (
     a_service_body,
     a_training,
     a_training_job,
-    job_of_case,
 )
 from tests.support.faulty_aws import FaultyAws, on, partial_failure
 from tests.support.recorder_harness import RecorderHarness
@@ -30,8 +27,8 @@ from tests.support.recorder_harness import RecorderHarness
 IN_PROGRESS = (
     "PREEMPTION_IN_PROGRESS: Cross-share preemption triggered to reclaim borrowed capacity"
 )
-TAKEN_BACK = "Cross-share preemption triggered to reclaim borrowed capacity"
-FIRST = a_training(1, statusReason=TAKEN_BACK)
+RECLAIMED = "Cross-share preemption triggered to reclaim borrowed capacity"
+FIRST = a_training(1, statusReason=RECLAIMED)
 SUMMARY = {"preemptedAttemptCount": 1, "recentPreemptedAttempts": [FIRST]}
 CRASHED, TRAINED = a_training(2, statusReason="AlgorithmError"), a_training(3)
 
@@ -46,11 +43,11 @@ def completed(job_id: str) -> str:
 
 
 def a_life(job_id: str) -> list[str]:
-    """Preempted once, crashed once, and succeeded; the preemptions last."""
+    """Return the events of a job that is preempted, crashes and succeeds; preemptions last."""
     latest = [{"latestAttempt": {"serviceResourceId": a_training_job(n)}} for n in range(4)]
     preempted = {"preemptionSummary": SUMMARY}
     crashed = preempted | {"attempts": [CRASHED]}
-    told: list[tuple[str, int, dict[str, Any]]] = [
+    changes: list[tuple[str, int, dict[str, Any]]] = [
         ("RUNNABLE", 1, {}),
         ("SCHEDULED", 8, latest[1]),
         ("STARTING", 10, latest[1]),
@@ -61,15 +58,15 @@ def a_life(job_id: str) -> list[str]:
         ("RUNNING", 31, crashed | latest[3] | {"startedAt": NOON + 31_000}),
         ("SUCCEEDED", 39, crashed | {"attempts": [CRASHED, TRAINED]}),
     ]
-    changes = [
+    bodies = [
         a_service_body(jobId=job_id, status=status, at=NOON + second * 1000, **fields)
-        for status, second, fields in told
+        for status, second, fields in changes
     ]
-    return [*changes, started(job_id), completed(job_id)]
+    return [*bodies, started(job_id), completed(job_id)]
 
 
 def answer(harness: RecorderHarness, job_id: str) -> Any:
-    """What the API says of the job, its id aside."""
+    """Return the body of the API without the job id."""
     job = harness.job(job_id)
     body = job_body(
         job, harness.table.preemptions(job_id), None, harness.table.describe(job), Prices(), NOON
@@ -86,32 +83,32 @@ def history(api: Api, job_id: str) -> list[tuple[str, int | None]]:
 
 @settings(max_examples=40)
 @given(
-    st.sets(st.integers(0, 10)).filter(lambda heard: min(heard, default=9) < 9),
+    st.sets(st.integers(0, 10)).filter(lambda received: min(received, default=9) < 9),
     st.integers(1, 4),
     st.randoms(use_true_random=False),
 )
-def test_any_order_with_any_repetition_ends_in_the_same_answer(
-    running_harness: RecorderHarness, heard: set[int], batches: int, jitter: random.Random
+def test_any_order_with_duplicates_ends_in_the_same_answer(
+    running_harness: RecorderHarness, received: set[int], batches: int, rng: random.Random
 ) -> None:
-    once, anyhow = a_job_id(), a_job_id()
-    again = [a_life(anyhow)[n] for n in [*heard, *jitter.choices([*heard], k=5)]]
-    jitter.shuffle(again)
+    in_order, shuffled = a_job_id(), a_job_id()
+    bodies = [a_life(shuffled)[n] for n in [*received, *rng.choices([*received], k=5)]]
+    rng.shuffle(bodies)
 
-    running_harness.record([a_life(once)[n] for n in sorted(heard)])
+    running_harness.record([a_life(in_order)[n] for n in sorted(received)])
     for start in range(batches):
-        running_harness.record(again[start::batches])
+        running_harness.record(bodies[start::batches])
 
-    assert answer(running_harness, anyhow) == answer(running_harness, once)
+    assert answer(running_harness, shuffled) == answer(running_harness, in_order)
 
 
 @pytest.fixture(scope="module")
 def running_harness(running_aws: LocalAws) -> RecorderHarness:
-    """One for all examples: each has jobs of its own."""
+    """A recorder for all examples, each of which has its own jobs."""
     running_aws.reset()
     return RecorderHarness(running_aws, running_aws.create_resources())
 
 
-# What is shown
+# The API
 
 
 WHOLE = [
@@ -127,7 +124,7 @@ WHOLE = [
 ]
 
 
-def test_a_preempted_job_is_shown_with_what_happened_to_it(api: Api) -> None:
+def test_a_preempted_job_has_its_preemptions_and_their_transitions(api: Api) -> None:
     job_id = a_job_id()
     api.record(*a_life(job_id))
 
@@ -136,9 +133,9 @@ def test_a_preempted_job_is_shown_with_what_happened_to_it(api: Api) -> None:
     assert history(api, job_id) == WHOLE
     assert job["preemptions"] == [
         {"step": "STARTED", "at": "2026-05-28T20:26:58.000Z", "reason": IN_PROGRESS},
-        {"step": "COMPLETED", "at": "2026-05-28T20:27:00.000Z", "reason": TAKEN_BACK},
+        {"step": "COMPLETED", "at": "2026-05-28T20:27:00.000Z", "reason": RECLAIMED},
     ]
-    assert [(one["attempt"], one["cause"]) for one in job["attempts"]] == [
+    assert [(attempt["attempt"], attempt["cause"]) for attempt in job["attempts"]] == [
         (1, "PREEMPTED"),
         (2, "UNKNOWN"),
         (3, "UNKNOWN"),
@@ -146,9 +143,7 @@ def test_a_preempted_job_is_shown_with_what_happened_to_it(api: Api) -> None:
 
 
 @pytest.mark.parametrize("lost", [4, 5])
-def test_a_preemption_is_in_the_history_though_the_jobs_own_event_was_lost(
-    api: Api, lost: int
-) -> None:
+def test_a_preemption_is_in_the_history_if_the_jobs_own_event_was_lost(api: Api, lost: int) -> None:
     job_id = a_job_id()
     bodies = a_life(job_id)
     del bodies[lost]
@@ -161,20 +156,22 @@ def test_a_preemption_is_in_the_history_though_the_jobs_own_event_was_lost(
     assert history(api, job_id) == expected
 
 
-def test_a_preemption_waits_for_the_job_to_be_heard_of(api: Api) -> None:
+def test_a_preemption_may_arrive_before_any_event_of_its_job(api: Api) -> None:
     job_id = a_job_id()
     api.record(started(job_id), completed(job_id))
     assert api.get(f"/jobs/{job_id}").status == 404
 
     api.record(*a_life(job_id)[:9])
 
-    assert [one["step"] for one in api.get(f"/jobs/{job_id}").body["preemptions"]] == [
+    assert [
+        preemption["step"] for preemption in api.get(f"/jobs/{job_id}").body["preemptions"]
+    ] == [
         "STARTED",
         "COMPLETED",
     ]
 
 
-def test_a_history_never_runs_ahead_of_the_status(api: Api) -> None:
+def test_a_history_contains_nothing_after_the_current_status(api: Api) -> None:
     job_id = a_job_id()
     api.record(*a_life(job_id)[:4], completed(job_id))
 
@@ -184,7 +181,7 @@ def test_a_history_never_runs_ahead_of_the_status(api: Api) -> None:
     assert len(job["preemptions"]) == 1
 
 
-def test_a_preemption_makes_another_version_of_the_job(api: Api) -> None:
+def test_a_preemption_changes_the_version_of_the_job(api: Api) -> None:
     job_id = a_job_id()
     api.record(*a_life(job_id)[:4])
     known = api.response(f"/jobs/{job_id}").headers["ETag"]
@@ -196,7 +193,7 @@ def test_a_preemption_makes_another_version_of_the_job(api: Api) -> None:
     assert api.response(f"/jobs/{job_id}", if_none_match=now).status_code == 304
 
 
-def test_preemptions_read_well_on_a_terminal(api: Api) -> None:
+def test_preemptions_are_part_of_the_text_page(api: Api) -> None:
     job_id = a_job_id()
     api.record(*a_life(job_id))
 
@@ -205,19 +202,10 @@ def test_preemptions_read_well_on_a_terminal(api: Api) -> None:
     assert "Preemptions (UTC)\n  2026-05-28 20:26:58  STARTED   PREEMPTION_IN_PROGRESS: " in page
 
 
-def test_a_job_that_was_preempted_too_often_says_so() -> None:
-    job = job_of_case("cuda-out-of-memory")
-
-    failure = failure_of(replace(job.details, status_reason=TAKEN_BACK, attempts=()))
-
-    assert failure.cause == "PREEMPTED"
-    assert "preemptionRetriesBeforeTermination" in failure.explanation
+# Storage
 
 
-# What is stored
-
-
-def test_a_preemption_is_one_item_however_often_it_comes(harness: RecorderHarness) -> None:
+def test_a_repeated_preemption_is_stored_once(harness: RecorderHarness) -> None:
     job_id = a_job_id()
 
     tallies = [harness.record([started(job_id)] * 3), harness.record([started(job_id)])]
@@ -227,26 +215,26 @@ def test_a_preemption_is_one_item_however_often_it_comes(harness: RecorderHarnes
     assert harness.requests == {"BatchWriteItem": 2}, "nothing is read"
 
 
-def test_a_preemption_expires_after_any_job_that_it_may_be_about(
+def test_a_preemption_expires_after_the_longest_possible_job(
     aws: LocalAws, harness: RecorderHarness
 ) -> None:
-    forgetful = RecorderHarness(aws, harness.resources, retention_days=10)
+    with_retention = RecorderHarness(aws, harness.resources, retention_days=10)
 
-    forgetful.record([started(a_job_id())])
+    with_retention.record([started(a_job_id())])
 
     [item] = harness.items()
     assert int(item["expiresAt"]["N"]) == (NOON + 18_000) // 1000 + (60 + 10) * 86_400
 
 
-def test_a_preemption_that_the_table_does_not_take_comes_again(
+def test_a_preemption_that_could_not_be_stored_is_redelivered(
     aws: LocalAws, harness: RecorderHarness
 ) -> None:
     with FaultyAws(aws.endpoint) as faulty:
         faulty.follow(on("BatchWriteItem", partial_failure(lambda position, _: True), nth=1))
-        behind = RecorderHarness(aws, harness.resources, endpoint=faulty.endpoint)
+        behind_proxy = RecorderHarness(aws, harness.resources, endpoint=faulty.endpoint)
         with pytest.raises(MessagesLeft):
-            behind.record([started("4c75")])
+            behind_proxy.record([started("4c75")])
         assert harness.items() == []
-        behind.record([started("4c75")])
+        behind_proxy.record([started("4c75")])
 
     assert len(harness.items()) == 1

@@ -1,4 +1,4 @@
-"""How long a job waited, started and ran, by the times of AWS Batch where they are known."""
+"""Durations of a job, from the times of AWS Batch where they are known."""
 
 from typing import Any
 

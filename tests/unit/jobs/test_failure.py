@@ -246,6 +246,13 @@ def test_a_reason_is_quoted_in_full() -> None:
     assert f'"{"x" * 1_024}"' in failure.explanation
 
 
+def test_a_preempted_job_has_that_cause() -> None:
+    failure = explain("Cross-share preemption triggered to reclaim borrowed capacity", [])
+
+    assert failure.cause == "PREEMPTED"
+    assert "preemptionRetriesBeforeTermination" in failure.explanation
+
+
 TEXTS = st.none() | st.text() | st.sampled_from([EXITED, TIMEOUT, "Cancelled", "y" * 10_000])
 CODES = st.none() | st.integers() | st.integers(-2, 260)
 

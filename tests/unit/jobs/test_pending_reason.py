@@ -1,4 +1,4 @@
-"""Why a job does not start or end: explanations of codes and statuses, with the next step."""
+"""Explanations of codes and statuses of jobs that do not start or end, with the next step."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a job used, how much of that was wasted, and what it costs by the configured prices."""
+"""Usage of a job, the wasted part of it, and its cost by the configured prices."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """Formats times and durations for people, in a given time zone and in English. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
 from typing import Final, NamedTuple
 
@@ -52,6 +52,31 @@ def span(times: Iterable[int], zone: tzinfo) -> str:
     return f"{first} to {last}"
 
 
+class IndexRange(NamedTuple):
+    """Consecutive indexes as text, and how many there are."""
+
+    text: str
+    size: int
+
+
+def index_ranges(indexes: Sequence[int]) -> list[IndexRange]:
+    """Return ascending indexes; three or more consecutive ones become a range: "40–62"."""  # noqa: RUF002
+    runs: list[list[int]] = []
+    for index in indexes:
+        if runs and index == runs[-1][-1] + 1:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    return [found for run in runs for found in _ranges(run)]
+
+
+def _ranges(run: Sequence[int]) -> list[IndexRange]:
+    if len(run) < _SHORTEST_RANGE:
+        return [IndexRange(str(index), 1) for index in run]
+    return [IndexRange(f"{run[0]}\N{EN DASH}{run[-1]}", len(run))]
+
+
+_SHORTEST_RANGE: Final = 3
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = (
     *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),

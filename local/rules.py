@@ -20,7 +20,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chalicelib import toml_config
 from chalicelib.errors import BatchwatchError
-from chalicelib.jobs.job import Job, JobId, JobStatus, Observation
+from chalicelib.jobs.array_summary import size_of
+from chalicelib.jobs.job import Job, JobId, Observation
 from chalicelib.notices.notice import Notice, failure_cause, incident_notices, notices_for
 from chalicelib.notices.rules import QUEUE_BLOCKED, Rule, Rules
 from chalicelib.queues.blocked import Blocked
@@ -172,13 +173,7 @@ def _blocked_state(job: Job) -> QueueState:
 
 
 def _array_outcome(job: Job) -> ArrayOutcome | None:
-    array = job.details.array
-    if not (array and array.size and job.is_terminal):
-        return None
-    ended = array.status_summary
-    return ArrayOutcome(
-        array.size, ended.get(JobStatus.SUCCEEDED, 0), ended.get(JobStatus.FAILED, 0)
-    )
+    return ArrayOutcome.of(job, ()) if size_of(job) and job.is_terminal else None
 
 
 def _why_not_announced(job: Job) -> str:

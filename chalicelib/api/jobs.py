@@ -107,7 +107,7 @@ class Jobs:
 
     def _snapshot(self, job: Job) -> _Snapshot:
         preemptions = self._table.preemptions(job.job_id) if job.is_service else []
-        return _Snapshot(job, preemptions, self._arrays.summaries([job]).get(job.job_id))
+        return _Snapshot(job, preemptions, self._arrays.summary(job))
 
     def _wait(self, first: _Snapshot, seconds: int, known: Collection[str]) -> _Snapshot:
         """Wait until the job has changed, at most `seconds`, and return it."""

@@ -70,10 +70,14 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class Summary(NamedTuple):
-    """The number of children by status, as observed until `as_of`."""
+    """The number of children by status, as observed until `as_of`.
+
+    `failed` are the indexes of the children that are known to have failed, where they were read.
+    """
 
     counts: Mapping[str, int]
     as_of: int
+    failed: tuple[int, ...] = ()
 
     @property
     def ended(self) -> int:
@@ -119,6 +123,16 @@ def summary_of(blocks: Mapping[int, Block], size: int) -> Summary:
     return Summary(
         dict(sorted(counts.items())),
         max((block.last_observed_at for block in blocks.values()), default=0),
+    )
+
+
+def failed_indexes(blocks: Mapping[int, Block], size: int) -> tuple[int, ...]:
+    """Return the indexes of the failed children of an array of this size, in ascending order."""
+    return tuple(
+        index
+        for number in sorted(blocks)
+        for index, byte in enumerate(blocks[number].children, number * CHILDREN_PER_BLOCK)
+        if index < size and byte and _status_of(byte) == JobStatus.FAILED
     )
 
 

@@ -17,11 +17,12 @@ from chalicelib.jobs.array_summary import (
     Summary,
     block_of_child,
     blocks_of_array,
+    failed_indexes,
     reported_summary,
     size_of,
     summary_of,
 )
-from chalicelib.jobs.job import Job
+from chalicelib.jobs.job import Job, JobStatus
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -81,6 +82,21 @@ class ArrayTable:
             if not summaries[root].is_more_complete_than(of_children):
                 summaries[root] = of_children
         return summaries
+
+    def summary(self, job: Job) -> Summary | None:
+        """Return the summary of one job with the indexes of its failed children, or None if it is
+        not an array.
+
+        Raises TableUnavailable if it could not be read.
+        """
+        summary = self.summaries([job]).get(job.job_id)
+        if summary is None or not summary.counts.get(JobStatus.FAILED):
+            return summary
+        known, unread = self._read(blocks_of_array(job.job_id, size_of(job)), consistent=False)
+        if unread:
+            raise TableUnavailable("DynamoDB returned only a part of the summary: try again")
+        blocks = {key.number: block for key, block in known.items()}
+        return summary._replace(failed=failed_indexes(blocks, size_of(job)))
 
     def _joined(self, block: Block, jobs: Sequence[Job]) -> Block:
         expiries = [job.since // 1000 + self._retention_seconds for job in jobs if job.is_root]

@@ -91,10 +91,10 @@ class RecordReader:
 
     def add_array_outcome(self, context: NoticeContext) -> NoticeContext:
         """Count the children of an array if the notice announces its end."""
-        notice, size = context.notice, context.array_size
-        if size is None or notice.job_id is None or not is_terminal(notice.kind):
+        notice, job = context.notice, context.job
+        if context.array_size is None or job is None or not is_terminal(notice.kind):
             return context
-        outcome = ArrayOutcome.of(size, self._index.children(notice.job_id))
+        outcome = ArrayOutcome.of(job, self._index.children(job.job_id))
         return replace(context, array_outcome=outcome)
 
     def add_description(self, context: NoticeContext) -> NoticeContext:

@@ -357,5 +357,5 @@ def _waits_for_children(pending: PendingNotice, context: NoticeContext, now: int
     """Return whether the end of an array waits for events of its children, which may arrive after
     its own."""
     outcome = context.array_outcome
-    is_incomplete = outcome is not None and outcome.without_result > 0
+    is_incomplete = outcome is not None and outcome.unrecorded > 0
     return is_incomplete and now - pending.queued_at < ARRAY_TIMEOUT

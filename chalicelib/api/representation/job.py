@@ -14,6 +14,7 @@ from chalicelib.jobs.job import ACTIVE, Attempt, Description, Job, JobId, JobSta
 from chalicelib.jobs.preemption import Preemption, Step, history
 from chalicelib.jobs.prices import Prices
 from chalicelib.jobs.usage import job_usage
+from chalicelib.text_format import index_ranges
 
 
 class HistoryEntry(Body, frozen=True):
@@ -63,13 +64,15 @@ class PreemptionBody(Body, frozen=True):
 
 
 class ArrayBody(Body, frozen=True):
-    """`status_summary` counts the children whose events were received by `status_summary_as_of`."""
+    """`status_summary` counts the children whose events were received by `status_summary_as_of`.
+    `failed` contains the indexes of failed children, null in lists."""
 
     size: int | None
     index: int | None
     parent_job_id: str | None
     status_summary: dict[str, int] | None
     status_summary_as_of: str | None
+    failed: str | None
 
 
 class EnvironmentVariable(Body, frozen=True):
@@ -288,4 +291,5 @@ def _array(job: Job, children: Summary | None) -> ArrayBody | None:
     parent = None if job.is_root else JobId.parse(job.job_id).root
     counts = dict(children.counts) if children else {}
     as_of = rfc3339(children.as_of) if children and counts else None
-    return ArrayBody(facts.size, facts.index, parent, counts or None, as_of)
+    failed = ", ".join(found.text for found in index_ranges(children.failed if children else ()))
+    return ArrayBody(facts.size, facts.index, parent, counts or None, as_of, failed or None)

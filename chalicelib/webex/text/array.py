@@ -1,16 +1,17 @@
 """Messages about array jobs: the first failed child, and the end with all children counted."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Self
 
 from chalicelib.jobs import failure
+from chalicelib.jobs.array_summary import reported_summary, size_of
 from chalicelib.jobs.durations import durations
 from chalicelib.jobs.failure import Cause
 from chalicelib.jobs.job import Job, JobId, JobStatus
 from chalicelib.notices.notice import CHILD_FAILED
-from chalicelib.text_format import duration
+from chalicelib.text_format import duration, index_ranges
 from chalicelib.webex.markdown import ListItem, escape, join_items
 from chalicelib.webex.text.layout import MessageLayout, lines
 from chalicelib.webex.text.phrases import (
@@ -26,16 +27,14 @@ from chalicelib.webex.text.phrases import (
     why,
 )
 
-_RANGE: Final = "\N{EN DASH}"
-_SHORTEST_RANGE: Final = 3
-
 
 @dataclass(frozen=True, slots=True)
 class ArrayOutcome:
     """The results of an array's children.
 
     `failed_indexes` are in ascending order. `causes` counts the failed children by cause in words,
-    the most frequent first.
+    the most frequent first. `unrecorded` children have no record of their end, so that they may be
+    among the failed ones and are missing in both.
     """
 
     size: int
@@ -43,10 +42,12 @@ class ArrayOutcome:
     failed: int
     failed_indexes: tuple[int, ...] = ()
     causes: Mapping[str, int] = field(default_factory=dict)
+    unrecorded: int = 0
 
     @classmethod
-    def of(cls, size: int, children: Iterable[Job]) -> Self:
-        """Count the children that have ended, given in any order."""
+    def of(cls, parent: Job, children: Iterable[Job]) -> Self:
+        """Count the children of an array that have ended, given in any order. The counts are those
+        of the array's own events where these contain more children that ended."""
         succeeded = 0
         causes: dict[int, str] = {}
         for child in children:
@@ -54,7 +55,14 @@ class ArrayOutcome:
             if child.status == JobStatus.FAILED:
                 causes[JobId.parse(child.job_id).index] = failure_in_short(child)
         by_frequency = dict(Counter(causes.values()).most_common())
-        return cls(size, succeeded, len(causes), tuple(sorted(causes)), by_frequency)
+        size, reported = size_of(parent), reported_summary(parent)
+        ended = succeeded + len(causes)
+        counts = (succeeded, len(causes))
+        if reported.ended > ended:
+            of_parent = reported.counts
+            counts = of_parent.get(JobStatus.SUCCEEDED, 0), of_parent.get(JobStatus.FAILED, 0)
+        indexes = tuple(sorted(causes))
+        return cls(size, *counts, indexes, by_frequency, unrecorded=max(0, size - ended))
 
     @property
     def without_result(self) -> int:
@@ -87,23 +95,6 @@ def ended(job: Job, outcome: ArrayOutcome, layout: MessageLayout) -> str:
     )
 
 
-def index_ranges(indexes: Sequence[int]) -> list[ListItem]:
-    """Return ascending indexes as list items; three or more consecutive ones become a range."""
-    runs: list[list[int]] = []
-    for index in indexes:
-        if runs and index == runs[-1][-1] + 1:
-            runs[-1].append(index)
-        else:
-            runs.append([index])
-    return [item for run in runs for item in _items(run)]
-
-
-def _items(run: Sequence[int]) -> list[ListItem]:
-    if len(run) < _SHORTEST_RANGE:
-        return [ListItem(str(index)) for index in run]
-    return [ListItem(f"{run[0]}{_RANGE}{run[-1]}", len(run))]
-
-
 def _short_result(job: Job, outcome: ArrayOutcome) -> str:
     if not outcome.failed:
         failed = job.status == JobStatus.FAILED
@@ -130,8 +121,11 @@ def _results(outcome: ArrayOutcome) -> Iterator[str]:
         rest = f", {missing:,} with no recorded result" if missing else ""
         yield f"{outcome.succeeded:,} succeeded, {outcome.failed:,} failed{rest}"
     if outcome.failed_indexes:
-        indexes = join_items(index_ranges(outcome.failed_indexes), MAX_LIST_BYTES)
-        is_one = len(outcome.failed_indexes) == 1
+        items = [ListItem(*found) for found in index_ranges(outcome.failed_indexes)]
+        missing = outcome.failed - len(outcome.failed_indexes)
+        rest = f"; {missing:,} more not recorded" if missing > 0 else ""
+        indexes = join_items(items, MAX_LIST_BYTES) + rest
+        is_one = outcome.failed == 1
         yield f"Failed child: index {indexes}" if is_one else f"Failed indexes: {indexes}"
     if len(outcome.causes) > 1:
         causes = [

@@ -16,6 +16,7 @@ from chalicelib.jobs.array_summary import (
     block_of_child,
     blocks_of_array,
     byte_of,
+    failed_indexes,
     summary_of,
 )
 from chalicelib.jobs.job import Job, Observation, listed_status, transition_key
@@ -189,3 +190,13 @@ def test_a_summary_with_more_ended_or_then_more_observed_children_is_more_comple
 
 def test_a_summary_with_as_many_ended_and_observed_children_is_not_more_complete() -> None:
     assert not Summary({"RUNNING": 2}, 9).is_more_complete_than(Summary({"RUNNABLE": 2}, 0))
+
+
+def test_the_failed_children_are_known_by_index() -> None:
+    blocks = {
+        0: Block(bytes([225, 224, 227, 0])),
+        1: Block(bytes([225, 12, 225])),
+    }
+
+    assert failed_indexes(blocks, 502) == (0, 2, 500)
+    assert failed_indexes({}, 502) == ()

@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.jobs.job import ArrayFacts
 from chalicelib.notices.notice import CHILD_FAILED
-from chalicelib.webex.text.array import ArrayOutcome, index_ranges
+from chalicelib.text_format import index_ranges
+from chalicelib.webex.text.array import ArrayOutcome
+from tests.support.builders import job_of_case
 from tests.support.notice_samples import (
     OUT_OF_MEMORY,
     a_job,
@@ -113,11 +116,36 @@ def test_an_outcome_is_counted_from_the_records_of_the_children() -> None:
         a_job("RUNNING", job_id="4c75:1"),
     ]
 
-    outcome = ArrayOutcome.of(10, children)
+    outcome = ArrayOutcome.of(a_job(array=ArrayFacts(size=10)), children)
 
-    assert outcome == ArrayOutcome(10, 1, 3, (2, 7, 9), {"out of memory": 2, "exit code 1": 1})
+    causes = {"out of memory": 2, "exit code 1": 1}
+    assert outcome == ArrayOutcome(10, 1, 3, (2, 7, 9), causes, unrecorded=6)
     assert list(outcome.causes) == ["out of memory", "exit code 1"]
     assert outcome.without_result == 6
+
+
+def test_the_counts_are_the_arrays_own_where_they_are_more_complete() -> None:
+    job = job_of_case("array-failed-no-child-event")
+    one = an_ended_job(exit_code=1, job_id="4c75:9")
+
+    without_children, with_one = ArrayOutcome.of(job, []), ArrayOutcome.of(job, [one])
+
+    message = lines(job_message(job, array_outcome=without_children))
+    assert message[0].endswith(": 3 of 100 child jobs failed")
+    assert message[1] == "97 succeeded, 3 failed"
+    assert without_children.unrecorded == 100, "the notice waits for events of the children"
+    message = lines(job_message(job, array_outcome=with_one))
+    assert message[0].endswith(": 3 of 100 child jobs failed (exit code 1)")
+    assert "Failed indexes: 9; 2 more not recorded" in message
+
+
+def test_the_counts_are_those_of_the_children_where_they_are_more_complete() -> None:
+    array = ArrayFacts(size=2, status_summary={"SUCCEEDED": 1})
+    children = [an_ended_job("SUCCEEDED", job_id=f"4c75:{index}") for index in range(2)]
+
+    outcome = ArrayOutcome.of(a_job(array=array), children)
+
+    assert (outcome.succeeded, outcome.failed, outcome.unrecorded) == (2, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -144,4 +172,4 @@ def test_ranges_contain_each_index_once(indexes: list[int]) -> None:
         first, _, last = item.text.partition("–")
         contained += range(int(first), int(last or first) + 1)
     assert contained == indexes
-    assert sum(item.count for item in items) == len(indexes)
+    assert sum(item.size for item in items) == len(indexes)

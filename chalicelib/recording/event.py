@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from chalicelib.errors import MalformedEvent
 from chalicelib.jobs import preemption
 from chalicelib.jobs.job import Observation, Source
+from chalicelib.jobs.job_detail.decoding import decode_detail
 from chalicelib.jobs.job_detail.fields import (
     checked_job_id,
     checked_job_queue,
@@ -82,21 +83,24 @@ class EventReader(Struct, frozen=True):
         if envelope.account != self.account_id:
             raise MalformedEvent(f"account is not {self.account_id}")
         if shape := _STATE_CHANGES.get(envelope.detail_type):
-            return observe(
-                _decode(envelope.detail, shape, "$.detail"),
+            detail, invalid_fields = _decode_detail(envelope.detail, shape)
+            observation = observe(
+                detail,
                 time=_milliseconds(envelope.time),
                 source=Source.EVENT,
                 redaction=self.redaction,
             )
+            invalid_fields += observation.invalid_fields
+            return msgspec.structs.replace(observation, invalid_fields=invalid_fields)
         if envelope.detail_type in QUEUE_BLOCKED_EVENTS:
             return blocked_event(
-                _decode(envelope.detail, HeadDetail, "$.detail"),
+                _decode_detail(envelope.detail, HeadDetail)[0],
                 time=_milliseconds(envelope.time),
                 redaction=self.redaction,
             )
         if step := _PREEMPTION_STEPS.get(envelope.detail_type):
             return preemption.observe(
-                _decode(envelope.detail, PreemptionDetail, "$.detail"),
+                _decode_detail(envelope.detail, PreemptionDetail)[0],
                 step,
                 time=_milliseconds(envelope.time),
                 redaction=self.redaction,
@@ -108,9 +112,7 @@ def _decode(body: str | msgspec.Raw, shape: type[_Shape], path: str = "") -> _Sh
     try:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
-        reason = str(error)
-        located = reason.replace("`$", f"`{path}") if "`$" in reason else f"{reason} - at `{path}`"
-        raise MalformedEvent(f"not a Batch event: {located}") from error
+        raise _malformed(error, path) from error
     except msgspec.DecodeError as error:
         raise MalformedEvent(f"not JSON: {error}" if body else "the body is empty") from error
     except RecursionError as error:
@@ -119,6 +121,25 @@ def _decode(body: str | msgspec.Raw, shape: type[_Shape], path: str = "") -> _Sh
         raise MalformedEvent(
             "not JSON: the text contains a lone surrogate (half of a character)"
         ) from error
+
+
+def _decode_detail(detail: msgspec.Raw, shape: type[_Shape]) -> tuple[_Shape, tuple[str, ...]]:
+    """Return the detail, and the names of the invalid fields that were left out of it."""
+    try:
+        return _decode(detail, shape, "$.detail"), ()
+    except MalformedEvent as error:
+        if not isinstance(error.__cause__, msgspec.ValidationError):
+            raise
+    try:
+        return decode_detail(_decode(detail, object), shape)
+    except msgspec.ValidationError as error:
+        raise _malformed(error, "$.detail") from error
+
+
+def _malformed(error: msgspec.ValidationError, path: str) -> MalformedEvent:
+    reason = str(error)
+    located = reason.replace("`$", f"`{path}") if "`$" in reason else f"{reason} - at `{path}`"
+    return MalformedEvent(f"not a Batch event: {located}")
 
 
 def _milliseconds(time: datetime) -> int:

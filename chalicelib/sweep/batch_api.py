@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib import telemetry
 from chalicelib.errors import MalformedEvent
 from chalicelib.jobs.job import Observation, Source
+from chalicelib.jobs.job_detail.decoding import decode_detail
 from chalicelib.jobs.job_detail.observation import observe
 from chalicelib.jobs.job_detail.shapes import JobDetail, ServiceJobDetail
 from chalicelib.redaction import Redaction
@@ -233,12 +234,15 @@ class BatchApi:
         """Return what the response shows of a job now; log and return None if it can't be
         parsed."""
         try:
-            return observe(
-                msgspec.convert(job, shape),
+            detail, invalid_fields = decode_detail(dict(job), shape)
+            observation = observe(
+                detail,
                 time=self._runtime.now_ms(),
                 source=Source.REPAIR,
                 redaction=self._redaction,
             )
+            invalid_fields += observation.invalid_fields
+            return msgspec.structs.replace(observation, invalid_fields=invalid_fields)
         except (msgspec.ValidationError, MalformedEvent) as error:
             telemetry.error(LogEvent.JOB_UNREADABLE, jobId=job["jobId"], reason=str(error))
             return None

@@ -5,7 +5,6 @@ only describes the job: an invalid one costs itself, not the event.
 """
 
 import re
-from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -26,7 +25,7 @@ _DECISIVE: Final = re.compile(
 _STEP: Final = re.compile(r"\.(?P<name>\w+)|\[(?P<index>\d+)\]|(?P<any>\[\.\.\.\])")
 _PATH: Final = re.compile(r" - at `(?P<path>\$[^`]*)`$")
 _GOT: Final = re.compile(r"got `(?P<type>\w+)`")
-_TYPES: Final[dict[str, type | tuple[type, ...]]] = {
+_TYPES: Final[dict[str, type]] = {
     "int": int,
     "float": float,
     "str": str,
@@ -37,18 +36,15 @@ _TYPES: Final[dict[str, type | tuple[type, ...]]] = {
 }
 
 
-def decode_leniently(
-    detail: Any, shape: type[_S], convert: Callable[[Any, type[_S]], _S]
-) -> tuple[_S, tuple[str, ...]]:
-    """Return the detail, which this changes, and the names of the invalid fields that were left
-    out of it.
+def decode_detail(detail: Any, shape: type[_S]) -> tuple[_S, tuple[str, ...]]:
+    """Return the detail, and the names of the invalid fields that were removed from it.
 
     Raises msgspec.ValidationError if a field is invalid that decides whether it can be read.
     """
     invalid: list[str] = []
     while True:
         try:
-            return convert(detail, shape), tuple(invalid)
+            return msgspec.convert(detail, shape), tuple(invalid)
         except msgspec.ValidationError as error:
             path = _invalid_path(str(error))
             if len(invalid) >= MAX_INVALID_FIELDS or not _remove(detail, path, str(error)):
@@ -64,30 +60,28 @@ def _invalid_path(message: str) -> str:
 
 
 def _remove(detail: Any, path: str, message: str) -> bool:
-    """Remove a field. The path does not name the entry of a mapping: remove those entries whose
-    type is the invalid one."""
-    parent, last = None, None
-    value = detail
-    for step in _STEP.finditer(path):
-        parent, last = value, step
-        if step["any"]:
-            return _remove_entries(value, message)
-        value = value[int(step["index"]) if step["index"] else step["name"]]
-    if last is None:
+    """Remove a field; return False if there is no such field."""
+    *parents, last = [detail, *_STEP.finditer(path)]
+    if not parents:
         return False
-    del parent[int(last["index"]) if last["index"] else last["name"]]  # type: ignore[index]
+    value = parents.pop(0)
+    for step in parents:
+        value = value[_key(step)]
+    if last["any"]:
+        return _remove_entries(value, message)
+    del value[_key(last)]
     return True
 
 
-def _remove_entries(mapping: dict[str, Any], message: str) -> bool:
+def _key(step: re.Match[str]) -> str | int:
+    return int(step["index"]) if step["index"] else step["name"]
+
+
+def _remove_entries(mapping: dict[str, object], message: str) -> bool:
+    """Remove the entries of a mapping that have the invalid type: a path does not name them."""
     found = _GOT.search(message)
     kind = _TYPES.get(found["type"]) if found else None
-    invalid = [
-        name
-        for name, value in mapping.items()
-        if kind is None
-        or (isinstance(value, kind) and (kind is bool or value not in (True, False)))
-    ]
+    invalid = [name for name, value in mapping.items() if kind in (None, type(value))]
     for name in invalid:
         del mapping[name]
     return bool(invalid)

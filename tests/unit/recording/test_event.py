@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chalicelib.errors import MalformedEvent
 from chalicelib.jobs.job import ArrayFacts, Observation, Resources
@@ -323,12 +325,11 @@ def test_an_invalid_envelope_is_rejected_naming_the_field(
         ({"jobQueue": ""}, "jobQueue"),
         ({"jobQueue": "arn:aws:batch:r:1:job-queue/"}, "jobQueue"),
         ({"jobQueue": "a#b"}, "jobQueue"),
-        ({"createdAt": "now"}, "Expected `int | null`, got `str` - at `$.detail.createdAt`"),
-        ({"createdAt": -1}, "`$.detail.createdAt`"),
-        ({"createdAt": 1e300}, "`$.detail.createdAt`"),
         ({"attempts": {}}, "`$.detail.attempts`"),
         ({"attempts": [{"stoppedAt": "x"}]}, "`$.detail.attempts[0].stoppedAt`"),
-        ({"container": {"exitCode": 2**40}}, "`$.detail.container.exitCode`"),
+        ({"attempts": [{"startedAt": 1.5}]}, "`$.detail.attempts[0].startedAt`"),
+        ({"attempts": [None]}, "`$.detail.attempts[0]`"),
+        ({"eksAttempts": [{"stoppedAt": -1}]}, "`$.detail.eksAttempts[0].stoppedAt`"),
     ],
 )
 def test_an_invalid_detail_is_rejected_naming_the_field(
@@ -356,3 +357,72 @@ def test_a_reason_does_not_quote_values() -> None:
     ]
 
     assert not any("hunter2" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize(
+    ("fields", "invalid"),
+    [
+        ({"createdAt": "now"}, ["createdAt"]),
+        ({"createdAt": -1}, ["createdAt"]),
+        ({"createdAt": 1e300}, ["createdAt"]),
+        ({"startedAt": 1.5}, ["startedAt"]),
+        ({"tags": {"a": 1, "project": "x"}}, ["tags[...]"]),
+        ({"tags": {"a": 1, "b": None, "c": True, "project": "x"}}, ["tags[...]"] * 2),
+        ({"tags": ["a"]}, ["tags"]),
+        ({"container": {"image": "busybox", "command": ["a", None]}}, ["container.command[1]"]),
+        ({"container": {"image": "busybox", "exitCode": 2**40}}, ["container.exitCode"]),
+        (
+            {"container": {"environment": [None, {"name": 1}]}},
+            ["container.environment[0]", "container.environment[0].name"],
+        ),
+        ({"attempts": [{"stoppedAt": NOON, "statusReason": 7}]}, ["attempts[0].statusReason"]),
+        ({"attempts": [{"container": [], "stoppedAt": NOON}]}, ["attempts[0].container"]),
+        (
+            {"arrayProperties": {"size": 2, "statusSummary": {"FAILED": "1"}}},
+            ["arrayProperties.statusSummary[...]"],
+        ),
+        ({"retryStrategy": "x", "timeout": 1}, ["retryStrategy", "timeout"]),
+        ({"statusReason": {}}, ["statusReason"]),
+    ],
+)
+def test_an_invalid_descriptive_field_costs_that_field_only(
+    fields: dict[str, Any], invalid: list[str]
+) -> None:
+    observation = read(status="RUNNING", jobId="j", **fields)
+
+    found = list(observation.invalid_fields)
+    assert found == invalid
+    assert (observation.job_id, observation.details.status) == ("j", "RUNNING")
+    if "tags" in fields and isinstance(fields["tags"], dict):
+        assert observation.description.tags == {"project": "x"}
+    if "image" in fields.get("container", {}):
+        assert observation.description.image == "busybox"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+DESCRIPTIVE = [
+    "tags",
+    "parameters",
+    "container",
+    "retryStrategy",
+    "timeout",
+    "arrayProperties",
+    "nodeProperties",
+    "ecsProperties",
+    "eksProperties",
+    "platformCapabilities",
+    "createdAt",
+    "statusReason",
+    "isCancelled",
+]
+
+
+@given(fields=st.dictionaries(st.sampled_from(DESCRIPTIVE), JSON, max_size=4))
+def test_no_value_of_a_descriptive_field_makes_an_event_unreadable(fields: dict[str, Any]) -> None:
+    observation = read(status="RUNNING", jobId="j", **fields)
+
+    assert (observation.job_id, observation.details.status) == ("j", "RUNNING")

@@ -210,7 +210,7 @@ class Container:
     def notice_text(self) -> "NoticeText":
         from chalicelib.webex.text import NoticeText
 
-        return NoticeText(self.settings.time_zone, self.settings.public_url.rstrip("/"))
+        return NoticeText(self.settings.time_zone, self.settings.public_url)
 
     @cached_property
     def room_delivery(self) -> "RoomDelivery":

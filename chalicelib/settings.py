@@ -119,12 +119,26 @@ def _time_zone(text: str) -> ZoneInfo:
         raise ValueError from error
 
 
+def web_address(text: str) -> str:
+    """Return a URL without a slash at its end. Raise ValueError unless it is empty, or begins with
+    http:// or https:// and a host name."""
+    if text and not _URL.fullmatch(text):
+        raise ValueError
+    return text.rstrip("/")
+
+
 def _patterns(text: str) -> Redaction:
     return Redaction(text.splitlines())
 
 
 _DURATION = Kind(_duration, "a duration in s, m, h or d", "90m, 24h or 7d")
 _TEXT = Kind(str, "text", "text")
+_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?(/[^\s?#]*)?")
+
+
+def _web_address(example: str) -> Kind[str]:
+    return Kind(web_address, "a URL that begins with http:// or https://", example)
+
 
 _REPAIR_AFTER = (
     "SUBMITTED=15m, PENDING=1h, RUNNABLE=1h, SCHEDULED=15m, STARTING=15m, RUNNING=1h, OTHER=1h"
@@ -190,7 +204,11 @@ class Settings:
         "Id of the Webex room for rules without one; if empty, the default rules send no notices.",
         "",
     )
-    webex_api_url: str = _setting(_TEXT, "URL of the Webex API.", "https://webexapis.com/v1")
+    webex_api_url: str = _setting(
+        _web_address("https://webexapis.com/v1"),
+        "URL of the Webex API.",
+        "https://webexapis.com/v1",
+    )
     notice_max_age: timedelta = _setting(
         _DURATION,
         "Don't send notices about events older than this when first received.",
@@ -202,7 +220,9 @@ class Settings:
         "UTC",
     )
     public_url: str = _setting(
-        _TEXT, "URL of the API including its stage, for links in notices.", ""
+        _web_address("https://batch.example.org/api"),
+        "URL of the API including its stage, for links in notices.",
+        "",
     )
     log_groups: tuple[str, ...] = _setting(
         Kind(_list, "names separated by commas", "/aws/batch/job"),

@@ -33,7 +33,7 @@ from chalicelib.recording.event import (
     EventReader,
 )
 from chalicelib.redaction import Redaction
-from chalicelib.settings import Settings
+from chalicelib.settings import Settings, web_address
 from chalicelib.webex.text import ArrayOutcome, NoticeContext, NoticeText
 from local.send import UnusableFile, read_entry
 
@@ -191,7 +191,14 @@ def _values(rule: Rule, field: str) -> str:
 def _notice_text(environment: Mapping[str, str]) -> NoticeText:
     name = environment.get("TIME_ZONE") or "UTC"
     try:
-        return NoticeText(ZoneInfo(name), environment.get("PUBLIC_URL", "").rstrip("/"))
+        public_url = web_address(environment.get("PUBLIC_URL", "").strip())
+    except ValueError as error:
+        raise BadSetting(
+            "PUBLIC_URL: expected a URL that begins with http:// or https://, not "
+            f"{environment['PUBLIC_URL']}"
+        ) from error
+    try:
+        return NoticeText(ZoneInfo(name), public_url)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise BadSetting(
             f"TIME_ZONE: expected an IANA time zone such as Europe/Paris, not {name}"

@@ -160,3 +160,19 @@ def test_the_table_of_the_docs_is_that_of_the_code() -> None:
         (field.name.upper(), field.metadata["meaning"], field.metadata["default"])
         for field in dataclasses.fields(Settings)
     ]
+
+
+@pytest.mark.parametrize("variable", ["PUBLIC_URL", "WEBEX_API_URL"])
+@pytest.mark.parametrize(
+    "value", ["batch.example.org/api", "//batch.example.org", "ftp://x", "a b"]
+)
+def test_a_url_without_a_scheme_is_an_error(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^{variable} must be a URL that begins with http://"):
+        Settings.from_environment(REQUIRED_SETTINGS | {variable: value})
+
+
+def test_a_url_ends_without_a_slash() -> None:
+    environment = REQUIRED_SETTINGS | {"PUBLIC_URL": "https://batch.example.org:8443/api/"}
+
+    assert Settings.from_environment(environment).public_url == "https://batch.example.org:8443/api"
+    assert Settings.from_environment(REQUIRED_SETTINGS).public_url == ""

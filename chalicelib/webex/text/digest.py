@@ -25,7 +25,7 @@ from chalicelib.webex.markdown import (
     join_items,
 )
 from chalicelib.webex.text.context import NoticeContext
-from chalicelib.webex.text.layout import MessageLayout
+from chalicelib.webex.text.layout import MessageLayout, lines
 from chalicelib.webex.text.phrases import (
     TIMES,
     causes_in_short,
@@ -82,12 +82,20 @@ def message(contexts: Sequence[NoticeContext], layout: MessageLayout) -> str:
     """Return one message for many notices."""
     groups = _grouped(contexts)
     head = _head(groups)
-    when = layout.time_range(context.notice.at for context in contexts)
-    available = MAX_MESSAGE_BYTES - byte_size(f"{head}\n\n\n\n{when}")
+    foot = lines(
+        layout.time_range(context.notice.at for context in contexts), _link(groups, layout)
+    )
+    available = MAX_MESSAGE_BYTES - byte_size(f"{head}\n\n\n\n{foot}")
     body = _Listing(groups, layout).text(_UNLIMITED)
     if byte_size(body) > available:
         body = _Listing(groups).text(min(available, _MAX_NAMES_BYTES))
-    return join_blocks([head, body, when])
+    return join_blocks([head, body, foot])
+
+
+def _link(groups: Sequence[_Group], layout: MessageLayout) -> str:
+    """Return a link to the page of the only queue, or to the overview of several."""
+    queues = {group.queue for group in groups}
+    return layout.queue_link(queues.pop()) if len(queues) == 1 else layout.overview_link()
 
 
 def _grouped(contexts: Sequence[NoticeContext]) -> list[_Group]:

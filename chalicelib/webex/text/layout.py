@@ -1,14 +1,18 @@
 """How the parts of a message are put together: blocks, times and links."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import tzinfo
+from typing import Final
 from urllib.parse import quote
 
 from chalicelib.jobs.console_links import console_link, logs_link
 from chalicelib.jobs.job import Job
 from chalicelib.text_format import Moment, span
 from chalicelib.webex.markdown import LINE_BREAK, escape, join_blocks, link
+
+_QUEUE_NAME: Final = re.compile(r"[\w-]{1,128}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,19 @@ class MessageLayout:
 
     def job_link(self, job_id: str, label: str) -> str | None:
         """Return a link to the job's page of the dashboard; `label` is markdown."""
-        page = f"{self.public_url}/#/jobs/{quote(job_id, safe='')}"
-        return link(label, page) if self.public_url else None
+        return self._link(label, f"jobs/{quote(job_id, safe='')}")
+
+    def queue_link(self, queue: str, label: str = "Dashboard") -> str:
+        """Return a link to the queue's page of the dashboard, or to the overview if AWS Batch does
+        not allow the name; "" without a dashboard."""
+        return self._link(label, f"queues/{queue}" if _QUEUE_NAME.fullmatch(queue) else "") or ""
+
+    def overview_link(self) -> str:
+        """Return a link to the dashboard's overview of all queues, or "" without a dashboard."""
+        return self._link("Dashboard", "") or ""
+
+    def _link(self, label: str, page: str) -> str | None:
+        return link(label, f"{self.public_url}/#/{page}") if self.public_url else None
 
 
 def lines(*texts: str) -> str:

@@ -43,7 +43,7 @@ def message(context: NoticeContext, layout: MessageLayout) -> str:
         return _blocked(context, state.blocked, layout)
     if state and state.missing_events and kind == EVENTS_MISSING:
         return _events_missing(context.notice.queue, state.missing_events, layout)
-    return _resolved(context.notice)
+    return _resolved(context.notice, layout)
 
 
 def _bulk_stuck(notice: Notice, incident: BulkIncident, layout: MessageLayout) -> str:
@@ -55,7 +55,10 @@ def _bulk_stuck(notice: Notice, incident: BulkIncident, layout: MessageLayout) -
             f"{escape(incident.status)} in {bold_name(notice.queue)}{after_colon(incident.cause)}",
             f"{explanation}{quoted_reason(incident.reason)}",
             lines(*_bulk_facts(notice, incident, layout)),
-            f"As of {layout.time(notice.at)}. Another notice follows when {end}.",
+            lines(
+                f"As of {layout.time(notice.at)}. Another notice follows when {end}.",
+                layout.queue_link(notice.queue),
+            ),
         ]
     )
 
@@ -97,10 +100,16 @@ def _blocked(context: NoticeContext, blocked: Blocked, layout: MessageLayout) ->
             lines(
                 requested(context.description),
                 f"Blocked since {layout.time(blocked.since)}",
-                layout.links(context.job) if context.job else "",
+                _links(context, layout),
             ),
         ]
     )
+
+
+def _links(context: NoticeContext, layout: MessageLayout) -> str:
+    of_job = layout.links(context.job) if context.job else ""
+    of_queue = layout.queue_link(context.notice.queue, "Queue")
+    return " · ".join(links for links in (of_job, of_queue) if links)
 
 
 def _blocking_job(blocked: Blocked) -> str:
@@ -118,11 +127,12 @@ def _events_missing(queue: str, missing: MissingEvents, layout: MessageLayout) -
             f"received. Last event received: {last_event}. The sweep still records these jobs, "
             "with a delay. Check the following, most likely cause first:",
             "\n".join(f"{number}. {check}" for number, check in enumerate(_CHECKS, 1)),
+            layout.queue_link(queue),
         ]
     )
 
 
-def _resolved(notice: Notice) -> str:
+def _resolved(notice: Notice, layout: MessageLayout) -> str:
     queue, lasted = bold_name(notice.queue), duration((notice.at - notice.generation) / 1000)
     resolutions = {
         RESOLUTIONS[BULK_STUCK]: f"Queue {queue} no longer has jobs that are stuck"
@@ -130,4 +140,5 @@ def _resolved(notice: Notice) -> str:
         RESOLUTIONS[QUEUE_BLOCKED]: f"Queue {queue} is no longer blocked",
         RESOLUTIONS[EVENTS_MISSING]: f"Events are being received from queue {queue} again",
     }
-    return f"{sign(notice.kind)} {resolutions[notice.kind]}. The incident lasted {lasted}."
+    head = f"{sign(notice.kind)} {resolutions[notice.kind]}. The incident lasted {lasted}."
+    return join_blocks([head, layout.queue_link(notice.queue)])

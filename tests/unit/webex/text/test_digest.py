@@ -42,9 +42,11 @@ def test_a_digest_of_one_kind_states_how_many_where_and_the_most_frequent_cause(
         "3 jobs failed (out of memory): align-0, align-1, align-2",
         "2 jobs failed (exit code 1): report ×2",
         "Tue 24 Nov 2026, 04:55 to 05:55 CET",
+        "Dashboard",
     ]
+    pages = [*(f"jobs/{job_id}" for job_id in ["a-0", "a-1", "a-2", "r-0"]), "queues/high-priority"]
     assert rendered(message).links == tuple(
-        f"https://batch.example/prod/#/jobs/{job_id}" for job_id in ["a-0", "a-1", "a-2", "r-0"]
+        f"https://batch.example/prod/#/{page}" for page in pages
     )
 
 
@@ -77,7 +79,9 @@ def test_a_digest_of_many_kinds_begins_with_the_most_severe_and_lists_the_larges
         "Queue spot is no longer missing events",
         "1 job is RUNNING in high-priority: sim",
         "Tue 24 Nov 2026, 04:55 CET",
+        "Dashboard",
     ]
+    assert rendered(TEXT.digest(contexts)).links[-1] == "https://batch.example/prod/#/"
 
 
 def test_a_digest_of_failures_keeps_its_cause_when_a_recovery_joins() -> None:
@@ -107,7 +111,7 @@ def test_a_child_in_a_digest_is_named_and_linked() -> None:
     message = TEXT.digest([NoticeContext(notice=notice, job=child)])
 
     assert lines(message)[1].endswith(": sweep (child 17)")
-    assert rendered(message).links == ("https://batch.example/prod/#/jobs/4c75%3A17",)
+    assert rendered(message).links[0] == "https://batch.example/prod/#/jobs/4c75%3A17"
 
 
 def test_a_cause_that_all_jobs_share_is_stated_without_a_qualifier() -> None:
@@ -138,7 +142,9 @@ def test_each_of_a_thousand_failed_jobs_is_named_or_counted() -> None:
     counted = sum(int(more) for more in re.findall(r"and (\d+) more", message))
     assert named > 90
     assert named + counted == 1_000
-    assert rendered(message).links == (), "links would leave space for fewer names"
+    assert rendered(message).links == ("https://batch.example/prod/#/queues/high-priority",), (
+        "links would leave space for fewer names"
+    )
     assert len(message) < 3_500, "the list is longer than a reader needs"
 
 

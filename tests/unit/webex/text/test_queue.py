@@ -20,6 +20,7 @@ from tests.support.notice_samples import (
     lines,
     queue_message,
 )
+from tests.support.rendering import rendered
 
 
 def test_a_blocked_queue_states_which_job_blocks_it_and_why() -> None:
@@ -41,8 +42,9 @@ def test_a_blocked_queue_states_which_job_blocks_it_and_why() -> None:
         f'Reason from AWS Batch: "{reason}"',
         "Requested: 8 vCPUs, 16 GiB of memory, 1 GPU",
         "Blocked since Tue 24 Nov 2026, 03:55 CET",
-        "Dashboard · AWS Batch",
+        "Dashboard · AWS Batch · Queue",
     ]
+    assert rendered(message).links[-1] == "https://batch.example/prod/#/queues/high-priority"
 
 
 def test_a_child_that_blocks_a_queue_is_named() -> None:
@@ -61,7 +63,7 @@ def test_the_job_that_blocks_a_queue_needs_no_record() -> None:
     assert lines(message)[0] == (
         "⛔ Queue gpu is blocked by job align-reads: AWS Batch could not determine why"
     )
-    assert lines(message)[-1] == "Blocked since Tue 24 Nov 2026, 03:55 CET"
+    assert lines(message)[-2:] == ["Blocked since Tue 24 Nov 2026, 03:55 CET", "Queue"]
 
 
 def test_a_bulk_incident_states_how_many_jobs_are_stuck_why_and_for_how_long() -> None:
@@ -77,6 +79,7 @@ def test_a_bulk_incident_states_how_many_jobs_are_stuck_why_and_for_how_long() -
         "Longest wait: align-reads, 3 h 20 min",
         "As of Tue 24 Nov 2026, 04:55 CET. Another notice follows when none of these jobs is "
         "stuck.",
+        "Dashboard",
     ]
 
 
@@ -112,7 +115,7 @@ def test_an_incident_that_is_reported_again_states_how_many_jobs_are_stuck_by_no
 def test_the_consequence_of_a_block_ends_with_the_block() -> None:
     message = bulk_message((RoomShare(room="r", jobs=37),), thread=1)
 
-    assert message[-1].endswith("Another notice follows when the queue is no longer blocked.")
+    assert message[-2].endswith("Another notice follows when the queue is no longer blocked.")
 
 
 def test_missing_events_list_what_to_check_the_likeliest_cause_first() -> None:
@@ -128,7 +131,7 @@ def test_missing_events_list_what_to_check_the_likeliest_cause_first() -> None:
         "received: Tue 24 Nov 2026, 01:55 CET. The sweep still records these jobs, with a delay. "
         "Check the following, most likely cause first:"
     )
-    assert [check.split(":")[0].split(",")[0] for check in message[2:]] == [
+    assert [check.split(":")[0].split(",")[0] for check in message[2:-1]] == [
         "The EventBridge rule",
         "The undeliverable queue",
         "The events queue",
@@ -162,4 +165,7 @@ def test_missing_events_state_that_no_event_was_ever_received() -> None:
     ],
 )
 def test_a_resolved_incident_states_how_long_it_lasted(kind: str, line: str) -> None:
-    assert lines(queue_message(kind, "gpu", lasted=200 * MINUTE)) == [line]
+    message = queue_message(kind, "gpu", lasted=200 * MINUTE)
+
+    assert lines(message) == [line, "Dashboard"]
+    assert rendered(message).links == ("https://batch.example/prod/#/queues/gpu",)

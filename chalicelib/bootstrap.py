@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from chalicelib.api.long_poll import LongPollSlots
     from chalicelib.api.queues import Queues
     from chalicelib.aws.secret import Secret
+    from chalicelib.queues.environment_table import EnvironmentTable
     from chalicelib.queues.state_table import QueueStateTable
     from chalicelib.queues.stats_table import QueueStatsTable
     from chalicelib.recording.event import EventReader
@@ -240,8 +241,19 @@ class Container:
         return max(1, self.settings.sweep_calls // 6)
 
     @cached_property
+    def environment_calls(self) -> int:
+        """How many calls of the Batch API may ask about queues in a sweep: another sixth."""
+        return max(1, self.settings.sweep_calls // 6)
+
+    @cached_property
+    def environment_table(self) -> "EnvironmentTable":
+        from chalicelib.queues.environment_table import EnvironmentTable
+
+        return EnvironmentTable(Table(self.clients.dynamodb, self.settings.jobs_table))
+
+    @cached_property
     def reconcile_calls(self) -> int:
-        return self.settings.sweep_calls - self.watch_calls
+        return self.settings.sweep_calls - self.watch_calls - self.environment_calls
 
     @cached_property
     def checkpoint_table(self) -> "CheckpointTable":
@@ -273,6 +285,7 @@ class Container:
         from chalicelib.queues.incidents import IncidentPolicy
         from chalicelib.queues.stuck.limits import StuckLimits
         from chalicelib.sweep.watch.confirmation import BatchConfirmation
+        from chalicelib.sweep.watch.environment_reader import EnvironmentReader
         from chalicelib.sweep.watch.outbox import Outbox
         from chalicelib.sweep.watch.overdue_reader import OverdueReader
         from chalicelib.sweep.watch.queue_watch import QueueWatch
@@ -283,6 +296,10 @@ class Container:
         blocked_after = int(settings.blocked_after.total_seconds() * 1000)
         return QueueWatch(
             lambda: [*self.queue_registry.names(), *settings.watched_queues],
+            EnvironmentReader(
+                self.clients.batch, settings.redact_patterns, self.environment_calls, self.runtime
+            ),
+            self.environment_table,
             SnapshotReader(
                 self.job_table,
                 self.job_index,
@@ -364,6 +381,7 @@ class Container:
         return Jobs(
             self.job_table,
             self.array_table,
+            self.environment_table,
             self.job_log,
             self.long_poll_slots,
             self.prices,
@@ -386,6 +404,7 @@ class Container:
             self.queue_registry,
             self.queue_stats_table,
             self.queue_state_table,
+            self.environment_table,
             self.prices,
             self.runtime,
         )

@@ -12,6 +12,9 @@
                     NOTICE#<room>#<kind>#<generation>  notice about a job      DeliveryTable
                     THREAD#<room>                      thread of a job         DeliveryTable
     QUEUE#<queue>   STATE                              incidents and outbox    QueueStateTable
+                    ENVIRONMENT                        what Batch reports of   EnvironmentTable
+                                                       queue and environments
+                    HEAD                               its first jobs          EnvironmentTable
                     LAST_EVENT                         time of last event      QueueStateTable
                     BLOCKED#<time>#<job id>#<digest>   blocked event           QueueStateTable
                     COUNTS                             jobs by status          QueueStatsTable
@@ -174,6 +177,14 @@ def registered_name(key: Mapping[str, AttributeValue]) -> str:
 
 def queue_state(queue: str) -> Key:
     return _key(queue_partition(queue), "STATE")
+
+
+def queue_environment(queue: str) -> Key:
+    return _key(queue_partition(queue), "ENVIRONMENT")
+
+
+def queue_head(queue: str) -> Key:
+    return _key(queue_partition(queue), "HEAD")
 
 
 def last_event(queue: str) -> Key:

@@ -43,6 +43,7 @@ class LogEvent(StrEnum):
     JOBS_RECONCILED = "jobs_reconciled"
     NOTICES_DELIVERED = "notices_delivered"
     QUEUE_NOT_LISTED = "queue_not_listed"
+    QUEUE_NOT_DESCRIBED = "queue_not_described"
     QUEUE_NOT_WATCHED = "queue_not_watched"
     QUEUES_COUNTED = "queues_counted"
     QUEUES_WATCHED = "queues_watched"

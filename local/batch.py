@@ -8,6 +8,8 @@
 
     POST /v1/describejobs          POST /v1/listjobs
     POST /v1/describeservicejob    POST /v1/listservicejobs
+    POST /v1/describejobqueues     POST /v1/describecomputeenvironments
+    POST /v1/getjobqueuesnapshot   POST /v1/describeserviceenvironments
     PUT  /jobs                     adds or replaces jobs from another process
 
 As in Batch, the operations for jobs don't return service jobs and the others return nothing else,
@@ -32,6 +34,7 @@ from typing import Any, Self
 from local.ports import LOOPBACK
 from local.process import LocalError
 from local.workload import TERMINAL, Detail
+from local.workload.events import ACCOUNT, REGION
 
 RETENTION_MS = 7 * 86_400_000
 """How long Batch keeps a job after its end."""
@@ -39,6 +42,8 @@ MAX_DESCRIBED = 100
 """The most ids of a DescribeJobs call."""
 MAX_LISTED, MAX_LISTED_WITH_FILTERS = 1_000, 100
 """The largest pages of ListJobs. Pages of ListServiceJobs are as small without filters."""
+MAX_AT_HEAD = 100
+"""The most jobs of a GetJobQueueSnapshot."""
 _JOBS_PER_PUT = 200
 
 _LIST_PARENTS = ("jobQueue", "arrayJobId", "multiNodeJobId")
@@ -78,7 +83,8 @@ class ClientException(Exception):
 class BatchServer:
     """`clock` returns epoch seconds. With a `state_file`, the jobs are kept between runs.
 
-    While `is_wrong_region` is set, no job is found, as in a region without the jobs.
+    Operations in `refused` are not permitted. While `is_wrong_region` is set, no job is found, as
+    in a region without the jobs.
     """
 
     def __init__(
@@ -95,10 +101,14 @@ class BatchServer:
         self.url = f"http://{LOOPBACK}:{self._server.server_port}"
         self.calls: Counter[str] = Counter()
         self.throttled = 0
+        self.refused: set[str] = set()
         self.is_wrong_region = False
         self._clock = clock
         self._state_file = state_file
         self._jobs: dict[str, Detail] = _load(state_file) if state_file else {}
+        self._queues: dict[str, Detail] = {}
+        self._environments: dict[str, Detail] = {}
+        self._service_environments: dict[str, Detail] = {}
         self._calls_to_throttle = 0.0
         self._lock = threading.Lock()
 
@@ -129,6 +139,39 @@ class BatchServer:
                 tags = {k: v for k, v in detail.get("tags", {}).items() if k != "resourceArn"}
                 self._jobs[detail["jobId"]] = {**detail, "tags": tags}
 
+    def put_queue(self, name: str, *environments: Detail, **fields: Any) -> None:
+        """Add or replace a queue and its compute environments (`an_environment`)."""
+        with self._lock:
+            self._environments |= {each["computeEnvironmentName"]: each for each in environments}
+            self._queues[name] = {
+                "jobQueueName": name,
+                "jobQueueArn": _arn("job-queue", name),
+                "state": "ENABLED",
+                "status": "VALID",
+                "statusReason": "JobQueue Healthy",
+                "priority": 1,
+                "computeEnvironmentOrder": [
+                    {"order": number, "computeEnvironment": each["computeEnvironmentArn"]}
+                    for number, each in enumerate(environments, 1)
+                ],
+                **fields,
+            }
+
+    def put_service_environment(self, name: str, **fields: Any) -> str:
+        """Add or replace a service environment, and return its ARN."""
+        environment = {
+            "serviceEnvironmentName": name,
+            "serviceEnvironmentArn": _arn("service-environment", name),
+            "serviceEnvironmentType": "SAGEMAKER_TRAINING",
+            "state": "ENABLED",
+            "status": "VALID",
+            "capacityLimits": [{"maxCapacity": 4, "capacityUnit": "NUM_INSTANCES"}],
+            **fields,
+        }
+        with self._lock:
+            self._service_environments[name] = environment
+        return str(environment["serviceEnvironmentArn"])
+
     def throttle(self, calls: float) -> None:
         """Reject the next `calls` calls (math.inf: all) with TooManyRequestsException."""
         with self._lock:
@@ -143,6 +186,9 @@ class BatchServer:
                 self.throttled += 1
                 return 429, {"__type": "TooManyRequestsException", "message": "Too Many Requests"}
             self.calls[operation] += 1
+            if operation in self.refused:
+                message = f"not authorized to perform: batch:{operation}"
+                return 403, {"__type": "AccessDeniedException", "message": message}
             try:
                 return 200, method(self, request)
             except ClientException as error:
@@ -173,6 +219,30 @@ class BatchServer:
         jobs = _filtered(in_queue, request, _SERVICE_FILTERS)
         return _page(jobs, request, MAX_LISTED_WITH_FILTERS, _service_summary)
 
+    def describe_job_queues(self, request: Detail) -> Detail:
+        return {"jobQueues": _named(self._queues, request, "jobQueues")}
+
+    def describe_compute_environments(self, request: Detail) -> Detail:
+        found = _named(self._environments, request, "computeEnvironments")
+        return {"computeEnvironments": found}
+
+    def describe_service_environments(self, request: Detail) -> Detail:
+        found = _named(self._service_environments, request, "serviceEnvironments")
+        return {"serviceEnvironments": found}
+
+    def get_job_queue_snapshot(self, request: Detail) -> Detail:
+        """Return the first RUNNABLE jobs, the oldest first, as in a queue without shares."""
+        name = request.get("jobQueue", "").rpartition("/")[2]
+        if name not in self._queues:
+            raise ClientException(f"job queue {name} not found")
+        jobs = [job for job in _in_queue(self._jobs.values(), name) if job["status"] == "RUNNABLE"]
+        first = sorted(jobs, key=lambda job: (job["createdAt"], job["jobId"]))[:MAX_AT_HEAD]
+        front = [
+            {"jobArn": _arn("job", job["jobId"]), "earliestTimeAtPosition": job["createdAt"]}
+            for job in first
+        ]
+        return {"frontOfQueue": {"jobs": front, "lastUpdatedAt": round(self._clock() * 1000)}}
+
     def _listed(self, request: Detail) -> list[Detail]:
         parents = [name for name in _LIST_PARENTS if request.get(name)]
         if len(parents) != 1:
@@ -199,7 +269,39 @@ _OPERATIONS: dict[str, tuple[str, Callable[[BatchServer, Detail], Detail]]] = {
     "/v1/listjobs": ("ListJobs", BatchServer.list_jobs),
     "/v1/describeservicejob": ("DescribeServiceJob", BatchServer.describe_service_job),
     "/v1/listservicejobs": ("ListServiceJobs", BatchServer.list_service_jobs),
+    "/v1/describejobqueues": ("DescribeJobQueues", BatchServer.describe_job_queues),
+    "/v1/describecomputeenvironments": (
+        "DescribeComputeEnvironments",
+        BatchServer.describe_compute_environments,
+    ),
+    "/v1/describeserviceenvironments": (
+        "DescribeServiceEnvironments",
+        BatchServer.describe_service_environments,
+    ),
+    "/v1/getjobqueuesnapshot": ("GetJobQueueSnapshot", BatchServer.get_job_queue_snapshot),
 }
+
+
+def an_environment(
+    name: str, *, desired: int = 16, most: int = 256, kind: str = "EC2", **fields: Any
+) -> Detail:
+    """Return a managed compute environment with its desired and maximum vCPUs."""
+    return {
+        "computeEnvironmentName": name,
+        "computeEnvironmentArn": _arn("compute-environment", name),
+        "type": "MANAGED",
+        "state": "ENABLED",
+        "status": "VALID",
+        "statusReason": "ComputeEnvironment Healthy",
+        "computeResources": {
+            "type": kind,
+            "minvCpus": 0,
+            "maxvCpus": most,
+            "desiredvCpus": desired,
+            "subnets": ["subnet-0123"],
+        },
+        **fields,
+    }
 
 
 def batch_url_file(state_dir: Path) -> Path:
@@ -214,6 +316,19 @@ def put_jobs(url: str, details: Sequence[Detail]) -> None:
         body = json.dumps(details[first : first + _JOBS_PER_PUT]).encode()
         request = urllib.request.Request(f"{url}/jobs", data=body, method="PUT")
         opener.open(request, timeout=30).close()
+
+
+def _arn(kind: str, name: str) -> str:
+    return f"arn:aws:batch:{REGION}:{ACCOUNT}:{kind}/{name}"
+
+
+def _named(resources: dict[str, Detail], request: Detail, field: str) -> list[Detail]:
+    """Return the requested resources by name or ARN, or all if none is requested."""
+    names = request.get(field) or list(resources)
+    if len(names) > MAX_DESCRIBED:
+        raise ClientException(f"{field} must contain at most {MAX_DESCRIBED} names")
+    found = (resources.get(name.rpartition("/")[2]) for name in names)
+    return [resource for resource in found if resource]
 
 
 def _is_child(job: Detail) -> bool:

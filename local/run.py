@@ -29,7 +29,7 @@ from infra.errors import CommandError
 from local import webex
 from local.api import Api
 from local.aws import ROOT, STAGE, LocalAws
-from local.batch import BatchServer, batch_url_file
+from local.batch import BatchServer, an_environment, batch_url_file
 from local.package import package
 from local.ports import free_port, is_taken
 from local.process import LocalError
@@ -165,7 +165,32 @@ def _batch(options: Options) -> Iterator[BatchServer]:
     """Serve the stand-in Batch on a free port, and store its URL for `make simulate`."""
     with BatchServer(state_file=options.state_dir / "batch.json") as batch:
         batch_url_file(options.state_dir).write_text(batch.url)
+        _put_queues(batch)
         yield batch
+
+
+def _put_queues(batch: BatchServer) -> None:
+    """Add the queues of the simulated jobs, with environments of which one is at its limit, one is
+    DISABLED and one is INVALID."""
+    on_demand = an_environment("on-demand", desired=96)
+    gpu = an_environment("gpu", desired=64, most=64)
+    disabled = an_environment("spot-b", kind="SPOT", desired=0, state="DISABLED")
+    reason = "CLIENT_ERROR - Access denied: the role ecsInstanceRole does not exist"
+    invalid = an_environment(
+        "spot-c", kind="SPOT", desired=0, status="INVALID", statusReason=reason
+    )
+    batch.put_queue("high-priority", on_demand, priority=10)
+    batch.put_queue("low-priority", on_demand)
+    batch.put_queue("spot", an_environment("spot-a", kind="SPOT", desired=128), disabled, invalid)
+    limit = {"reason": "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", "state": "RUNNABLE"}
+    limits = [{**limit, "maxTimeSeconds": 14_400, "action": "CANCEL"}]
+    batch.put_queue("gpu", gpu, jobStateTimeLimitActions=limits)
+    environment = batch.put_service_environment("training")
+    batch.put_queue(
+        "training",
+        serviceEnvironmentOrder=[{"order": 1, "serviceEnvironment": environment}],
+        jobQueueType="SAGEMAKER_TRAINING",
+    )
 
 
 def _mirror(batch: BatchServer | None) -> Callable[[SimulatedEvent], None]:

@@ -19,10 +19,11 @@ from chalicelib.api.representation.job import JobBody, JobSummary, job_body, job
 from chalicelib.api.representation.log import LogBody, log_body
 from chalicelib.jobs.array_summary import Summary
 from chalicelib.jobs.array_table import ArrayTable
-from chalicelib.jobs.job import Job, JobId, Transition
+from chalicelib.jobs.job import Job, JobId, JobStatus, Transition
 from chalicelib.jobs.job_table import JobTable
 from chalicelib.jobs.preemption import Preemption
 from chalicelib.jobs.prices import Prices
+from chalicelib.queues.environment_table import EnvironmentTable, StoredEnvironment
 from chalicelib.runtime import Runtime
 
 _POLL_SECONDS: Final = 1.5
@@ -51,6 +52,7 @@ class Jobs:
         self,
         table: JobTable,
         arrays: ArrayTable,
+        environments: EnvironmentTable,
         log: JobLog,
         long_poll_slots: LongPollSlots,
         prices: Prices,
@@ -58,6 +60,7 @@ class Jobs:
     ) -> None:
         self._table = table
         self._arrays = arrays
+        self._environments = environments
         self._log = log
         self._long_poll_slots = long_poll_slots
         self._prices = prices
@@ -89,7 +92,8 @@ class Jobs:
         if query.wait and not job.is_terminal and (not known or snapshot.version in known):
             snapshot = self._wait(snapshot, query.wait, known)
         description = self._table.describe(snapshot.job)
-        body = job_body(*snapshot, description, self._prices, self._runtime.now_ms())
+        stored = self._environment(snapshot.job)
+        body = job_body(*snapshot, description, self._prices, self._runtime.now_ms(), *stored)
         return Versioned(body, snapshot.version)
 
     def summaries(self, jobs: Sequence[Job]) -> list[JobSummary]:
@@ -104,6 +108,12 @@ class Jobs:
         driver = None if job.log_group else self._table.describe(job).log_driver
         location = locate(job, query.attempt, query.container, driver)
         return log_body(job.job_id, location, self._log.tail(location, lines=query.lines))
+
+    def _environment(self, job: Job) -> StoredEnvironment:
+        """Return what AWS Batch reports of the job's queue, if the job waits there."""
+        if job.status != JobStatus.RUNNABLE:
+            return StoredEnvironment()
+        return self._environments.load([job.queue])[job.queue]
 
     def _snapshot(self, job: Job) -> _Snapshot:
         preemptions = self._table.preemptions(job.job_id) if job.is_service else []

@@ -11,6 +11,7 @@ from chalicelib.api.parameters import arns
 from chalicelib.api.representation.queue import QueueBody, QueueList, queue_body, queue_summary
 from chalicelib.jobs.prices import Prices
 from chalicelib.queues.blocked import Blocked
+from chalicelib.queues.environment_table import EnvironmentTable
 from chalicelib.queues.queue_registry import QueueRegistry
 from chalicelib.queues.rollup import DAY_MS, HOUR_MS, Rollup
 from chalicelib.queues.state_table import QueueStateTable
@@ -30,12 +31,14 @@ class Queues:
         registry: QueueRegistry,
         stats_table: QueueStatsTable,
         state_table: QueueStateTable,
+        environments: EnvironmentTable,
         prices: Prices,
         runtime: Runtime = Runtime(),
     ) -> None:
         self._registry = registry
         self._stats_table = stats_table
         self._state_table = state_table
+        self._environments = environments
         self._prices = prices
         self._runtime = runtime
 
@@ -73,6 +76,7 @@ class Queues:
             {at: days.get(at, Rollup()) for at in range(days_start, days_end, DAY_MS)},
             self._prices.of(name),
             self._blocked([name]).get(name),
+            *self._environments.load([name])[name],
         )
 
     def _blocked(self, names: Sequence[str]) -> dict[str, Blocked]:

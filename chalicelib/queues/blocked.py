@@ -14,6 +14,7 @@ import msgspec
 
 from chalicelib.jobs.job import Job, JobStatus, Source
 from chalicelib.jobs.pending_reason import explain
+from chalicelib.jobs.waiting.queue_environment import Obstacle
 
 STARTED = (JobStatus.SCHEDULED, JobStatus.STARTING, JobStatus.RUNNING)
 """The statuses of a job that has left RUNNABLE to run."""
@@ -32,12 +33,14 @@ class BlockedEvent(msgspec.Struct, frozen=True, order=True, kw_only=True):
 
 class Blocked(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
     """The current block of a queue: when it began, and its last event. `is_reported`: it has
-    lasted long enough for a notice, which was requested for `rooms`."""
+    lasted long enough for a notice, which was requested for `rooms`. With an `obstacle`, no job of
+    the queue can start; otherwise `job_id` and `job_name` are the job at its head."""
 
     since: int
     last_seen: int
-    job_id: str
-    job_name: str
+    job_id: str = ""
+    job_name: str = ""
+    obstacle: Obstacle | None = None
     reason: str = ""
     is_reported: bool = False
     rooms: tuple[str, ...] = ()
@@ -45,7 +48,15 @@ class Blocked(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", k
     @property
     def cause(self) -> str:
         """Return the cause in words, or "" if it is not known."""
+        if self.obstacle:
+            return self.obstacle.cause
         return explain(JobStatus.RUNNABLE, self.reason).cause or ""
+
+    @property
+    def explanation(self) -> str:
+        if self.obstacle:
+            return self.obstacle.explanation
+        return explain(JobStatus.RUNNABLE, self.reason).explanation
 
 
 def last_start(jobs: Iterable[Job]) -> int:
@@ -91,6 +102,22 @@ def current_block(
         job_id=last.job_id,
         job_name=last.job_name,
         reason=last.reason,
+        is_reported=ongoing is not None and ongoing.is_reported,
+        rooms=ongoing.rooms if ongoing else (),
+    )
+
+
+def obstructed(
+    previous: Blocked | None, obstacle: Obstacle, unblocked_at: int, now: int
+) -> Blocked:
+    """Return the block by an obstacle that AWS Batch reports at `now`. It begins when it is first
+    seen, and again when a job has left RUNNABLE in spite of it."""
+    ongoing = previous if previous and previous.since > unblocked_at else None
+    return Blocked(
+        since=ongoing.since if ongoing else now,
+        last_seen=now,
+        obstacle=obstacle,
+        reason=obstacle.reason,
         is_reported=ongoing is not None and ongoing.is_reported,
         rooms=ongoing.rooms if ongoing else (),
     )

@@ -25,6 +25,11 @@ from chalicelib.telemetry import LogEvent
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
+    from mypy_boto3_batch.type_defs import (
+        ComputeEnvironmentDetailTypeDef,
+        JobQueueDetailTypeDef,
+        ServiceEnvironmentDetailTypeDef,
+    )
 
 MAX_DESCRIBED_JOBS = 100
 """The most job ids of a DescribeJobs call. DescribeServiceJob accepts one."""
@@ -186,6 +191,40 @@ class BatchApi:
                 return {}
             raise
         return {job_id: self._observation(job, ServiceJobDetail)}
+
+    def describe_queues(self, queues: Sequence[str]) -> Sequence["JobQueueDetailTypeDef"]:
+        """Return up to 100 job queues by name; queues that do not exist are missing."""
+        response = self._call(lambda: self._client.describe_job_queues(jobQueues=list(queues)))
+        return response["jobQueues"]
+
+    def describe_compute_environments(
+        self, names: Sequence[str]
+    ) -> Sequence["ComputeEnvironmentDetailTypeDef"]:
+        """Return up to 100 compute environments by name or ARN."""
+        response = self._call(
+            lambda: self._client.describe_compute_environments(computeEnvironments=list(names))
+        )
+        return response["computeEnvironments"]
+
+    def describe_service_environments(
+        self, names: Sequence[str]
+    ) -> Sequence["ServiceEnvironmentDetailTypeDef"]:
+        """Return up to 100 service environments by name or ARN."""
+        response = self._call(
+            lambda: self._client.describe_service_environments(serviceEnvironments=list(names))
+        )
+        return response["serviceEnvironments"]
+
+    def first_jobs(self, queue: str) -> list[tuple[str, int]]:
+        """Return the ids of the first RUNNABLE jobs of a queue, at most 100, in the order in which
+        they will start, and when each reached at least its position (epoch milliseconds)."""
+        response = self._call(lambda: self._client.get_job_queue_snapshot(jobQueue=queue))
+        jobs = response.get("frontOfQueue", {}).get("jobs", [])
+        return [
+            (job["jobArn"].rpartition("/")[2], job.get("earliestTimeAtPosition", 0))
+            for job in jobs
+            if "jobArn" in job
+        ]
 
     def list_jobs(
         self, queue: str, created_before: int, token: str | None, *, service_jobs: bool

@@ -59,6 +59,7 @@ PURE = {
         "preemption",
         "prices",
         "usage",
+        "waiting",
     ],
     "notices": ["notice", "rules"],
     "queues": [

@@ -30,6 +30,8 @@ KEYS: list[tuple[Key, str, str]] = [
     (table_keys.array_block("r", 3), "JOB#r", "SUMMARY#03"),
     (table_keys.notice("JOB#r", "room", "FAILED", 1), "JOB#r", "NOTICE#room#FAILED#1"),
     (table_keys.thread("JOB#r", "room"), "JOB#r", "THREAD#room"),
+    (table_keys.queue_environment("q"), "QUEUE#q", "ENVIRONMENT"),
+    (table_keys.queue_head("q"), "QUEUE#q", "HEAD"),
     (table_keys.queue_state("q"), "QUEUE#q", "STATE"),
     (table_keys.last_event("q"), "QUEUE#q", "LAST_EVENT"),
     (table_keys.blocked_event("q", 5, "j", "d1"), "QUEUE#q", "BLOCKED#000000000000005#j#d1"),

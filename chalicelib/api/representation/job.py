@@ -5,7 +5,6 @@ from typing import Any
 
 from chalicelib.api.representation.body import Body, rfc3339, rfc3339_or_none
 from chalicelib.api.representation.usage import CostBody, UsageBody, cost_body, usage_body
-from chalicelib.jobs import pending_reason
 from chalicelib.jobs.array_summary import Summary
 from chalicelib.jobs.console_links import console_link, logs_link
 from chalicelib.jobs.durations import Durations, durations
@@ -14,6 +13,8 @@ from chalicelib.jobs.job import ACTIVE, Attempt, Description, Job, JobId, JobSta
 from chalicelib.jobs.preemption import Preemption, Step, history
 from chalicelib.jobs.prices import Prices
 from chalicelib.jobs.usage import job_usage
+from chalicelib.jobs.waiting.queue_environment import QueueEnvironment, QueueHead
+from chalicelib.jobs.waiting.waiting import waiting
 from chalicelib.text_format import index_ranges
 
 
@@ -122,11 +123,14 @@ class JobSummary(Body, frozen=True):
 
 
 class WaitingBody(Body, frozen=True):
-    """The reason why a job is not running yet. `cause` is null if AWS Batch reports no known
-    cause."""
+    """The reason why a job is not running yet. `cause` is null if none was found. `position` counts
+    from 1 in the queue and is null if it is not known. At `will_be_cancelled_at`, a time limit of
+    the queue ends the job."""
 
     cause: str | None
     explanation: str
+    position: int | None
+    will_be_cancelled_at: str | None
 
 
 class JobBody(JobSummary, frozen=True):
@@ -155,7 +159,10 @@ def job_body(
     description: Description,
     prices: Prices,
     now: int,
+    environment: QueueEnvironment | None = None,
+    head: QueueHead | None = None,
 ) -> JobBody:
+    """Return the job. `environment` and `head` are what AWS Batch reports of its queue."""
     return JobBody(
         **_summary_fields(job, children, prices, now),
         history=[
@@ -174,7 +181,7 @@ def job_body(
         ),
         parameters=description.parameters,
         tags=description.tags,
-        waiting=_waiting(job),
+        waiting=_waiting(job, environment, head),
     )
 
 
@@ -215,16 +222,17 @@ def _status_reason(job: Job) -> str | None:
     )
 
 
-def _waiting(job: Job) -> WaitingBody | None:
+def _waiting(
+    job: Job, environment: QueueEnvironment | None, head: QueueHead | None
+) -> WaitingBody | None:
     if job.status not in ACTIVE or job.status == JobStatus.RUNNING:
         return None
+    found = waiting(job, environment, head)
     return WaitingBody(
-        *pending_reason.explain(
-            job.status,
-            job.details.status_reason,
-            is_service=job.is_service,
-            is_cancelled=job.details.is_cancelled,
-        )
+        found.cause,
+        found.explanation,
+        found.position,
+        rfc3339_or_none(found.will_be_cancelled_at),
     )
 
 

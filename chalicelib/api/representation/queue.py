@@ -4,11 +4,11 @@ from typing import Any
 
 from chalicelib.api.representation.body import Body, rfc3339, rfc3339_or_none
 from chalicelib.api.representation.usage import CostBody, UsageBody, cost_body, usage_body
-from chalicelib.jobs import pending_reason
 from chalicelib.jobs.failure import Cause
-from chalicelib.jobs.job import ACTIVE, JobStatus
+from chalicelib.jobs.job import ACTIVE
 from chalicelib.jobs.prices import Price
 from chalicelib.jobs.usage import JobUsage, Usage
+from chalicelib.jobs.waiting.queue_environment import QueueEnvironment, QueueHead
 from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.histogram import Histogram
 from chalicelib.queues.rollup import Rollup
@@ -64,7 +64,26 @@ class BlockedBody(Body, frozen=True):
     reason: str | None
     cause: str | None
     explanation: str
+    job_id: str | None
+
+
+class EnvironmentBody(Body, frozen=True):
+    """A compute or service environment. The vCPUs are null where AWS Batch manages none."""
+
+    name: str
+    state: str
+    status: str
+    status_reason: str | None
+    type: str | None
+    desired_vcpus: int | None
+    max_vcpus: int | None
+
+
+class HeadJobBody(Body, frozen=True):
+    """A job at the head of the queue, and since when it has had at least its position."""
+
     job_id: str
+    since: str | None
 
 
 class QueueSummary(Body, frozen=True):
@@ -80,7 +99,20 @@ class QueueSummary(Body, frozen=True):
 
 
 class QueueBody(QueueSummary, frozen=True):
-    """`hours` are the last 24 hours and `days` the last 30 days, oldest first."""
+    """`hours` are the last 24 hours and `days` the last 30 days, oldest first.
+
+    `state`, `status` and `environments` are as of `environments_as_of`; they are null or empty
+    until AWS Batch was asked. `head` are the first RUNNABLE jobs in the order in which they will
+    start, at most 100, as of `head_as_of`.
+    """
+
+    state: str | None
+    status: str | None
+    status_reason: str | None
+    environments: list[EnvironmentBody]
+    environments_as_of: str | None
+    head: list[HeadJobBody]
+    head_as_of: str | None
 
     hours: list[Hour]
     days: list[Day]
@@ -103,10 +135,13 @@ def queue_body(
     days: Rollups,
     price: Price | None,
     blocked: Blocked | None,
+    environment: QueueEnvironment | None = None,
+    head: QueueHead | None = None,
 ) -> QueueBody:
     """Return the queue with these hours and days, in their order."""
     return QueueBody(
         **_summary_fields(queue, stats, price, blocked),
+        **_environment_fields(environment, head),
         hours=[Hour(**_ended(rollup), hour=rfc3339(at)) for at, rollup in hours.items()],
         days=[
             Day(rfc3339(at)[:10], rollup.succeeded, rollup.failed, **_usage(rollup, price))
@@ -128,15 +163,40 @@ def _summary_fields(
     }
 
 
+def _environment_fields(queue: QueueEnvironment | None, head: QueueHead | None) -> dict[str, Any]:
+    return {
+        "state": queue.state if queue else None,
+        "status": queue.status if queue else None,
+        "status_reason": (queue.reason or None) if queue else None,
+        "environments": [
+            EnvironmentBody(
+                name=each.name,
+                state=each.state,
+                status=each.status,
+                status_reason=each.reason or None,
+                type=each.type or None,
+                desired_vcpus=each.desired_vcpus,
+                max_vcpus=each.max_vcpus,
+            )
+            for each in (queue.environments if queue else ())
+        ],
+        "environments_as_of": rfc3339_or_none(queue.as_of if queue else None),
+        "head": [
+            HeadJobBody(job.job_id, rfc3339_or_none(job.since or None))
+            for job in (head.jobs if head else ())
+        ],
+        "head_as_of": rfc3339_or_none(head.as_of if head else None),
+    }
+
+
 def _blocked(blocked: Blocked) -> BlockedBody:
-    reason = pending_reason.explain(JobStatus.RUNNABLE, blocked.reason)
     return BlockedBody(
         since=rfc3339(blocked.since),
         last_seen=rfc3339(blocked.last_seen),
         reason=blocked.reason or None,
-        cause=reason.cause,
-        explanation=reason.explanation,
-        job_id=blocked.job_id,
+        cause=blocked.cause or None,
+        explanation=blocked.explanation,
+        job_id=blocked.job_id or None,
     )
 
 

@@ -17,7 +17,7 @@ Pure: no I/O, no clock, no notices. All times are epoch milliseconds.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import NamedTuple, Self
 
@@ -47,7 +47,9 @@ def key_of(job: Job) -> StuckKey:
 
 def cause_of(job: Job) -> str:
     """Return the cause that AWS Batch states, in words, or "" if it is not known."""
-    return explain(job.details.status, job.details.status_reason).cause or ""
+    details = job.details
+    pending = explain(details.status, details.status_reason, is_service=job.is_service)
+    return pending.cause or ""
 
 
 class UsualRunTime(NamedTuple):
@@ -160,6 +162,11 @@ class OverdueJobs:
             },
             usual=usual,
         )
+
+    def after_block(self, ended_at: int) -> Self:
+        """Return these jobs in a queue whose block ended at a time: from then on, its jobs have the
+        whole limit to start."""
+        return replace(self, last_start=max(self.last_start, ended_at))
 
     @property
     def is_moving(self) -> bool:

@@ -146,6 +146,8 @@ class StuckReporter:
         continued, updates = self._continued(incidents, groups, counts, members, reported_block)
         notices += updates
         for key, group in groups.items():
+            if group.status == JobStatus.RUNNABLE and blocked and not reported_block:
+                continue  # The block may be over soon, or is reported soon.
             block = reported_block if group.status == JobStatus.RUNNABLE else None
             if block is None and totals[key] <= MAX_INDIVIDUAL:
                 notices += self._individual(group, individual, members, overdue)
@@ -278,7 +280,7 @@ class StuckReporter:
             reported_jobs=jobs,
             reported_causes=(group.cause,) if group.cause else (),
             counted_at=self.now,
-            shares=self._shares(group, jobs, members),
+            shares=self._shares(group, jobs, members, block),
             thread=block.since if block else None,
             rules=self.rules.digest,
         )
@@ -313,8 +315,14 @@ class StuckReporter:
         added = [room for room in current.rooms if room not in incident.rooms]
         return current, self._incident_notices(current, added)
 
-    def _shares(self, group: Group, jobs: int, members: Members) -> tuple[RoomShare, ...]:
-        return shares_of([(job, self._rooms(job, members)) for job in group.jobs], jobs)
+    def _shares(
+        self, group: Group, jobs: int, members: Members, block: Blocked | None = None
+    ) -> tuple[RoomShare, ...]:
+        """Return the rooms' shares. Rooms that were notified that no job of the queue can start
+        need no notice of the consequence."""
+        shares = shares_of([(job, self._rooms(job, members)) for job in group.jobs], jobs)
+        without = block.rooms if block and block.obstacle else ()
+        return tuple(share for share in shares if share.room not in without)
 
     def _incident_notices(
         self, incident: BulkIncident, rooms: Collection[str]

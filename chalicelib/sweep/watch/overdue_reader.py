@@ -27,15 +27,19 @@ _MAX_PAGES = 10
 _SEVERAL_ARRAYS = 4
 _MAX_COUNTED = 100_000
 """Maximum count of stuck jobs of one status."""
+_WAITING_MS = 300_000
+"""Age from which a RUNNABLE job is worth a question about its queue."""
 _RECOUNT_MS = 3_600_000
 """Interval at which the jobs of an open incident are counted again."""
 
 
 class Overdue(NamedTuple):
-    """The overdue jobs that were read, and the number of all stuck jobs of counted statuses."""
+    """The overdue jobs that were read, and the number of all stuck jobs of counted statuses.
+    `has_waiting`: a job has been RUNNABLE for some minutes."""
 
     jobs: OverdueJobs
     counts: dict[str, int]
+    has_waiting: bool
 
 
 class OverdueReader:
@@ -51,13 +55,17 @@ class OverdueReader:
         """Return the overdue jobs of a queue as of `now` (epoch milliseconds)."""
         limits = self._limits.of(queue)
         jobs: list[Job] = []
+        has_waiting = False
         more_roots: set[str] = set()
         more_children: set[str] = set()
         for status, limit in limits.items():
             if limit is None:
                 continue
-            roots, has_more = self._oldest(StatusPartition(queue, status), now - limit)
-            jobs += roots
+            shortest = min(limit, _WAITING_MS) if status == JobStatus.RUNNABLE else limit
+            roots, has_more = self._oldest(StatusPartition(queue, status), now - shortest)
+            has_waiting |= status == JobStatus.RUNNABLE and bool(roots)
+            has_more = has_more and roots[-1].since < now - limit
+            jobs += (job for job in roots if job.since < now - limit)
             more_roots |= {status} if has_more else set()
             children, has_more = self._children(queue, status, now - limit)
             jobs += children
@@ -78,7 +86,9 @@ class OverdueReader:
             if _is_count_due(state, status, now)
         ]
         return Overdue(
-            overdue, {status: self._count(queue, status, state, overdue) for status in to_count}
+            overdue,
+            {status: self._count(queue, status, state, overdue) for status in to_count},
+            has_waiting or any(job.details.status == JobStatus.RUNNABLE for job in jobs),
         )
 
     def _oldest(self, partition: StatusPartition, before: int) -> tuple[list[Job], bool]:

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from chalicelib.jobs.job import Job
+from chalicelib.queues.environment_table import EnvironmentTable
 from chalicelib.queues.incidents import IncidentPolicy, Incidents, Snapshot
 from chalicelib.queues.state import QueueState
 from chalicelib.runtime import Runtime
 from chalicelib.sweep.watch.confirmation import BatchConfirmation
+from chalicelib.sweep.watch.environment_reader import EnvironmentReader
 from chalicelib.sweep.watch.outbox import Applied, Outbox
 from chalicelib.sweep.watch.snapshots import SnapshotReader
 from chalicelib.telemetry import LogEvent, Tally, count
@@ -51,6 +53,8 @@ class QueueWatch:
     def __init__(
         self,
         list_queues: Callable[[], Iterable[str]],
+        environments: EnvironmentReader,
+        environment_table: EnvironmentTable,
         snapshots: SnapshotReader,
         confirmation: BatchConfirmation,
         policy: IncidentPolicy,
@@ -59,6 +63,8 @@ class QueueWatch:
         runtime: Runtime = Runtime(),
     ) -> None:
         self._list_queues = list_queues
+        self._environments = environments
+        self._environment_table = environment_table
         self._snapshots = snapshots
         self._confirmation = confirmation
         self._policy = policy
@@ -79,7 +85,11 @@ class QueueWatch:
         now = self._runtime.now_ms()
         queues = list(dict.fromkeys(self._list_queues()))
         stored = self._outbox.load(queues)
-        snapshots = self._snapshots.read_all(stored, now, time_left)
+        run = self._environments.start_run(time_left)
+        environments = self._environments.environments(run, stored)
+        snapshots = self._snapshots.read_all(stored, environments, now, time_left)
+        waiting = [queue for queue in environments if _has_waiting(snapshots.get(queue))]
+        self._environment_table.put(environments, self._environments.heads(run, waiting))
         states = {queue: stored[queue].state_or_initial(now) for queue in snapshots}
         incidents = {queue: Incidents(queue, self._policy, now) for queue in snapshots}
         jobs = _fewest_first(
@@ -87,12 +97,16 @@ class QueueWatch:
             for queue, snapshot in snapshots.items()
         )
         described = self._confirmation.describe(jobs, time_left)
-        tally.calls = described.calls
+        tally.calls = described.calls + run.calls
         tally.left = len(snapshots) < len(queues) or not described.is_complete
         for queue, snapshot in snapshots.items():
             state = incidents[queue].next_state(states[queue], snapshot, described.jobs)
             applied = self._outbox.apply(queue, stored[queue], state)
             tally.add(snapshot, state, applied)
+
+
+def _has_waiting(snapshot: Snapshot | None) -> bool:
+    return snapshot is not None and snapshot.has_waiting
 
 
 def _fewest_first(by_queue: Iterable[list[Job]]) -> list[Job]:

@@ -13,7 +13,8 @@ from chalicelib.errors import TableUnavailable
 from chalicelib.jobs.job import TERMINAL, Description, JobStatus
 from chalicelib.jobs.job_index import JobIndex, StatusPartition, TimeRange
 from chalicelib.jobs.job_table import JobTable
-from chalicelib.queues.blocked import STARTED, Blocked, current_block, last_start
+from chalicelib.jobs.waiting.queue_environment import QueueEnvironment
+from chalicelib.queues.blocked import STARTED, Blocked, current_block, last_start, obstructed
 from chalicelib.queues.incidents import Snapshot
 from chalicelib.queues.missing_events import MAX_DELIVERY_MS, MissingEvents, detect_missing_events
 from chalicelib.queues.state import QueueState
@@ -43,32 +44,40 @@ class SnapshotReader:
         self._overdue = overdue
 
     def read_all(
-        self, queues: Mapping[str, StoredState], now: int, time_left: Callable[[], float]
+        self,
+        queues: Mapping[str, StoredState],
+        environments: Mapping[str, QueueEnvironment],
+        now: int,
+        time_left: Callable[[], float],
     ) -> dict[str, Snapshot]:
         """Return a snapshot of each queue as of `now` (epoch milliseconds), without queues that
-        can't be read, or for which no time is left. The next run reads them."""
+        can't be read, or for which no time is left. The next run reads them. `environments` are
+        those that Batch has described in this run."""
         self._overdue.start_run()
         snapshots: dict[str, Snapshot] = {}
         for queue, stored in queues.items():
             if time_left() <= 0:
                 break
             try:
-                snapshots[queue] = self._read(queue, stored, now)
+                snapshots[queue] = self._read(queue, stored, environments.get(queue), now)
             except (ClientError, BotoCoreError, TableUnavailable) as error:
                 telemetry.warning(LogEvent.QUEUE_NOT_WATCHED, queue=queue, error=str(error))
         return snapshots
 
-    def _read(self, queue: str, stored: StoredState, now: int) -> Snapshot:
+    def _read(
+        self, queue: str, stored: StoredState, environment: QueueEnvironment | None, now: int
+    ) -> Snapshot:
         state = stored.state_or_initial(now)
-        overdue, counts = self._overdue.read(queue, state, now)
-        unblocked_at, blocked = self._block(queue, state)
+        overdue, counts, has_waiting = self._overdue.read(queue, state, now)
+        unblocked_at, blocked = self._block(queue, state, environment, now)
         return Snapshot(
-            overdue=overdue,
+            overdue=overdue.after_block(unblocked_at),
             counts=counts,
             reported=[self._reported(job) for job in state.stuck],
             unblocked_at=unblocked_at,
             blocked=blocked,
-            head=self._jobs.get(blocked.job_id) if blocked else None,
+            head=self._jobs.get(blocked.job_id) if blocked and blocked.job_id else None,
+            has_waiting=has_waiting,
             missing_events=self._missing_events(queue, state, stored.last_event_at, now),
         )
 
@@ -78,13 +87,20 @@ class SnapshotReader:
 
     # Blocked queue
 
-    def _block(self, queue: str, state: QueueState) -> tuple[int, Blocked | None]:
+    def _block(
+        self, queue: str, state: QueueState, environment: QueueEnvironment | None, now: int
+    ) -> tuple[int, Blocked | None]:
         """Return up to when blocked events are irrelevant, and the block in effect. Jobs are only
         read if the queue may be blocked."""
+        previous, obstacle = state.blocked, environment.obstacle if environment else None
+        if previous and previous.obstacle and not obstacle:
+            # The obstacle is gone, unless Batch could not be asked about it.
+            return (now, None) if environment else (state.unblocked_at, previous)
         events = self._states.blocked_events(queue, state.unblocked_at)
-        if not (events or state.blocked):
-            return state.unblocked_at, None
-        since = state.blocked.since if state.blocked else events[-1].at
+        if not (events or previous):
+            started_at = state.unblocked_at
+            return started_at, obstructed(None, obstacle, started_at, now) if obstacle else None
+        since = previous.since if previous else events[-1].at
         partitions = [
             StatusPartition(queue, status, members)
             for status in (*STARTED, *TERMINAL)
@@ -92,7 +108,9 @@ class SnapshotReader:
         ]
         started = self._index.newest(partitions, limit=MAX_EXAMINED, window=TimeRange(since=since))
         unblocked_at = max(state.unblocked_at, last_start(started.jobs))
-        return unblocked_at, current_block(state.blocked, events, unblocked_at)
+        if obstacle:
+            return unblocked_at, obstructed(previous, obstacle, unblocked_at, now)
+        return unblocked_at, current_block(previous, events, unblocked_at)
 
     # Missing events
 

@@ -207,7 +207,7 @@ def _cause(context: NoticeContext) -> str:
 def _queue_cause(context: NoticeContext) -> str:
     state, kind = context.queue_state, context.notice.kind
     if state and state.blocked and kind == QUEUE_BLOCKED:
-        return pending_reason.explain(JobStatus.RUNNABLE, state.blocked.reason).cause or ""
+        return state.blocked.cause
     if kind == BULK_STUCK and (incident := state and state.bulk_incident(context.notice)):
         return incident.cause
     return ""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from chalicelib.jobs import pending_reason
-from chalicelib.jobs.job import JobId, JobStatus
+from chalicelib.jobs.job import JobId
 from chalicelib.notices.notice import BULK_STUCK, RESOLUTIONS, Notice
 from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED
 from chalicelib.queues.blocked import Blocked
@@ -91,12 +91,12 @@ def _linked(job: NamedJob, layout: MessageLayout) -> str:
 
 
 def _blocked(context: NoticeContext, blocked: Blocked, layout: MessageLayout) -> str:
-    pending = pending_reason.explain(JobStatus.RUNNABLE, blocked.reason)
+    by_job = f" by {_blocking_job(blocked)}" if blocked.job_id else ""
     return join_blocks(
         [
-            f"{sign(QUEUE_BLOCKED)} Queue {bold_name(context.notice.queue)} is blocked by "
-            f"{_blocking_job(blocked)}{after_colon(pending.cause)}",
-            f"{pending.explanation}{quoted_reason(blocked.reason)}",
+            f"{sign(QUEUE_BLOCKED)} Queue {bold_name(context.notice.queue)} is blocked{by_job}"
+            f"{after_colon(escape(blocked.cause))}",
+            f"{blocked.explanation}{quoted_reason(blocked.reason)}",
             lines(
                 requested(context.description),
                 f"Blocked since {layout.time(blocked.since)}",

@@ -45,6 +45,7 @@ def test_a_request_waits_until_the_job_is_unknown(harness: RecorderHarness) -> N
     jobs = Jobs(
         harness.table,
         harness.arrays,
+        harness.container.environment_table,
         JobLog(harness.aws.client("logs"), (), Redaction()),
         LongPollSlots(harness.dynamodb, harness.resources.jobs_table),
         Prices(),

@@ -35,7 +35,8 @@ def counted(harness: RecorderHarness, prices: Prices = PRICES) -> Queues:
     noon = Runtime(now=lambda: NOON / 1000)
     counter = QueueCounter(harness.index, harness.registry, table, lambda tally: None, runtime=noon)
     counter.run(lambda: 100)
-    return Queues(harness.registry, table, harness.queues, prices, runtime=noon)
+    environments = harness.container.environment_table
+    return Queues(harness.registry, table, harness.queues, environments, prices, runtime=noon)
 
 
 def ended(status: str, *, ran: int, age: int = 0, **fields: Any) -> str:

@@ -30,6 +30,7 @@ def body_of(
     jobs = Jobs(
         harness.table,
         harness.arrays,
+        harness.container.environment_table,
         JobLog(None, (), Redaction()),
         LongPollSlots(harness.dynamodb, table),
         prices,

@@ -9,7 +9,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 
-from local.batch import RETENTION_MS, BatchServer, put_jobs
+from local.batch import RETENTION_MS, BatchServer, an_environment, put_jobs
 from local.workload import QUEUES, Workload, workload
 from tests.support.builders import NOON, QUEUE_ARN, a_detail, a_service_detail
 from tests.support.recorder_harness import aws_session
@@ -68,6 +68,52 @@ def test_responses_conform_to_botocores_model(
         responses = [batch.list_jobs({"jobQueue": "spot", "filters": before(NOON)})]
 
     assert [path for response in responses for path in violations(model, response, "$")] == []
+
+
+def put_two_queues(batch: BatchServer) -> None:
+    batch.put_queue("high-priority", an_environment("spot-a"), an_environment("spot-b"))
+    environment = batch.put_service_environment("training")
+    order = [{"order": 1, "serviceEnvironment": environment}]
+    limit = {"reason": "CAPACITY", "state": "RUNNABLE", "maxTimeSeconds": 600, "action": "CANCEL"}
+    batch.put_queue(
+        "training",
+        serviceEnvironmentOrder=order,
+        jobQueueType="SAGEMAKER_TRAINING",
+        jobStateTimeLimitActions=[limit],
+    )
+    batch.put(a_detail(createdAt=NOON - number) for number in range(150))
+
+
+@pytest.mark.parametrize(
+    ("operation", "request_"),
+    [
+        ("DescribeJobQueues", {"jobQueues": ["high-priority", "training", "nonexistent"]}),
+        ("DescribeComputeEnvironments", {"computeEnvironments": ["spot-a", "spot-b"]}),
+        ("DescribeServiceEnvironments", {"serviceEnvironments": ["training"]}),
+        ("GetJobQueueSnapshot", {"jobQueue": "high-priority"}),
+    ],
+)
+def test_descriptions_of_queues_conform_to_botocores_model(
+    batch: BatchServer, client: Any, operation: str, request_: dict[str, Any]
+) -> None:
+    put_two_queues(batch)
+    model = client.meta.service_model.operation_model(operation).output_shape
+
+    [response] = [batch.respond(f"/v1/{operation.lower()}", request_)[1]]
+
+    assert any(response.values())
+    assert violations(model, response, "$") == []
+
+
+def test_a_snapshot_returns_the_first_100_runnable_jobs_in_their_order(
+    batch: BatchServer, client: Any
+) -> None:
+    put_two_queues(batch)
+
+    jobs = client.get_job_queue_snapshot(jobQueue="high-priority")["frontOfQueue"]["jobs"]
+
+    times = [job["earliestTimeAtPosition"] for job in jobs]
+    assert times == [NOON - 149 + number for number in range(100)]
 
 
 def test_describe_jobs_returns_the_current_state_of_up_to_100_jobs(

@@ -11,7 +11,7 @@ from chalicelib.jobs.job import Job
 from chalicelib.notices.rules import Rules
 from chalicelib.queues.state import QueueState
 from local.aws import LocalAws, Resources
-from local.batch import BatchServer
+from local.batch import BatchServer, an_environment
 from tests.support.builders import NOON, a_body, a_detail, a_job_id, an_attempt, an_event
 from tests.support.crash_injection import crash_at
 from tests.support.sweep_harness import HOUR, MINUTE, SweepHarness
@@ -530,6 +530,97 @@ def test_a_second_block_is_a_second_incident(harness: SweepHarness) -> None:
         harness.watch_queues()
 
     assert received_kinds(harness) == ["QUEUE_BLOCKED"] * 2 + ["QUEUE_BLOCKED_RESOLVED"] * 2
+
+
+# Queues and environments
+
+
+INVALID = {"status": "INVALID", "statusReason": "the role was deleted"}
+
+
+def sweep_for(harness: SweepHarness, minutes: int) -> None:
+    """Watch the queues every five minutes."""
+    for _ in range(0, minutes, 5):
+        harness.watch_queues()
+        harness.now += 5 * MINUTE
+
+
+def test_an_invalid_environment_is_one_notice_and_one_when_it_is_valid_again(
+    harness: SweepHarness,
+) -> None:
+    for _ in range(20):
+        put_job(harness, minutes=30)
+    harness.batch.put_queue(QUEUE, an_environment("spot-a", **INVALID))
+    sweep_for(harness, 120)
+    invalid = state(harness).blocked
+    opened = received_kinds(harness)
+    harness.batch.put_queue(QUEUE, an_environment("spot-a"))
+    harness.watch_queues()
+
+    assert invalid is not None
+    assert invalid.cause == "compute environment spot-a is INVALID"
+    assert invalid.reason == "the role was deleted"
+    assert opened == ["QUEUE_BLOCKED"]
+    assert received_kinds(harness) == ["QUEUE_BLOCKED_RESOLVED"]
+
+
+def test_an_environment_that_is_invalid_for_a_minute_is_not_reported(
+    harness: SweepHarness,
+) -> None:
+    put_job(harness, minutes=30)
+    harness.batch.put_queue(QUEUE, an_environment("spot-a", **INVALID))
+    harness.watch_queues()
+    harness.now += MINUTE
+    harness.batch.put_queue(QUEUE, an_environment("spot-a"))
+    sweep_for(harness, 25)
+
+    assert received_kinds(harness) == []
+
+
+def test_a_disabled_queue_is_reported_once_if_jobs_wait_in_it_and_none_starts(
+    harness: SweepHarness,
+) -> None:
+    harness.batch.put_queue(QUEUE, an_environment("spot-a"), state="DISABLED")
+    sweep_for(harness, 30)
+    without_jobs = received_kinds(harness)
+    put_job(harness, minutes=10)
+    put_job(harness, "STARTING", minutes=0)
+    sweep_for(harness, 10)
+    while_jobs_start = received_kinds(harness)
+    sweep_for(harness, 60)
+
+    assert (without_jobs, while_jobs_start) == ([], [])
+    assert received_kinds(harness).count("QUEUE_BLOCKED") == 1
+
+
+def test_what_batch_reports_of_queues_is_stored_within_three_calls(harness: SweepHarness) -> None:
+    job_id = put_job(harness, minutes=30)
+    harness.batch.put_queue(QUEUE, an_environment("spot-a", desired=64, most=64))
+    harness.batch.calls.clear()
+
+    harness.watch_queues()
+
+    stored = harness.recorder.container.environment_table.load([QUEUE, "other"])
+    environment, head = stored[QUEUE]
+    assert environment is not None
+    assert head is not None
+    assert (environment.as_of, environment.environments[0].is_at_limit) == (harness.now, True)
+    assert head.position(job_id) == 1
+    assert stored["other"] == (None, None)
+    assert harness.batch.calls == {
+        "DescribeJobQueues": 1,
+        "DescribeComputeEnvironments": 1,
+        "GetJobQueueSnapshot": 1,
+    }
+
+
+def test_without_the_permission_the_watch_continues(harness: SweepHarness) -> None:
+    put_job(harness)
+    harness.batch.refused.add("DescribeJobQueues")
+
+    harness.watch_queues()
+
+    assert received_kinds(harness) == ["STUCK"]
 
 
 # Missing events

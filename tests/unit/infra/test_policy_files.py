@@ -25,10 +25,11 @@ EXCEPTIONS = {
     ],
 }
 ON_ANY_RESOURCE = [
-    *("batch:DescribeJobs", "batch:DescribeServiceJob"),
-    *("batch:ListJobs", "batch:ListServiceJobs"),
+    *("batch:DescribeComputeEnvironments", "batch:DescribeJobQueues", "batch:DescribeJobs"),
+    *("batch:DescribeServiceEnvironments", "batch:DescribeServiceJob"),
+    *("batch:GetJobQueueSnapshot", "batch:ListJobs", "batch:ListServiceJobs"),
 ]
-"""AWS Batch supports no resource-level permissions for these actions."""
+"""AWS Batch supports no resource-level permissions for most of these actions, which read only."""
 
 
 def policy(stage: str, function: str) -> list[dict[str, Any]]:

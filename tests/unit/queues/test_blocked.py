@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.jobs.job import Details, Job, Source, Transition
+from chalicelib.jobs.waiting.queue_environment import Obstacle
 from chalicelib.queues.blocked import (
     Blocked,
     BlockedEvent,
     current_block,
     is_presumed_over,
     last_start,
+    obstructed,
 )
 from tests.support.builders import NOON
 
@@ -81,3 +83,25 @@ def test_a_block_is_over_when_its_job_has_ended_and_no_other_is_reported_for_a_w
     assert is_presumed_over(blocked, ended, NOON + 10 * MINUTE, 10 * MINUTE)
     assert not is_presumed_over(blocked, waiting, NOON + 99 * MINUTE, 10 * MINUTE)
     assert not is_presumed_over(blocked, None, NOON + 99 * MINUTE, 10 * MINUTE)
+
+
+def test_a_job_that_left_runnable_before_and_runs_now_does_not_show_that_the_queue_moves() -> None:
+    job = a_job(
+        ("RUNNABLE", NOON - 9 * MINUTE, Source.EVENT),
+        ("STARTING", NOON - 5 * MINUTE, Source.EVENT),
+        ("RUNNING", NOON + 5 * MINUTE, Source.EVENT),
+    )
+
+    assert last_start([job]) == NOON - 5 * MINUTE
+
+
+def test_an_obstacle_blocks_from_when_it_was_first_seen_until_a_job_starts() -> None:
+    obstacle = Obstacle(cause="it is DISABLED", explanation="Enable it.", reason="r")
+
+    first = obstructed(None, obstacle, 0, NOON)
+    later = obstructed(first, obstacle, NOON - 1, NOON + 5)
+    restarted = obstructed(first, obstacle, NOON, NOON + 5)
+
+    assert (first.since, first.cause, first.explanation) == (NOON, "it is DISABLED", "Enable it.")
+    assert (later.since, later.last_seen) == (NOON, NOON + 5)
+    assert restarted.since == NOON + 5

@@ -1,0 +1,127 @@
+"""A job queue and its environments as AWS Batch last described them.
+
+Pure: no I/O, no clock. All times are epoch milliseconds.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+ENABLED, DISABLED, INVALID = "ENABLED", "DISABLED", "INVALID"
+
+
+class Environment(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
+    """A compute environment or service environment. `desired_vcpus` and `max_vcpus` are None where
+    AWS Batch does not manage the instances."""
+
+    name: str
+    state: str = ENABLED
+    status: str = "VALID"
+    reason: str = ""
+    type: str = ""
+    desired_vcpus: int | None = None
+    max_vcpus: int | None = None
+
+    @property
+    def is_usable(self) -> bool:
+        return self.state == ENABLED and self.status != INVALID
+
+    @property
+    def is_at_limit(self) -> bool:
+        if self.desired_vcpus is None or self.max_vcpus is None:
+            return False
+        return self.desired_vcpus >= self.max_vcpus > 0
+
+
+class TimeLimit(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
+    """A jobStateTimeLimitAction: the job at the head of the queue ends after `max_seconds` if AWS
+    Batch states `reason`."""
+
+    reason: str
+    max_seconds: int
+    action: str = "CANCEL"
+
+
+class Obstacle(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
+    """A state of the queue or of all its environments in which no job starts. `cause` completes a
+    sentence after a colon, `reason` is AWS Batch's own."""
+
+    cause: str
+    explanation: str
+    reason: str = ""
+
+
+class QueueEnvironment(
+    msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True
+):
+    """The queue and its environments, in their order, as of `as_of`."""
+
+    as_of: int
+    state: str = ENABLED
+    status: str = "VALID"
+    reason: str = ""
+    environments: tuple[Environment, ...] = ()
+    time_limits: tuple[TimeLimit, ...] = ()
+
+    @property
+    def obstacle(self) -> Obstacle | None:
+        """Return why no job of the queue can start, or None if nothing is known to prevent it."""
+        if self.state == DISABLED:
+            return Obstacle(cause="the job queue is DISABLED", explanation=_DISABLED_QUEUE)
+        if self.status == INVALID:
+            return Obstacle(
+                cause="the job queue is INVALID",
+                explanation="AWS Batch can't use the job queue. Correct what the reason states.",
+                reason=self.reason,
+            )
+        if not self.environments or any(each.is_usable for each in self.environments):
+            return None
+        invalid = [each for each in self.environments if each.status == INVALID]
+        names = _names(invalid or self.environments)
+        if invalid:
+            reason = next((each.reason for each in invalid if each.reason), "")
+            return Obstacle(
+                cause=f"{names} INVALID", explanation=_INVALID_ENVIRONMENT, reason=reason
+            )
+        return Obstacle(cause=f"{names} DISABLED", explanation=_DISABLED_ENVIRONMENT)
+
+
+class HeadJob(msgspec.Struct, frozen=True, array_like=True):
+    """A job and when it reached at least its position."""
+
+    job_id: str
+    since: int
+
+
+class QueueHead(msgspec.Struct, frozen=True, rename="camel"):
+    """The first RUNNABLE jobs of a queue, in the order in which they will start, as of `as_of`."""
+
+    as_of: int
+    jobs: tuple[HeadJob, ...]
+
+    def position(self, job_id: str) -> int | None:
+        """Return the position of a job from 1, or None if it is not among the first jobs."""
+        positions = (n for n, job in enumerate(self.jobs, 1) if job.job_id == job_id)
+        return next(positions, None)
+
+
+def _names(environments: Sequence[Environment]) -> str:
+    """Return, for example, "compute environment spot-a is"."""
+    noun = "compute environment" if len(environments) == 1 else "compute environments"
+    verb = "is" if len(environments) == 1 else "are"
+    return f"{noun} {', '.join(each.name for each in environments)} {verb}"
+
+
+_DISABLED_QUEUE = (
+    "The job queue accepts no new jobs, and the jobs that wait in it may not start. Enable the "
+    "queue to continue."
+)
+_DISABLED_ENVIRONMENT = (
+    "AWS Batch places no jobs in a compute environment that is DISABLED. Enable one of them, or "
+    "add another compute environment to the queue."
+)
+_INVALID_ENVIRONMENT = (
+    "AWS Batch can't use an INVALID compute environment, and the queue has no other. Most often a "
+    "role, a launch template or a cluster was deleted or changed. It does not recover on its own: "
+    "correct what the reason states, then update the compute environment."
+)

@@ -69,8 +69,14 @@ def _container(dynamodb: "DynamoDBClient", settings: Settings) -> Container:
     clients = Clients()
     clients.dynamodb = dynamodb
     container = Container(settings, clients)
-    container.access = Access(lambda: '{"pageKey": "key"}')
+    container.access = Access(
+        lambda: '{"pageKey": "key"}', now=container.runtime.now, reject=_reject
+    )
     return container
+
+
+def _reject(name: str, problem: str) -> None:
+    raise ValueError(f"{name}: {problem}")
 
 
 def _requests(container: Container, jobs: int) -> dict[str, Request]:

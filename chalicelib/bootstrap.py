@@ -16,7 +16,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from chalicelib import toml_config
+from chalicelib import telemetry, toml_config
 from chalicelib.aws.clients import Clients
 from chalicelib.aws.dynamodb import Table
 from chalicelib.aws.sqs import MessageQueue
@@ -29,7 +29,7 @@ from chalicelib.notices.rules import Rules
 from chalicelib.queues.queue_registry import QueueRegistry
 from chalicelib.runtime import Runtime
 from chalicelib.settings import Settings
-from chalicelib.telemetry import Tally, reporter
+from chalicelib.telemetry import LogEvent, Tally, reporter
 
 if TYPE_CHECKING:
     from chalicelib.api.access import Access
@@ -359,7 +359,10 @@ class Container:
     def access(self) -> "Access":
         from chalicelib.api.access import Access
 
-        return Access(self.secret.text)
+        def reject(name: str, problem: str) -> None:
+            telemetry.error(LogEvent.TOKEN_REJECTED, token=name, error=problem)
+
+        return Access(self.secret.text, now=self.runtime.now, reject=reject)
 
     @cached_property
     def job_log(self) -> "JobLog":

@@ -50,9 +50,11 @@ class LogEvent(StrEnum):
     RECORD_UNREADABLE = "record_unreadable"
     RECORD_UNWRITABLE = "record_unwritable"
     REQUEST_FAILED = "request_failed"
+    SECRET_NOT_READ = "secret_not_read"
     SQS_CALL_FAILED = "sqs_call_failed"
     SQS_ENTRY_REJECTED = "sqs_entry_rejected"
     SWEEP_COMPLETED = "sweep_completed"
+    TOKEN_REJECTED = "token_rejected"
 
 
 @dataclass

@@ -6,6 +6,7 @@
     │   ├── UnknownParameter         UnknownParameterError
     │   ├── InvalidParameter         InvalidParameterError
     │   └── InvalidNextToken         InvalidNextTokenError
+    ├── TokenNotValid           401  UnauthorizedError, with WWW-Authenticate and Retry-After
     ├── NotFound                404
     │   ├── JobNotFound              JobNotFoundError
     │   ├── InvalidJobId             InvalidJobIdError
@@ -70,6 +71,20 @@ class InvalidNextToken(BadParameter):
     """The page token was changed or belongs to another query."""
 
     code = "InvalidNextTokenError"
+
+
+class TokenNotValid(ApiError):
+    """The gateway accepted the token, but the secret does not contain it now or not yet."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "UnauthorizedError"
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer", "Retry-After": "30"}
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the token is not valid: it was removed, has expired, or is so new that it is not"
+            " effective yet; a new token is valid within a minute"
+        )
 
 
 class NotFound(ApiError):

@@ -77,7 +77,6 @@ STATUSES = {
     "/jobs?limit=2": 200,
     "/jobs?limit=1000": 200,
     "/jobs?queue=arn%3Aaws%3Abatch%3Aus-east-1%3A000000000000%3Ajob-queue%2Fspot": 200,
-    "/jobs/arn%3Aaws%3Abatch%3Aus-east-1%3A000000000000%3Ajob%2Farray%3A2": 200,
     "/jobs?queue=none": 404,
     "/jobs?queue=spot&status=FAILED": 200,
     "/jobs?status=FAILED&status=RUNNING": 200,

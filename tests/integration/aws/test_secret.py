@@ -1,8 +1,12 @@
 """Reading the secret: how soon a change is effective, and what an error contains."""
 
-import pytest
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from chalicelib.aws.secret import CACHED_SECONDS, Secret
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from chalicelib.aws.secret import CACHED_SECONDS, LAST_GOOD_SECONDS, Secret
 from chalicelib.errors import SecretUnavailable
 from chalicelib.runtime import Runtime
 from local.aws import LocalAws, Resources
@@ -53,6 +57,43 @@ def test_the_text_is_not_in_the_repr(aws: LocalAws, resources: Resources) -> Non
 
     assert secret.text() == "4711"
     assert repr(secret) == f"Secret({resources.secret_id!r})"
+
+
+def test_the_last_text_is_used_for_some_minutes_while_secrets_manager_fails(
+    aws: LocalAws, resources: Resources
+) -> None:
+    now = [1_000.0]
+    secret = Secret(aws.secretsmanager, resources.secret_id, Runtime(now=lambda: now[0]))
+    put(aws, resources, "good")
+    secret.text()
+
+    with unreachable(aws):
+        now[0] += LAST_GOOD_SECONDS - 1
+        during = secret.text()
+        now[0] += CACHED_SECONDS
+        with pytest.raises(SecretUnavailable):
+            secret.text()
+    put(aws, resources, "new")
+
+    assert (during, secret.text()) == ("good", "new")
+
+
+def test_without_a_text_an_outage_is_an_error(aws: LocalAws, resources: Resources) -> None:
+    with unreachable(aws), pytest.raises(SecretUnavailable):
+        Secret(aws.secretsmanager, resources.secret_id).text()
+
+
+@contextmanager
+def unreachable(aws: LocalAws) -> Iterator[None]:
+    """Make requests to Secrets Manager fail, as when it can't be reached."""
+
+    def fail(**_: object) -> None:
+        raise EndpointConnectionError(endpoint_url="http://secretsmanager")
+
+    events = aws.secretsmanager.meta.events
+    events.register("before-call.secretsmanager.GetSecretValue", fail)
+    yield
+    events.unregister("before-call.secretsmanager.GetSecretValue", fail)
 
 
 def put(aws: LocalAws, resources: Resources, text: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
@@ -30,6 +31,7 @@ from chalicelib.api.errors import (
     LogNotFound,
     QueueNotFound,
     ServiceUnavailable,
+    TokenNotValid,
     UnknownParameter,
     UriTooLong,
 )
@@ -61,7 +63,7 @@ class Server:
         self.requests: list[Request[Any]] = []
         self.error: Exception | None = None
         app = Chalice("test", configure_logs=False)
-        access = Access(lambda: json.dumps(SECRET))
+        access = Access(lambda: json.dumps(SECRET), now=time.time, reject=pytest.fail)
 
         @app.authorizer()
         def authorizer(request: AuthRequest) -> AuthResponse:
@@ -140,6 +142,16 @@ def test_a_private_view_receives_the_parsed_query_and_the_scope_of_the_token(
     assert request.scope.covers("gpu-1")
     assert not request.scope.covers("spot")
     assert request.versions == [VERSION]
+
+
+def test_a_token_that_was_removed_after_the_gateway_accepted_it_is_a_401(server: Server) -> None:
+    server.error = TokenNotValid()
+
+    response = server.get("/raises")
+
+    assert (response.status_code, response.json_body["Code"]) == (401, "UnauthorizedError")
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert response.headers["Retry-After"] == "30"
 
 
 def test_a_public_view_receives_a_scope_that_covers_no_queue(server: Server) -> None:

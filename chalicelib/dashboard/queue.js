@@ -49,8 +49,8 @@ function blocked({ jobQueue, blocked }, jobId) {
   return element("div", { class: "why failed" },
     element("h2", {}, `${jobQueue} is blocked${cause ? `: ${cause}` : ""}`),
     element("p", {}, explanation),
-    element("p", { class: "quoted" }, "Blocked for ", elapsed(since), " by ", blocked.jobId ? head : "the job at the head of the queue", ". Reported by AWS Batch: ",
-      element("q", {}, reason)));
+    element("p", { class: "quoted" }, "Blocked for ", elapsed(since), ...(blocked.jobId ? [" by ", head] : []),
+      ...(reason ? [". Reported by AWS Batch: ", element("q", {}, reason)] : ["."])));
 }
 
 const day = (name, { succeeded, failed, usage: total, cost }) => facts([

@@ -103,7 +103,9 @@ def list_jobs(request: Request[JobsQuery]) -> JobPage:
 def get_job(request: Request[JobQuery], job_id: str) -> Versioned[JobBody]:
     """Get a job with its full history."""
     jobs = container.jobs
-    return jobs.get(jobs.find(job_id, request.scope), request.query, request.versions)
+    return jobs.get(
+        jobs.find(job_id, request.scope), request.query, request.versions, request.scope
+    )
 
 
 @routes.private("/jobs/{job_id}/children", JobNotFound)

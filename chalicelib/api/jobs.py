@@ -17,8 +17,11 @@ from chalicelib.api.parameters.queries import JobQuery, LogQuery
 from chalicelib.api.representation.body import Versioned
 from chalicelib.api.representation.job import JobBody, JobSummary, job_body, job_summary
 from chalicelib.api.representation.log import LogBody, log_body
+from chalicelib.errors import TableUnavailable
 from chalicelib.jobs.array_summary import Summary
 from chalicelib.jobs.array_table import ArrayTable
+from chalicelib.jobs.dependencies import Load, dependencies, first_failure
+from chalicelib.jobs.failure import Cause, failure_of
 from chalicelib.jobs.job import Job, JobId, JobStatus, Transition
 from chalicelib.jobs.job_table import JobTable
 from chalicelib.jobs.preemption import Preemption
@@ -81,19 +84,35 @@ class Jobs:
             raise JobNotFound(job_id)
         return job
 
-    def get(self, job: Job, query: JobQuery, known: Collection[str] = ()) -> Versioned[JobBody]:
+    def get(
+        self,
+        job: Job,
+        query: JobQuery,
+        known: Collection[str] = (),
+        scope: Scope | None = None,
+    ) -> Versioned[JobBody]:
         """Return the job. With `wait`, first wait until its version is not one that the client has
         or, if the client has no version, until its status changes. Don't wait for a job that has
-        ended.
+        ended. Jobs that it depends on are described if `scope` covers them.
 
-        Raises AllSlotsTaken.
+        Raises AllSlotsTaken and TableUnavailable.
         """
         snapshot = self._snapshot(job)
         if query.wait and not job.is_terminal and (not known or snapshot.version in known):
             snapshot = self._wait(snapshot, query.wait, known)
         description = self._table.describe(snapshot.job)
-        stored = self._environment(snapshot.job)
-        body = job_body(*snapshot, description, self._prices, self._runtime.now_ms(), *stored)
+        load = self._loader(scope)
+        body = job_body(
+            *snapshot,
+            description,
+            self._prices,
+            self._runtime.now_ms(),
+            *self._environment(snapshot.job),
+            dependencies=dependencies(description, load),
+            first_failure=first_failure(description, load, self._table.describe)
+            if _failed_by_dependency(snapshot.job)
+            else None,
+        )
         return Versioned(body, snapshot.version)
 
     def summaries(self, jobs: Sequence[Job]) -> list[JobSummary]:
@@ -115,6 +134,18 @@ class Jobs:
             return StoredEnvironment()
         return self._environments.load([job.queue])[job.queue]
 
+    def _loader(self, scope: Scope | None) -> Load:
+        """Return a function that reads the jobs that a scope covers."""
+
+        def load(job_ids: Collection[str]) -> dict[str, Job]:
+            loaded = self._table.load(job_ids, consistent=False)
+            if loaded.unread:
+                raise TableUnavailable("DynamoDB returned only a part of the jobs: try again")
+            jobs = {job_id: stored.job for job_id, stored in loaded.jobs.items()}
+            return {i: job for i, job in jobs.items() if scope and scope.covers(job.queue)}
+
+        return load
+
     def _snapshot(self, job: Job) -> _Snapshot:
         preemptions = self._table.preemptions(job.job_id) if job.is_service else []
         return _Snapshot(job, preemptions, self._arrays.summary(job))
@@ -132,3 +163,8 @@ class Jobs:
                 if has_changed:
                     break
         return latest
+
+
+def _failed_by_dependency(job: Job) -> bool:
+    is_failed = job.status == JobStatus.FAILED
+    return is_failed and failure_of(job.details).cause is Cause.DEPENDENCY_FAILED

@@ -307,6 +307,23 @@ class Details(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         return self.job_queue.rpartition("/")[2]
 
 
+class Dependency(msgspec.Struct, frozen=True, array_like=True):
+    """A job that a job depends on. `job_type` is N_TO_N or SEQUENTIAL for arrays; an array whose
+    children run one after the other depends on itself, without an id."""
+
+    job_id: str | None = None
+    job_type: str | None = None
+
+
+class ExitRule(msgspec.Struct, frozen=True, rename="camel"):
+    """A rule of a retry strategy: the action for attempts that match all patterns."""
+
+    action: str
+    on_exit_code: str | None = None
+    on_reason: str | None = None
+    on_status_reason: str | None = None
+
+
 class Description(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
     """Facts that do not change after a job is submitted, redacted.
 
@@ -328,6 +345,15 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
     platform: str | None = None
     log_driver: str | None = None
     main_node: int | None = None
+    depends_on: tuple[Dependency, ...] = ()
+    share_identifier: str | None = None
+    scheduling_priority: int | None = None
+    exit_rules: tuple[ExitRule, ...] = ()
+    job_role: str | None = None
+    execution_role: str | None = None
+    secrets: tuple[str, ...] = ()
+    ephemeral_storage_gib: int | None = None
+    cpu_architecture: str | None = None
 
 
 class Observation(msgspec.Struct, frozen=True):

@@ -7,7 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from chalicelib.aws.dynamodb import Outcome
-from chalicelib.jobs.job import Job, is_terminal
+from chalicelib.jobs.dependencies import first_failure
+from chalicelib.jobs.failure import Cause, failure_of
+from chalicelib.jobs.job import Job, JobStatus, is_terminal
 from chalicelib.jobs.job_index import JobIndex
 from chalicelib.jobs.job_table import JobTable, Loaded
 from chalicelib.notices.notice import RESOLUTIONS, Notice, is_outdated
@@ -100,4 +102,15 @@ class RecordReader:
     def add_description(self, context: NoticeContext) -> NoticeContext:
         """Read the job's description if its message shows parts of it."""
         job = context.described_job
-        return replace(context, description=self._jobs.describe(job)) if job else context
+        if job is None:
+            return context
+        description, dependency = self._jobs.describe(job), None
+        failed = job.status == JobStatus.FAILED
+        if failed and failure_of(job.details).cause is Cause.DEPENDENCY_FAILED:
+            dependency = first_failure(description, self._load, self._jobs.describe)
+        return replace(context, description=description, dependency=dependency)
+
+    def _load(self, job_ids: Collection[str]) -> dict[str, Job]:
+        """Return the jobs that could be read. A message is sent without those that could not."""
+        loaded = self._jobs.load(job_ids, consistent=False)
+        return {job_id: stored.job for job_id, stored in loaded.jobs.items()}

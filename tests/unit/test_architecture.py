@@ -51,6 +51,7 @@ PURE = {
     "jobs": [
         "array_summary",
         "console_links",
+        "dependencies",
         "durations",
         "failure",
         "job",

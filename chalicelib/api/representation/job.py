@@ -1,7 +1,10 @@
 """A job, and a page of a list of jobs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
+
+from msgspec.structs import replace
 
 from chalicelib.api.representation.body import Body, rfc3339, rfc3339_or_none
 from chalicelib.api.representation.usage import CostBody, UsageBody, cost_body, usage_body
@@ -9,7 +12,7 @@ from chalicelib.jobs.array_summary import Summary
 from chalicelib.jobs.console_links import console_link, logs_link
 from chalicelib.jobs.durations import Durations, durations
 from chalicelib.jobs.failure import Cause, Failure, attempt_cause, container_cause, failure_of
-from chalicelib.jobs.job import ACTIVE, Attempt, Description, Job, JobId, JobStatus, Pod
+from chalicelib.jobs.job import ACTIVE, Attempt, Description, ExitRule, Job, JobId, JobStatus, Pod
 from chalicelib.jobs.preemption import Preemption, Step, history
 from chalicelib.jobs.prices import Prices
 from chalicelib.jobs.usage import job_usage
@@ -90,6 +93,11 @@ class ContainerBody(Body, frozen=True):
     memory: int | None
     gpus: int | None
     environment: list[EnvironmentVariable]
+    secrets: tuple[str, ...]
+    job_role_arn: str | None
+    execution_role_arn: str | None
+    ephemeral_storage_gib: int | None
+    cpu_architecture: str | None
 
 
 class Links(Body, frozen=True):
@@ -133,7 +141,30 @@ class WaitingBody(Body, frozen=True):
     will_be_cancelled_at: str | None
 
 
+class DependencyBody(Body, frozen=True):
+    """A job that the job depends on. The last three fields are null if it is not recorded, or if
+    the token does not cover its queue."""
+
+    job_id: str | None
+    type: str | None
+    job_name: str | None
+    status: str | None
+    cause: Cause | None
+
+
+class RetryStrategyBody(Body, frozen=True):
+    attempts: int | None
+    evaluate_on_exit: tuple[ExitRule, ...]
+
+
 class JobBody(JobSummary, frozen=True):
+    depends_on: list[DependencyBody]
+    share_identifier: str | None
+    scheduling_priority: int | None
+    retry_strategy: RetryStrategyBody
+    timeout_seconds: int | None
+    platform: str | None
+    main_node: int | None
     history: list[HistoryEntry]
     attempts: list[AttemptBody]
     preemptions: list[PreemptionBody]
@@ -161,10 +192,17 @@ def job_body(
     now: int,
     environment: QueueEnvironment | None = None,
     head: QueueHead | None = None,
+    *,
+    dependencies: Mapping[str, Job] = MappingProxyType({}),
+    first_failure: Job | None = None,
 ) -> JobBody:
-    """Return the job. `environment` and `head` are what AWS Batch reports of its queue."""
+    """Return the job. `environment` and `head` are what AWS Batch reports of its queue;
+    `first_failure` is the job whose failure made this one fail."""
+    fields = _summary_fields(job, children, prices, now)
+    if first_failure:
+        fields["failure"] = _with_first_failure(fields["failure"], first_failure)
     return JobBody(
-        **_summary_fields(job, children, prices, now),
+        **fields,
         history=[
             HistoryEntry(entry.status, entry.attempt, rfc3339(entry.at), entry.source.name.lower())
             for entry in history(job, preemptions)
@@ -178,7 +216,19 @@ def job_body(
             memory=description.memory,
             gpus=description.gpus,
             environment=[EnvironmentVariable(name) for name in description.environment],
+            secrets=description.secrets,
+            job_role_arn=description.job_role,
+            execution_role_arn=description.execution_role,
+            ephemeral_storage_gib=description.ephemeral_storage_gib,
+            cpu_architecture=description.cpu_architecture,
         ),
+        depends_on=_dependencies(description, dependencies),
+        share_identifier=description.share_identifier,
+        scheduling_priority=description.scheduling_priority,
+        retry_strategy=RetryStrategyBody(description.retry_attempts, description.exit_rules),
+        timeout_seconds=description.timeout_seconds,
+        platform=description.platform,
+        main_node=description.main_node,
         parameters=description.parameters,
         tags=description.tags,
         waiting=_waiting(job, environment, head),
@@ -271,6 +321,32 @@ def _attempts(job: Job) -> list[AttemptBody]:
             zip(attempts, resources, strict=True), job.details.unlisted_attempts + 1
         )
     ]
+
+
+def _with_first_failure(failure: Failure, job: Job) -> Failure:
+    first = failure_of(job.details)
+    explanation = (
+        f"{failure.explanation} The first job to fail was {job.details.job_name} ({job.job_id}): "
+        f"{first.cause}. {first.explanation}"
+    )
+    return replace(failure, explanation=explanation)
+
+
+def _dependencies(description: Description, jobs: Mapping[str, Job]) -> list[DependencyBody]:
+    bodies = []
+    for dependency in description.depends_on:
+        job = jobs.get(dependency.job_id or "")
+        failure = failure_of(job.details) if job and job.status == JobStatus.FAILED else None
+        bodies.append(
+            DependencyBody(
+                job_id=dependency.job_id,
+                type=dependency.job_type,
+                job_name=job.details.job_name if job else None,
+                status=job.status if job else None,
+                cause=failure.cause if failure else None,
+            )
+        )
+    return bodies
 
 
 def _containers(attempt: Attempt) -> list[AttemptContainer]:

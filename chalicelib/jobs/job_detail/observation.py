@@ -13,8 +13,11 @@ from chalicelib.jobs.job import (
     ArrayFacts,
     Attempt,
     ContainerEnd,
+    Dependency,
     Description,
     Details,
+    ExitRule,
+    JobId,
     Observation,
     Pod,
     Resources,
@@ -53,6 +56,7 @@ from chalicelib.jobs.job_detail.shapes import (
     AttemptDetail,
     Container,
     JobDetail,
+    NameValue,
     ServiceJobDetail,
 )
 from chalicelib.redaction import Redaction
@@ -149,13 +153,50 @@ def _description(detail: JobDetail, redaction: Redaction) -> Description:
         platform=truncated(next(iter(detail.platform_capabilities or ()), None), MAX_NAME),
         log_driver=log_driver(first),
         main_node=detail.node_properties.main_node if detail.node_properties else None,
+        depends_on=_dependencies(detail),
+        share_identifier=truncated(detail.share_identifier, MAX_TEXT),
+        scheduling_priority=detail.scheduling_priority,
+        exit_rules=_exit_rules(detail, redaction),
+        job_role=truncated(first.job_role_arn, MAX_TEXT),
+        execution_role=truncated(first.execution_role_arn, MAX_TEXT),
+        secrets=_names(first.secrets or ()),
+        ephemeral_storage_gib=first.ephemeral_storage.size if first.ephemeral_storage else None,
+        cpu_architecture=truncated(
+            first.runtime_platform.cpu_architecture if first.runtime_platform else None, MAX_NAME
+        ),
     )
 
 
 def _environment_names(container: Container) -> tuple[str, ...]:
     """Return the names of the variables: a value may be a secret, so all values are dropped."""
-    variables = [*(container.environment or ()), *(container.env or ())]
+    return _names([*(container.environment or ()), *(container.env or ())])
+
+
+def _names(variables: Sequence[NameValue]) -> tuple[str, ...]:
     return tuple(sorted(variable.name[:MAX_NAME] for variable in variables)[:MAX_ENTRIES])
+
+
+def _dependencies(detail: JobDetail) -> tuple[Dependency, ...]:
+    """Return the dependencies of a root job. Children share the description of their array."""
+    if JobId.parse(checked_job_id(detail.job_id)).separator:
+        return ()
+    return tuple(
+        Dependency(truncated(each.job_id, MAX_NAME), truncated(each.type, MAX_NAME))
+        for each in (detail.depends_on or ())[:MAX_ENTRIES]
+    )
+
+
+def _exit_rules(detail: JobDetail, redaction: Redaction) -> tuple[ExitRule, ...]:
+    rules = (detail.retry_strategy.evaluate_on_exit if detail.retry_strategy else None) or ()
+    return tuple(
+        ExitRule(
+            rule.action[:MAX_NAME],
+            redacted_text(rule.on_exit_code, redaction),
+            redacted_text(rule.on_reason, redaction),
+            redacted_text(rule.on_status_reason, redaction),
+        )
+        for rule in rules[:MAX_ENTRIES]
+    )
 
 
 def _service(detail: JobDetail) -> ServiceFacts | None:

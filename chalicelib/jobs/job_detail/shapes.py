@@ -46,6 +46,14 @@ class EksResources(Struct):
     requests: dict[str, str] | None = None
 
 
+class EphemeralStorage(Struct):
+    size: Int32 | None = msgspec.field(default=None, name="sizeInGiB")
+
+
+class RuntimePlatform(CamelStruct):
+    cpu_architecture: str | None = None
+
+
 class Container(CamelStruct):
     """A container of a job, a node, a task, a pod or an attempt, with the fields of ECS and EKS."""
 
@@ -64,6 +72,11 @@ class Container(CamelStruct):
     reason: str | None = None
     log_stream_name: str | None = None
     log_configuration: LogConfiguration | None = None
+    job_role_arn: str | None = None
+    execution_role_arn: str | None = None
+    secrets: list[NameValue] | None = None
+    ephemeral_storage: EphemeralStorage | None = None
+    runtime_platform: RuntimePlatform | None = None
 
     @property
     def is_essential(self) -> bool:
@@ -152,8 +165,21 @@ class NodeProperties(CamelStruct):
     node_range_properties: list[NodeRange] | None = None
 
 
+class EvaluateOnExit(CamelStruct):
+    action: str
+    on_exit_code: str | None = None
+    on_reason: str | None = None
+    on_status_reason: str | None = None
+
+
 class RetryStrategy(CamelStruct):
     attempts: Int32 | None = None
+    evaluate_on_exit: list[EvaluateOnExit] | None = None
+
+
+class DependsOn(CamelStruct):
+    job_id: str | None = None
+    type: str | None = None
 
 
 class Timeout(CamelStruct):
@@ -181,6 +207,9 @@ class JobDetail(Dated, kw_only=True):
     retry_strategy: RetryStrategy | None = None
     timeout: Timeout | None = None
     platform_capabilities: list[str] | None = None
+    depends_on: list[DependsOn] | None = None
+    share_identifier: str | None = None
+    scheduling_priority: Int32 | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

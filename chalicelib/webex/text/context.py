@@ -14,12 +14,13 @@ class NoticeContext:
 
     `job` is the child that failed first or that is stuck, the job that blocks the queue, or else
     the root job; None if it has no record. `array_size` and `array_outcome` belong to an array
-    job, `queue_state` to a notice about a queue.
+    job, `queue_state` to a notice about a queue, `dependency` to a job that failed because of it.
     """
 
     notice: Notice
     job: Job | None = None
     description: Description = field(default_factory=Description)
+    dependency: Job | None = None
     array_size: int | None = None
     array_outcome: ArrayOutcome | None = None
     queue_state: QueueState | None = None

@@ -12,10 +12,11 @@ from chalicelib.notices.notice import Notice
 from chalicelib.notices.rules import RECOVERED, STUCK
 from chalicelib.text_format import duration
 from chalicelib.webex.markdown import escape
-from chalicelib.webex.text.layout import MessageLayout
+from chalicelib.webex.text.layout import MessageLayout, lines
 from chalicelib.webex.text.phrases import (
     after_colon,
     exit_code,
+    failure_in_short,
     headline,
     job_name,
     memory,
@@ -34,15 +35,32 @@ _ENDED_BY_CALLER: Final = {
 }
 
 
-def status_changed(job: Job, description: Description, layout: MessageLayout) -> str:
-    """Return the message that a job entered its status."""
-    explanation = failure.failure_of(job.details).explanation
+def status_changed(
+    job: Job, description: Description, layout: MessageLayout, dependency: Job | None = None
+) -> str:
+    """Return the message that a job entered its status. `dependency` is the job whose failure made
+    it fail, if it is recorded."""
+    found = failure.failure_of(job.details)
+    explanation = escape(found.explanation)
+    if found.cause is Cause.DEPENDENCY_FAILED:
+        explanation = lines(explanation, _dependency(description, dependency, layout))
     return layout.job_message(
         f"{headline(job)} in {queue_name(job)}{after_colon(why(job))}",
-        escape(explanation) if job.status == JobStatus.FAILED else "",
+        explanation if job.status == JobStatus.FAILED else "",
         _facts(job, description),
         job,
     )
+
+
+def _dependency(description: Description, dependency: Job | None, layout: MessageLayout) -> str:
+    """Return the job that failed first, or else the jobs that the job depends on, with links."""
+    if dependency:
+        name = job_name(dependency)
+        linked = layout.job_link(dependency.job_id, name) or name
+        return f"The first job to fail was {linked}: {failure_in_short(dependency)}"
+    job_ids = [each.job_id for each in description.depends_on if each.job_id]
+    links = [layout.job_link(each, escape(each)) or escape(each) for each in job_ids]
+    return f"It depends on {', '.join(links)}" if links else ""
 
 
 def stuck(job: Job, description: Description, notice: Notice, layout: MessageLayout) -> str:

@@ -39,4 +39,4 @@ class NoticeText:
             return job.stuck(record, context.description, notice, layout)
         if notice.kind == RECOVERED:
             return job.recovered(record, context.description, layout)
-        return job.status_changed(record, context.description, layout)
+        return job.status_changed(record, context.description, layout, context.dependency)

@@ -1,0 +1,92 @@
+"""The jobs that a job depends on, and the first failure of a chain."""
+
+from typing import Any
+
+from chalicelib.jobs.dependencies import dependencies, first_failure
+from chalicelib.jobs.job import Dependency, Description, Details, ExitRule, Job, Transition
+from chalicelib.webex.text.job import status_changed
+from tests.support.builders import NOON, job_of_case, observed_case
+from tests.support.notice_samples import TEXT, job_context, lines
+
+DEPENDENCY = "11111111-2222-4333-8444-111122223333"
+
+
+def a_job(job_id: str, status: str = "FAILED", reason: str | None = None, **fields: Any) -> Job:
+    details = Details(
+        status=status,
+        generation=0,
+        time=NOON,
+        job_name=f"name-{job_id}",
+        job_queue="q",
+        status_reason=reason,
+        **fields,
+    )
+    return Job(job_id, details, (Transition(status, 0, NOON),))
+
+
+JOBS = {
+    "a": a_job("a", exit_code=3),
+    "b": a_job("b", reason="Dependent Job failed"),
+    "c": a_job("c", "SUCCEEDED"),
+}
+DESCRIPTIONS = {
+    "a": Description(),
+    "b": Description(depends_on=(Dependency("c"), Dependency("a"), Dependency(None, "SEQUENTIAL"))),
+}
+
+
+def load(job_ids: Any) -> dict[str, Job]:
+    return {job_id: JOBS[job_id] for job_id in job_ids if job_id in JOBS}
+
+
+def describe(job: Job) -> Description:
+    return DESCRIPTIONS.get(job.job_id, Description())
+
+
+def test_a_dependency_without_a_record_is_missing() -> None:
+    description = Description(depends_on=(Dependency("c"), Dependency("unknown")))
+
+    assert dependencies(description, load) == {"c": JOBS["c"]}
+
+
+def test_the_first_failure_of_a_chain_is_found() -> None:
+    description = Description(depends_on=(Dependency("b"), Dependency("c")))
+
+    assert first_failure(description, load, describe) is JOBS["a"]
+
+
+def test_a_chain_without_records_has_no_first_failure() -> None:
+    assert first_failure(Description(depends_on=(Dependency("x"),)), load, describe) is None
+
+
+def test_a_chain_that_returns_to_itself_ends() -> None:
+    loop = a_job("loop", reason="Dependent Job failed")
+    description = Description(depends_on=(Dependency("loop"),))
+
+    found = first_failure(description, lambda ids: {"loop": loop}, lambda job: description)
+
+    assert found is loop
+
+
+def test_a_notice_names_the_first_job_that_failed() -> None:
+    job, description = job_of_case("dependency-failed"), Description()
+
+    message = status_changed(job, description, TEXT._layout, JOBS["a"])
+
+    assert "The first job to fail was [**name" in message.replace("\u200b", "")
+    assert "/#/jobs/a): exit code 3" in message
+
+
+def test_a_notice_links_the_dependencies_if_they_are_not_recorded() -> None:
+    observation = observed_case("dependency-failed")
+
+    context = job_context(Job.from_observation(observation), description=observation.description)
+
+    assert f"It depends on {DEPENDENCY}" in lines(TEXT.message(context))
+
+
+def test_dependencies_and_what_a_definition_contains_are_kept() -> None:
+    description = observed_case("dependency-failed").description
+
+    assert description.depends_on == (Dependency(DEPENDENCY),)
+    assert ExitRule("EXIT", on_exit_code="2").on_exit_code == "2"

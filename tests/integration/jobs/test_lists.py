@@ -234,7 +234,7 @@ def test_a_page_token_is_bound_to_the_whole_query(api: Api) -> None:
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("/jobs/{root}", {"GetItem": 2, "BatchGetItem": 1}),
+        ("/jobs/{root}", {"GetItem": 2, "BatchGetItem": 1 + 1}),
         ("/jobs/{root}/children", {"GetItem": 1, "Query": 1}),
         ("/jobs/{root}/children?status=FAILED", {"GetItem": 1, "Query": 1}),
         ("/jobs?queue=high-priority&status=FAILED&limit=5", {"GetItem": 1, "Query": 8}),

@@ -220,7 +220,7 @@ class Container:
 
         return RoomDelivery(
             self.delivery_table,
-            RecordReader(self.job_table, self.job_index, self.queue_state_table),
+            RecordReader(self.job_table, self.array_table, self.queue_state_table),
             self.notice_text,
             self.webex,
             max_age_seconds=self.settings.notice_max_age.total_seconds(),

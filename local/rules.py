@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chalicelib import toml_config
 from chalicelib.errors import BatchwatchError
-from chalicelib.jobs.array_summary import size_of
+from chalicelib.jobs.array_summary import reported_summary, size_of
 from chalicelib.jobs.job import Job, JobId, Observation
 from chalicelib.notices.notice import Notice, failure_cause, incident_notices, notices_for
 from chalicelib.notices.rules import QUEUE_BLOCKED, Rule, Rules
@@ -173,7 +173,11 @@ def _blocked_state(job: Job) -> QueueState:
 
 
 def _array_outcome(job: Job) -> ArrayOutcome | None:
-    return ArrayOutcome.of(job, ()) if size_of(job) and job.is_terminal else None
+    return (
+        ArrayOutcome.of(size_of(job), reported_summary(job))
+        if size_of(job) and job.is_terminal
+        else None
+    )
 
 
 def _why_not_announced(job: Job) -> str:

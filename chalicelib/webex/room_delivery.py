@@ -22,6 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.aws.dynamodb import Outcome
 from chalicelib.aws.lambda_event import Message
 from chalicelib.aws.sqs import Disposition
+from chalicelib.errors import TableUnavailable
 from chalicelib.notices.notice import Notice, NoticeKey, is_too_old
 from chalicelib.runtime import Runtime
 from chalicelib.webex.client import Refused, RoomGone, Unauthorized, Webex, WebexError
@@ -162,20 +163,28 @@ class RoomDelivery:
         if wait > 0:
             disposition = Disposition.retry(wait / 1000)
             return RoomResult({pending.notice.key: disposition for pending in requested})
-        due, decided = self._decide(requested)
+        due, decided = self._decide(requested, time_left)
         claimed, unclaimed = self._claim(due)
         return decided + unclaimed + self._send_all(claimed, time_left)
 
     # Decide
 
-    def _decide(self, requested: Sequence[PendingNotice]) -> tuple[list[DueNotice], RoomResult]:
-        """Return the notices that are due, and the result for the others."""
+    def _decide(
+        self, requested: Sequence[PendingNotice], time_left: Callable[[], float]
+    ) -> tuple[list[DueNotice], RoomResult]:
+        """Return the notices that are due, and the result for the others. When half of the time has
+        passed, those that are not decided yet are retried, so that the others can be sent."""
+        deadline = time_left() / 2
         notices = [pending.notice for pending in requested]
         found, records = self._deliveries.read(notices), self._records.read(notices)
         due: list[DueNotice] = []
         skipped: list[Delivery] = []
         dispositions: dict[NoticeKey, Disposition] = {}
         for pending in requested:
+            if time_left() < deadline:
+                retry = disposition_after(Outcome.BUSY, self._runtime.random())
+                dispositions[pending.notice.key] = retry
+                continue
             match self._decision(pending, found, records):
                 case DueNotice() as due_notice:
                     due.append(due_notice)
@@ -201,7 +210,10 @@ class RoomDelivery:
             return Disposition.retry((delivery.claimed_until - now) / 1000)
         if self._is_too_old(pending, delivery) or records.is_outdated(notice):
             return delivery.skipped()
-        context = self._records.add_array_outcome(records.context(notice))
+        try:
+            context = self._records.add_array_outcome(records.context(notice))
+        except TableUnavailable:
+            return disposition_after(Outcome.BUSY, self._runtime.random())
         if _waits_for_children(pending, context, now):
             return Disposition.retry(10 + 10 * self._runtime.random())
         return DueNotice(delivery, context)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from chalicelib.jobs import failure
-from chalicelib.jobs.array_summary import reported_summary, size_of
+from chalicelib.jobs.array_summary import Summary
 from chalicelib.jobs.durations import durations
 from chalicelib.jobs.failure import Cause
 from chalicelib.jobs.job import Job, JobId, JobStatus
@@ -32,9 +32,9 @@ from chalicelib.webex.text.phrases import (
 class ArrayOutcome:
     """The results of an array's children.
 
-    `failed_indexes` are in ascending order. `causes` counts the failed children by cause in words,
-    the most frequent first. `unrecorded` children have no record of their end, so that they may be
-    among the failed ones and are missing in both.
+    `failed_indexes` are in ascending order. `causes` counts a sample of the failed children by
+    cause in words, the most frequent first. `unrecorded` children have no record of their end, so
+    that they may be among the failed ones and are missing in both.
     """
 
     size: int
@@ -45,24 +45,18 @@ class ArrayOutcome:
     unrecorded: int = 0
 
     @classmethod
-    def of(cls, parent: Job, children: Iterable[Job]) -> Self:
-        """Count the children of an array that have ended, given in any order. The counts are those
-        of the array's own events where these contain more children that ended."""
-        succeeded = 0
-        causes: dict[int, str] = {}
-        for child in children:
-            succeeded += child.status == JobStatus.SUCCEEDED
-            if child.status == JobStatus.FAILED:
-                causes[JobId.parse(child.job_id).index] = failure_in_short(child)
-        by_frequency = dict(Counter(causes.values()).most_common())
-        size, reported = size_of(parent), reported_summary(parent)
-        ended = succeeded + len(causes)
-        counts = (succeeded, len(causes))
-        if reported.ended > ended:
-            of_parent = reported.counts
-            counts = of_parent.get(JobStatus.SUCCEEDED, 0), of_parent.get(JobStatus.FAILED, 0)
-        indexes = tuple(sorted(causes))
-        return cls(size, *counts, indexes, by_frequency, unrecorded=max(0, size - ended))
+    def of(cls, size: int, summary: Summary, sample: Iterable[Job] = ()) -> Self:
+        """Return the outcome from an array's summary and a sample of its failed children, which
+        provides the causes. The indexes are those of the summary."""
+        failed = summary.counts.get(JobStatus.FAILED, 0)
+        return cls(
+            size,
+            summary.counts.get(JobStatus.SUCCEEDED, 0),
+            failed,
+            summary.failed,
+            dict(Counter(map(failure_in_short, sample)).most_common()),
+            unrecorded=max(0, size - summary.ended) + max(0, failed - len(summary.failed)),
+        )
 
     @property
     def without_result(self) -> int:
@@ -131,4 +125,6 @@ def _results(outcome: ArrayOutcome) -> Iterator[str]:
         causes = [
             ListItem(f"{count:,}{TIMES} {escape(cause)}") for cause, count in outcome.causes.items()
         ]
-        yield f"Causes: {join_items(causes, MAX_LIST_BYTES)}"
+        sampled = sum(outcome.causes.values())
+        of_sample = f" of {sampled:,} of them" if sampled < outcome.failed else ""
+        yield f"Causes{of_sample}: {join_items(causes, MAX_LIST_BYTES)}"

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from msgspec.structs import replace
 
+from chalicelib.errors import MessagesLeft
 from chalicelib.webex.room_delivery import DIGEST_THRESHOLD
 from local.aws import LocalAws, Resources
 from local.ports import free_port
@@ -293,6 +294,19 @@ def test_the_notice_of_an_arrays_end_waits_two_minutes_for_events_of_its_childre
     assert early == []
     (text,) = harness.texts()
     assert "2" in text, "the number of children without a result"
+
+
+def test_notices_that_are_not_read_in_half_of_the_time_are_returned_to_the_queue(
+    harness: NotifierHarness,
+) -> None:
+    harness.recorder.record([a_failure(NOON + n) for n in range(3)])
+    messages, left = harness.receive(3), [100.0, 100.0, 100.0]
+
+    with pytest.raises(MessagesLeft):
+        harness.notifier().notify(messages, lambda: left.pop() if left else 40.0)
+
+    assert len(harness.texts()) == 1
+    assert harness.tallies[-1].retried == 2
 
 
 def test_notices_of_a_missing_room_are_dead_lettered_and_other_rooms_are_delivered(

@@ -175,7 +175,7 @@ def test_every_pure_module_exists(name: str) -> None:
     assert name in OURS
 
 
-@pytest.mark.parametrize("module", filter(is_pure, OURS.values()), ids=name_of)
+@pytest.mark.parametrize("module", [*filter(is_pure, OURS.values())], ids=name_of)
 def test_a_pure_module_imports_only_pure_modules(module: Path) -> None:
     imported = set(imports_of(module))
 

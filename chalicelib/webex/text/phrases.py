@@ -5,6 +5,7 @@ from typing import Final
 
 from chalicelib.jobs import failure, pending_reason
 from chalicelib.jobs.failure import Cause
+from chalicelib.jobs.failure.exit_code import exit_code_of_training
 from chalicelib.jobs.job import Description, Job, JobId, JobStatus, is_terminal
 from chalicelib.notices.notice import BULK_STUCK, CHILD_FAILED, RESOLUTIONS
 from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED, RECOVERED, STUCK
@@ -96,7 +97,8 @@ def why(job: Job) -> str:
     cause = failure.attempt_cause(finished[-1]) if finished else None
     if cause is None:
         return ""
-    return f"attempt {len(finished)} failed ({_short_cause(cause, finished[-1].exit_code)})"
+    code = exit_code_of_training(finished[-1].exit_code, finished[-1].status_reason)
+    return f"attempt {len(finished)} failed ({_short_cause(cause, code)})"
 
 
 def failure_in_short(job: Job) -> str:
@@ -119,10 +121,8 @@ def _short_cause(cause: Cause, exit_code: int | None) -> str:
 
 
 def exit_code(job: Job) -> int | None:
-    """Return the exit code of the last attempt, or else the job's."""
-    attempts = job.details.attempts
-    of_last_attempt = attempts[-1].exit_code if attempts else None
-    return job.details.exit_code if of_last_attempt is None else of_last_attempt
+    """Return the exit code of a FAILED job, which for a training job is in SageMaker's reason."""
+    return failure.failure_of(job.details).exit_code
 
 
 def causes_in_short(counts: Mapping[str, int], form: str = ": {}") -> str:

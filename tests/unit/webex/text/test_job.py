@@ -98,6 +98,10 @@ def test_the_id_of_a_child_is_url_encoded_in_its_link() -> None:
         ),
         (a_job(), "cause unknown"),
         (a_job(exit_code=3), "exit code 3"),
+        (
+            an_ended_job(exit_code=None, status_reason="AlgorithmError: Exit Code: 139"),
+            "exit code 139",
+        ),
     ],
 )
 def test_the_first_line_ends_with_the_cause(job: Job, words: str) -> None:

@@ -1,9 +1,10 @@
-"""What several tests share: a real local AWS on the loopback interface, rather than mocks.
+"""Fixtures that several packages share: a local AWS on the loopback interface instead of mocks.
 
-One ministack serves a whole session (under pytest-xdist each worker's), and every test that asks
-for `aws` gets it empty but for a new resources stack: some 15 ms a test.
+One ministack serves the whole session of a pytest-xdist worker. Each test that uses `aws` starts
+with a new resources stack and nothing else, which takes about 15 ms.
 """
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -16,49 +17,54 @@ from tests.support.api_harness import Api
 from tests.support.builders import NOON
 from tests.support.recorder_harness import RecorderHarness
 
-# A busy machine must fail no test: none depends on how long an example takes.
+# Without a deadline and the check for slow inputs, a busy machine fails no test.
 settings.register_profile(
-    "batchwatch", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    "default",
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
 )
-settings.load_profile("batchwatch")
+settings.register_profile("ci", settings.get_profile("default"), max_examples=1_000)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 @pytest.fixture(scope="session")
 def running_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    """A local AWS in any state; ask for `aws` instead unless you reset it yourself."""
+    """The local AWS in any state. Use `aws` instead, unless the test resets it."""
     with LocalAws(free_port(), tmp_path_factory.mktemp("aws"), keep=False) as aws:
         yield aws
 
 
 @pytest.fixture
 def aws(running_aws: LocalAws, resources: Resources) -> LocalAws:
-    """The local AWS with nothing in it but the resources stack."""
+    """The local AWS, empty except for the resources stack."""
     return running_aws
 
 
 @pytest.fixture
 def resources(running_aws: LocalAws) -> Resources:
-    """The names of what the resources stack of this test holds."""
+    """The names of the resources in the stack of this test."""
     running_aws.reset()
     return running_aws.create_resources()
 
 
 @pytest.fixture
 def harness(aws: LocalAws, resources: Resources) -> RecorderHarness:
-    """A recorder and its table, on the local AWS."""
+    """A recorder and its tables, on the local AWS."""
     return RecorderHarness(aws, resources)
 
 
 @pytest.fixture
 def batch() -> Iterator[BatchServer]:
-    """Batch's API, at noon."""
+    """The stand-in for the Batch API, whose clock always shows NOON."""
     with BatchServer(clock=lambda: NOON / 1000) as server:
         yield server
 
 
 @pytest.fixture
 def api(aws: LocalAws, resources: Resources, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    """The app as Chalice's test client runs it, on the local AWS."""
+    """The app in Chalice's test client, on the local AWS."""
     for name, value in (aws.environment | resources.environment).items():
         monkeypatch.setenv(name, value)
     with Api(aws, resources) as api:

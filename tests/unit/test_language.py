@@ -24,7 +24,6 @@ NOT_YET = frozenset(
         "chalicelib/recording/ingest.py",
         "chalicelib/sweep/reconcile/run.py",
         "chalicelib/webex/room_delivery.py",
-        "tests/conftest.py",
         "tests/integration/sweep/test_reconcile.py",
         "tests/integration/sweep/test_reconcile_progress.py",
         "tests/unit/webex/test_retries.py",

@@ -4,7 +4,7 @@ import random
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.jobs.job import Attempt, Description, Details, Job, JobId, Observation, Source
@@ -66,7 +66,6 @@ observations = st.lists(
 )
 
 
-@settings(max_examples=1000)
 @given(observations, st.randoms(use_true_random=False))
 def test_any_order_with_duplicates_makes_the_same_job(
     events: list[Observation], rng: random.Random
@@ -77,7 +76,6 @@ def test_any_order_with_duplicates_makes_the_same_job(
     assert join(*received) == join(*events)
 
 
-@settings(max_examples=1000)
 @given(observations, st.sampled_from(["job:1", "job#1"]))
 def test_any_order_makes_the_same_child_or_node(events: list[Observation], job_id: str) -> None:
     events = of_job(job_id, events)
@@ -211,7 +209,6 @@ def test_an_invalid_job_id_raises_an_error(text: str) -> None:
 # Jobs that AWS Batch has forgotten
 
 
-@settings(max_examples=1000)
 @given(observations, st.integers(0, 11), st.sampled_from(["job", "job:1", "job#1"]))
 def test_the_lost_mark_and_observations_in_any_order_make_the_same_job(
     events: list[Observation], position: int, job_id: str

@@ -48,8 +48,25 @@ def truncated(value: str | None, characters: int) -> str | None:
     return value[:characters] if value else None
 
 
+def marked(text: str, characters: int) -> str:
+    """Return a text, or its beginning and how much more there was."""
+    omitted = len(text) - characters
+    return f"{text[:characters]}{_more(omitted, 'character')}" if omitted > 0 else text
+
+
+def marked_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names, or the first ones and how many more there were."""
+    kept = tuple(name[:MAX_NAME] for name in names[:MAX_ENTRIES])
+    omitted = len(names) - len(kept)
+    return (*kept, _more(omitted, "name")) if omitted else kept
+
+
+def _more(omitted: int, what: str) -> str:
+    return f"… {omitted:,} more {what}{'s' if omitted > 1 else ''}"
+
+
 def redacted_text(value: str | None, redaction: Redaction) -> str | None:
-    return truncated(redaction.text(value), MAX_TEXT) if value else None
+    return marked(redaction.text(value), MAX_TEXT) if value else None
 
 
 def redacted_mapping(
@@ -61,25 +78,28 @@ def redacted_mapping(
     """
     given = {name: value for name, value in (values or {}).items() if value is not None}
     given.pop("resourceArn", None)
+    redacted = sorted(redaction.mapping(given).items())
     kept: dict[str, str] = {}
     bytes_left = MAX_MAPPING_BYTES
-    for name, value in sorted(redaction.mapping(given).items())[:MAX_ENTRIES]:
-        name, value = name[:MAX_NAME], value[:MAX_TEXT]
+    for name, value in redacted[:MAX_ENTRIES]:
+        name, value = name[:MAX_NAME], marked(value, MAX_TEXT)
         bytes_left -= len(name.encode()) + len(value.encode())
         if bytes_left < 0:
             break
         kept[name] = value
-    return kept
+    omitted = len(redacted) - len(kept)
+    return {**kept, "…": _more(omitted, "name").removeprefix("… ")} if omitted else kept
 
 
 def redacted_command(arguments: Sequence[str], redaction: Redaction) -> tuple[str, ...]:
-    """Return the arguments of a command, which end in "…" if they are too long together."""
+    """Return the arguments of a command. If they are too long together, the last one states how
+    much more there was."""
     kept: list[str] = []
     characters_left = MAX_COMMAND
-    for argument in redaction.command(arguments):
+    redacted = redaction.command(arguments)
+    for argument in redacted:
         if characters_left <= 0:
-            kept.append("…")
-            break
-        kept.append(argument[:characters_left])
+            return (*kept, _more(len(redacted) - len(kept), "argument"))
+        kept.append(marked(argument, characters_left))
         characters_left -= len(argument) + 1
     return tuple(kept)

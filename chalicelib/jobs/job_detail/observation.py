@@ -40,6 +40,7 @@ from chalicelib.jobs.job_detail.fields import (
     MAX_TEXT,
     checked_job_id,
     checked_job_queue,
+    marked_names,
     redacted_command,
     redacted_mapping,
     redacted_text,
@@ -173,7 +174,7 @@ def _environment_names(container: Container) -> tuple[str, ...]:
 
 
 def _names(variables: Sequence[NameValue]) -> tuple[str, ...]:
-    return tuple(sorted(variable.name[:MAX_NAME] for variable in variables)[:MAX_ENTRIES])
+    return marked_names(sorted(variable.name for variable in variables))
 
 
 def _dependencies(detail: JobDetail) -> tuple[Dependency, ...]:

@@ -15,7 +15,7 @@ LOCAL_AWS := AWS_ENDPOINT_URL=http://127.0.0.1:$(AWS_PORT) AWS_DEFAULT_REGION=us
              AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
 
 .PHONY: help run simulate send test test-fast check check-rules explain-rules bench deploy backfill \
-        redrive token webex-test clean
+        redrive token tokens webex-test clean
 
 help:  ## list the targets
 	@sed -n -e 's/^## \(.*\)/\n\1/p' -e 's/^\([a-z-]*\):.*## /  make \1: /p' $(firstword $(MAKEFILE_LIST))
@@ -70,11 +70,16 @@ deploy:  ## create or update a stage [STAGE=prod JOB_QUEUES=high,low ALARM_TOPIC
 	    $(if $(JOB_QUEUES),--job-queues '$(JOB_QUEUES)') \
 	    $(if $(ALARM_TOPIC),--alarm-topic '$(ALARM_TOPIC)')
 
-token:  ## create an API token and print it once [STAGE=prod NAME=ada QUEUES='genomics-*' REPLACE=1]
+token:  ## create or remove an API token [STAGE=prod NAME=ada QUEUES='genomics-*' EXPIRES REPLACE=1 REMOVE=1]
 	$(INSTALL) deploy
 	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m infra.token \
 	    --stage '$(STAGE)' --name '$(NAME)' \
-	    $(if $(QUEUES),--queues '$(QUEUES)') $(if $(filter 1,$(REPLACE)),--replace)
+	    $(if $(QUEUES),--queues '$(QUEUES)') $(if $(filter 1,$(REPLACE)),--replace) \
+	    $(if $(EXPIRES),--expires '$(EXPIRES)') $(if $(filter 1,$(REMOVE)),--remove)
+
+tokens:  ## list the API tokens with their queues [STAGE=prod]
+	$(INSTALL) deploy
+	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m infra.token --stage '$(STAGE)' --list
 
 backfill:  ## record the jobs that Batch still has, without waiting for events [STAGE=prod SINCE=2026-11-01]
 	$(INSTALL) deploy

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ import pytest
 from infra import stages
 from infra.deploy import create_resources
 from infra.errors import CommandError, StackError
+from infra.secret import read_secret
 from infra.stack import StackSpec, deploy_stack
-from infra.token import allow_token, new_token
+from infra.token import allow_token, new_token, remove_token
 from local.aws import LocalAws, Resources
 from local.stacks import kept_token
 
@@ -173,6 +175,34 @@ def test_a_token_is_replaced_only_with_replace(aws: LocalAws, resources: Resourc
     assert hashlib.sha256(tokens[0].encode()).hexdigest() not in value
 
 
+def test_a_token_is_removed_by_its_name(aws: LocalAws, resources: Resources) -> None:
+    for name in ("leaver", "other"):
+        allow_token(aws.secretsmanager, resources.secret_id, name, new_token(), ["*"])
+
+    remove_token(aws.secretsmanager, resources.secret_id, "leaver")
+
+    secret, _ = read_secret(aws.secretsmanager, resources.secret_id)
+    assert list(secret["apiTokens"]) == ["other"]
+    with pytest.raises(CommandError, match="no token is named leaver"):
+        remove_token(aws.secretsmanager, resources.secret_id, "leaver")
+
+
+def test_tokens_that_are_created_at_the_same_time_are_all_kept(
+    aws: LocalAws, resources: Resources
+) -> None:
+    names = [f"token-{n}" for n in range(6)]
+
+    def allow(name: str) -> None:
+        allow_token(aws.secretsmanager, resources.secret_id, name, new_token(), ["*"])
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(allow, names))
+
+    secret, _ = read_secret(aws.secretsmanager, resources.secret_id)
+    assert sorted(secret["apiTokens"]) == names
+    assert secret["pageKey"]
+
+
 def test_the_local_token_is_created_once_and_readable_by_its_owner_only(
     aws: LocalAws, resources: Resources, tmp_path: Path
 ) -> None:
@@ -185,7 +215,10 @@ def test_the_local_token_is_created_once_and_readable_by_its_owner_only(
 
 
 def test_make_token_prints_only_the_token_to_stdout(aws: LocalAws, resources: Resources) -> None:
-    result = run("infra.token", "--stage", "local", "--name", "me", environment=aws.environment)
+    result = run(
+        *("infra.token", "--stage", "local", "--name", "me", "--queues", "*"),
+        environment=aws.environment,
+    )
 
     value = aws.secretsmanager.get_secret_value(SecretId=resources.secret_id)["SecretString"]
     digest = hashlib.sha256(result.stdout.strip().encode()).hexdigest()
@@ -211,8 +244,14 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
             {},
             "STAGE must be a stage in .chalice/config.json",
         ),
-        ("infra.token", ["--stage", "prod", "--name", "me"], REGION, "credentials"),
+        (
+            "infra.token",
+            ["--stage", "prod", "--name", "me", "--queues", "*"],
+            REGION,
+            "credentials",
+        ),
         ("infra.token", ["--stage", "prod", "--name", ""], REGION, "such as NAME=nightly"),
+        ("infra.token", ["--stage", "prod", "--name", "me"], REGION, "or QUEUES='*' for all"),
         (
             "infra.token",
             ["--stage", "prod", "--name", "me", "--queues", ","],
@@ -234,7 +273,10 @@ def test_an_error_is_printed_in_one_line(
 
 
 def test_a_stage_that_is_not_deployed_is_reported_in_one_line(aws: LocalAws) -> None:
-    result = run("infra.token", "--stage", "prod", "--name", "me", environment=aws.environment)
+    result = run(
+        *("infra.token", "--stage", "prod", "--name", "me", "--queues", "*"),
+        environment=aws.environment,
+    )
 
     assert result.returncode == 1
     assert result.stderr.startswith("error: secret batchwatch-prod not found")

@@ -17,7 +17,7 @@ from local.process import LocalError
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured."""
+    """Sizes of the workloads."""
 
     rounds: int = 7
     jobs: int = 500

@@ -237,19 +237,19 @@ class Container:
 
     @cached_property
     def watch_calls(self) -> int:
-        """How many calls of the Batch API the watch over queues may make in a sweep: a sixth."""
+        """Return the calls of the Batch API that the watch over queues may make: a sixth."""
         return max(1, self.settings.sweep_calls // 6)
 
     @cached_property
     def environment_calls(self) -> int:
-        """How many calls of the Batch API may ask about queues in a sweep: another sixth."""
+        """Return the calls of the Batch API that may describe queues in a sweep: another sixth."""
         return max(1, self.settings.sweep_calls // 6)
 
     @cached_property
     def environment_table(self) -> "EnvironmentTable":
         from chalicelib.queues.environment_table import EnvironmentTable
 
-        return EnvironmentTable(Table(self.clients.dynamodb, self.settings.jobs_table))
+        return EnvironmentTable(self.table)
 
     @cached_property
     def reconcile_calls(self) -> int:

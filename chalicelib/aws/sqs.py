@@ -50,7 +50,7 @@ _UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]"
 
 @dataclass(frozen=True, slots=True)
 class Disposition:
-    """What to do with a received message: acknowledge, retry or dead-letter it.
+    """The decision about a received message: acknowledge, retry or dead-letter it.
 
         Disposition.ack()                its effect is stored: delete it
         Disposition.retry(30)            receive it again after 30 seconds

@@ -219,7 +219,7 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def never_started(self) -> bool:
-        """Whether the attempt ended before its container started. AWS names a log stream anyway."""
+        """True if the attempt ended before its container started. AWS names a log stream anyway."""
         return self.stopped_at is not None and (self.started_at, self.exit_code) == (None, None)
 
     @property

@@ -32,7 +32,7 @@ _K = TypeVar("_K")
 
 
 class Decision(NamedTuple):
-    """What to store of a job: no change, or one that contains `news` new observations."""
+    """The decision about a job's record: no change, or one with `news` new observations."""
 
     change: Change | None = None
     news: int = 0
@@ -44,7 +44,7 @@ observed. Must be pure: it is called again after a version conflict."""
 
 
 class Applied(NamedTuple):
-    """What `Ingest.apply` did with the observations of one job.
+    """The result of `Ingest.apply` for one job.
 
     `job`, `news` and `is_first` are set if the outcome is SAVED, which includes that there was
     nothing to change.

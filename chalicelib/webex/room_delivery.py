@@ -86,7 +86,7 @@ class ClaimedNotice(DueNotice):
 
 @dataclass(frozen=True)
 class RoomResult:
-    """What was done with notices of one room. Results of parts of the work can be added."""
+    """The result of delivering notices to one room. Results of parts of the work can be added."""
 
     dispositions: Mapping[NoticeKey, Disposition] = field(default_factory=dict)
     resume_at: int = 0

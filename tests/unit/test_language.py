@@ -18,21 +18,8 @@ FRAGMENTS = {"Of", "Those", "That", "Who", "Whom", "Whose", "What", "Whatever", 
 SPEECH = {"tell", "tells", "told", "untold", "hear", "heard"}
 """Software receives, records, reports and returns."""
 
-NOT_YET = frozenset(
-    [
-        "chalicelib/aws/sqs.py",
-        "chalicelib/recording/ingest.py",
-        "chalicelib/sweep/reconcile/run.py",
-        "chalicelib/webex/room_delivery.py",
-        "tests/integration/sweep/test_reconcile.py",
-        "tests/integration/sweep/test_reconcile_progress.py",
-        "tests/unit/webex/test_retries.py",
-    ]
-)
-"""Modules whose words are still to be changed."""
 
-
-def names_of(module: Path) -> str:
+def name_of(module: Path) -> str:
     return str(module.relative_to(ROOT))
 
 
@@ -60,17 +47,15 @@ def words(identifier: str) -> set[str]:
     return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", identifier)}
 
 
-@pytest.mark.parametrize("module", MODULES, ids=names_of)
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
 def test_no_docstring_begins_as_a_fragment(module: Path) -> None:
     first_words = {text.split(maxsplit=1)[0] for text in docstrings(ast.parse(module.read_text()))}
 
-    if names_of(module) not in NOT_YET:
-        assert first_words & FRAGMENTS == set()
+    assert first_words & FRAGMENTS == set()
 
 
-@pytest.mark.parametrize("module", MODULES, ids=names_of)
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
 def test_no_identifier_is_a_verb_of_speech(module: Path) -> None:
     talking = {name for name in identifiers(ast.parse(module.read_text())) if words(name) & SPEECH}
 
-    if names_of(module) not in NOT_YET:
-        assert talking == set()
+    assert talking == set()

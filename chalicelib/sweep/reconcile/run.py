@@ -1,4 +1,4 @@
-"""What all parts of one reconciliation run share: when it started, and why it may stop early."""
+"""The state that all parts of one reconciliation run share: its start and its reasons to stop."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What happens to a notice that Webex did not accept: delays, dispositions and pauses."""
+"""Retries of notices that Webex did not accept: delays, dispositions and pauses."""
 
 import pytest
 

@@ -170,8 +170,18 @@ def transition_key(status: str, generation: int, *, of_node: bool) -> Transition
     return (terminal, generation, rank, name)
 
 
+class Pod(msgspec.Struct, frozen=True, array_like=True):
+    """The pod of an attempt on EKS, and the ARN of its cluster."""
+
+    name: str | None = None
+    namespace: str | None = None
+    node: str | None = None
+    cluster: str | None = None
+
+
 class ContainerEnd(msgspec.Struct, frozen=True, array_like=True):
-    """One of several containers of an attempt. `log_group` is None without a CloudWatch log.
+    """One of several containers of an attempt, or the only one of a pod. `log_group` is None
+    without a CloudWatch log. The first container of an attempt on EKS has the pod.
 
     Stored as an array to save bytes: add new fields at the end, with a default.
     """
@@ -183,15 +193,7 @@ class ContainerEnd(msgspec.Struct, frozen=True, array_like=True):
     reason: str | None = None
     log_stream_name: str | None = None
     log_group: str | None = BATCH_LOG_GROUP
-
-
-class Pod(msgspec.Struct, frozen=True, array_like=True):
-    """The pod of an attempt on EKS, and the ARN of its cluster."""
-
-    name: str | None = None
-    namespace: str | None = None
-    node: str | None = None
-    cluster: str | None = None
+    pod: Pod | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
@@ -210,12 +212,16 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     status_reason: str | None = None
     log_stream_name: str | None = None
     containers: tuple[ContainerEnd, ...] = ()
-    pod: Pod | None = None
 
     @property
     def container(self) -> str | None:
         """The name of the container that determined the result, if there are several."""
-        return self.containers[0].name if self.containers else None
+        return self.containers[0].name if len(self.containers) > 1 else None
+
+    @property
+    def pod(self) -> Pod | None:
+        """The pod of an attempt on EKS."""
+        return self.containers[0].pod if self.containers else None
 
     @property
     def never_started(self) -> bool:
@@ -258,10 +264,10 @@ class Details(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     `time` is when the event was created (in whole seconds), or when the sweep called DescribeJobs.
     `exit_code`, `reason` and `log_stream_name` are of the job's own container; all three are None
     if the last of `attempts` has the same. `log_group` is None for a job without a CloudWatch log.
-    `is_cancelled` and `is_terminated` are AWS Batch's own flags that CancelJob or TerminateJob was
-    called. `description` is the digest of the job's Description, which is stored apart because it
-    does not change. `resources` are part of the description too, and are repeated here for sums
-    over many jobs.
+    `is_cancelled` and `is_terminated` (0 or 1, to save bytes) are AWS Batch's own flags that
+    CancelJob or TerminateJob was called. `description` is the digest of the job's Description,
+    which is stored apart because it does not change. `resources` are part of the description too,
+    and are repeated here for sums over many jobs.
 
     Stored as an array to save bytes: add new fields at the end, with a default.
     """
@@ -287,8 +293,8 @@ class Details(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     description: str = ""
     resources: Resources | None = None
     service: ServiceFacts | None = None
-    is_cancelled: bool = False
-    is_terminated: bool = False
+    is_cancelled: int = 0
+    is_terminated: int = 0
 
     @property
     def transition_id(self) -> TransitionId:

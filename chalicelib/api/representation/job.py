@@ -247,8 +247,8 @@ def _summary_fields(job: Job, children: Summary | None, prices: Prices, now: int
         "service_job_type": details.service.job_type if details.service else None,
         "status": job.status,
         "status_reason": _status_reason(job),
-        "is_cancelled": details.is_cancelled,
-        "is_terminated": details.is_terminated,
+        "is_cancelled": bool(details.is_cancelled),
+        "is_terminated": bool(details.is_terminated),
         "since": rfc3339(job.since),
         "created_at": rfc3339_or_none(details.created_at),
         "started_at": rfc3339_or_none(details.started_at),
@@ -361,6 +361,7 @@ def _containers(attempt: Attempt) -> list[AttemptContainer]:
             cause=container_cause(end.exit_code, end.reason, is_first=not position),
         )
         for position, end in enumerate(attempt.containers)
+        if len(attempt.containers) > 1
     ]
 
 

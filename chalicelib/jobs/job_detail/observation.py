@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 import msgspec
+from msgspec.structs import replace
 
 from chalicelib.jobs.job import (
     ArrayFacts,
@@ -114,8 +115,8 @@ def observe(detail: JobDetail, *, time: int, source: Source, redaction: Redactio
             description=digest(description),
             service=_service(detail),
             resources=_resources(description),
-            is_cancelled=bool(detail.is_cancelled),
-            is_terminated=bool(detail.is_terminated),
+            is_cancelled=int(bool(detail.is_cancelled)),
+            is_terminated=int(bool(detail.is_terminated)),
         ),
         description=description,
         invalid_fields=(
@@ -217,7 +218,8 @@ def _attempt(
     attempt: AttemptDetail, dates: Dates, defined: Sequence[Container], redaction: Redaction
 ) -> Attempt:
     ends = container_ends(attempt, defined, redaction)
-    first = ends[0] if ends else ContainerEnd()
+    pod = _pod(attempt)
+    first = replace(ends[0] if ends else ContainerEnd(), pod=pod)
     return Attempt(
         started_at=dates.started_at,
         stopped_at=dates.stopped_at,
@@ -225,8 +227,7 @@ def _attempt(
         reason=first.reason,
         status_reason=redacted_text(attempt.status_reason, redaction),
         log_stream_name=first.log_stream_name,
-        containers=ends if len(ends) > 1 else (),
-        pod=_pod(attempt),
+        containers=(first, *ends[1:]) if pod or len(ends) > 1 else (),
     )
 
 

@@ -87,7 +87,7 @@ def _stated(job: Job) -> PendingReason:
         job.status,
         job.details.status_reason,
         is_service=job.is_service,
-        is_cancelled=job.details.is_cancelled,
+        is_cancelled=bool(job.details.is_cancelled),
     )
 
 

@@ -103,6 +103,6 @@ def test_a_captured_job_that_was_cancelled_keeps_its_flag() -> None:
 
     assert (details.status, details.is_cancelled, details.is_terminated) == (
         "RUNNABLE",
-        True,
-        False,
+        1,
+        0,
     )

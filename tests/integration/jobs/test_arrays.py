@@ -267,8 +267,10 @@ def test_blocks_are_read_a_hundred_at_a_time_and_only_of_arrays_that_have_not_en
     api.record(*(a_body(arrayProperties={"size": 10_000}) for _ in range(arrays)))
     api.record(*(a_body(status="FAILED", arrayProperties=ended) for _ in range(arrays)))
 
-    assert api.requests("/jobs?queue=high-priority&status=FAILED&limit=100") == {"Query": 8}
-    assert api.requests("/jobs?queue=high-priority&status=RUNNABLE&limit=100") == {
+    path = "/jobs?queue=high-priority&limit=100&status="
+    assert api.requests(f"{path}FAILED") == {"GetItem": 1, "Query": 8}
+    assert api.requests(f"{path}RUNNABLE") == {
+        "GetItem": 1,
         "Query": 8,
         "BatchGetItem": -(-arrays * 20 // 100),
     }

@@ -66,12 +66,13 @@ def a_life(job_id: str) -> list[str]:
 
 
 def answer(harness: RecorderHarness, job_id: str) -> Any:
-    """Return the body of the API without the job id."""
+    """Return the body of the API without the job's id and ARN."""
     job = harness.job(job_id)
     body = job_body(
         job, harness.table.preemptions(job_id), None, harness.table.describe(job), Prices(), NOON
     )
-    return {name: getattr(body, name) for name in body.__struct_fields__ if name != "job_id"}
+    names = set(body.__struct_fields__) - {"job_id", "job_arn"}
+    return {name: getattr(body, name) for name in names}
 
 
 def history(api: Api, job_id: str) -> list[tuple[str, int | None]]:

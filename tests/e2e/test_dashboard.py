@@ -23,9 +23,9 @@ from tests.support.dashboard.body_samples import (
 )
 from tests.support.dashboard.browser import Activity, launched, needs_browser, observe
 from tests.support.dashboard.page_server import NO_JOBS, PageServer
-from tests.support.injection_samples import INJECTIONS
-from tests.support.log_samples import write
 from tests.support.recorder_harness import RecorderHarness
+from tests.support.samples.injection_samples import INJECTIONS
+from tests.support.samples.log_samples import write
 
 pytestmark = needs_browser
 

@@ -13,8 +13,8 @@ from local.aws import LocalAws
 from local.ports import free_port
 from tests.support.builders import NOON, a_body, an_attempt
 from tests.support.deployed_stack import DeployedStack
-from tests.support.log_samples import write
 from tests.support.recorder_harness import RecorderHarness
+from tests.support.samples.log_samples import write
 
 QUEUE = "arn:aws:batch:us-east-1:000000000000:job-queue/{}".format
 LOG_STREAM = "def/default/1"

@@ -6,7 +6,7 @@ from typing import Any
 from local.aws import LocalAws
 from tests.support.api_harness import Api
 from tests.support.builders import NOON, a_body, a_job_id, an_attempt
-from tests.support.log_samples import GROUP, write
+from tests.support.samples.log_samples import GROUP, write
 
 
 def record_a_job(api: Api, *streams: str, **fields: Any) -> str:

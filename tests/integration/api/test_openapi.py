@@ -13,7 +13,7 @@ from local.ports import free_port
 from local.stacks import kept_token
 from tests.support.api_harness import Api
 from tests.support.builders import NOON, a_body, a_job_id, an_attempt
-from tests.support.log_samples import write
+from tests.support.samples.log_samples import write
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 

@@ -6,7 +6,7 @@ from chalicelib.jobs.dependencies import dependencies, first_failure
 from chalicelib.jobs.job import Dependency, Description, Details, ExitRule, Job, Transition
 from chalicelib.webex.text.job import status_changed
 from tests.support.builders import NOON, job_of_case, observed_case
-from tests.support.notice_samples import TEXT, job_context, lines
+from tests.support.samples.notice_samples import TEXT, job_context, lines
 
 DEPENDENCY = "11111111-2222-4333-8444-111122223333"
 

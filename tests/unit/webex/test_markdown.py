@@ -15,8 +15,8 @@ from chalicelib.webex.markdown import (
     join_items,
     link,
 )
-from tests.support.injection_samples import INJECTIONS, texts
 from tests.support.rendering import ZERO_WIDTH_SPACE, autolinks, rendered
+from tests.support.samples.injection_samples import INJECTIONS, texts
 
 # Escaping
 

@@ -18,7 +18,7 @@ from local.simulator.__main__ import main
 from local.simulator.api_client import ApiClient
 from local.simulator.comparison import Mismatch, check, compare
 from local.simulator.local_stack import LocalStackError
-from tests.support.expected_jobs import JOB_ID, a_record, a_response
+from tests.support.simulation.expected_jobs import JOB_ID, a_record, a_response
 
 
 class ApiServer(ThreadingHTTPServer):

@@ -9,7 +9,7 @@ from chalicelib.notices.rules import Rules
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from tests.support.builders import NOON, a_body, a_detail, a_job_id
-from tests.support.dropped_events import ended_workload, record_some_events
+from tests.support.simulation.dropped_events import ended_workload, record_some_events
 from tests.support.sweep_harness import DAY, HOUR, SweepHarness
 
 NOTIFY_ENDS = Rules.parse('[[rule]]\non = ["SUCCEEDED", "FAILED"]', "room")

@@ -15,7 +15,7 @@ from tests.support.builders import (
     an_ended_detail,
     queue_arn,
 )
-from tests.support.dropped_events import ended_workload, record_some_events
+from tests.support.simulation.dropped_events import ended_workload, record_some_events
 from tests.support.sweep_harness import DAY, HOUR, SweepHarness
 
 

@@ -12,7 +12,11 @@ from chalicelib.api.representation.job import job_body
 from chalicelib.jobs.prices import Prices
 from local.simulator.comparison import find_mismatch
 from local.workload import Workload
-from tests.support.dropped_events import ended_workload, record_some_events, wrong_records
+from tests.support.simulation.dropped_events import (
+    ended_workload,
+    record_some_events,
+    wrong_records,
+)
 from tests.support.sweep_harness import SweepHarness
 
 

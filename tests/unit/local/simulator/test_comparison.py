@@ -8,7 +8,7 @@ import pytest
 from local.simulator.__main__ import summary
 from local.simulator.comparison import Mismatch, find_mismatch
 from local.workload import workload
-from tests.support.expected_jobs import JOB_ID, a_record, a_response
+from tests.support.simulation.expected_jobs import JOB_ID, a_record, a_response
 
 NOW = 1_790_000_000_000
 

@@ -3,7 +3,7 @@
 import pytest
 
 from local.workload import ExpectedRecord, SimulatedEvent, Workload, workload
-from tests.support.simulated_jobs import START, by_job
+from tests.support.simulation.simulated_jobs import START, by_job
 
 
 @pytest.fixture(scope="session", params=range(4))

@@ -9,7 +9,7 @@ import botocore.session
 from botocore.validate import ParamValidator
 
 from local.workload import Workload, job_arn
-from tests.support.simulated_jobs import START, is_service
+from tests.support.simulation.simulated_jobs import START, is_service
 
 
 def test_all_shapes_of_details_occur(work: Workload) -> None:

@@ -4,7 +4,7 @@ import json
 import re
 
 from local.workload import envelope, retimed, workload
-from tests.support.simulated_jobs import START
+from tests.support.simulation.simulated_jobs import START
 
 
 def test_the_time_of_an_envelope_is_truncated_to_seconds_and_its_resource_is_the_job() -> None:

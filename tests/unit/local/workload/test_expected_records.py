@@ -2,7 +2,11 @@
 
 from local.workload import ExpectedRecord, SimulatedEvent, Workload
 from local.workload.events import TERMINAL
-from tests.support.simulated_jobs import exit_code_of, finished_attempts_in, history_entry_of
+from tests.support.simulation.simulated_jobs import (
+    exit_code_of,
+    finished_attempts_in,
+    history_entry_of,
+)
 
 CAUSES = {
     "EXIT_CODE",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.workload import QUEUES, TERMINAL, SimulatedEvent, Workload, retimed, workload
-from tests.support.simulated_jobs import (
+from tests.support.simulation.simulated_jobs import (
     START,
     attempts_in,
     exit_code_of,

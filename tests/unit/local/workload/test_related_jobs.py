@@ -4,7 +4,7 @@ import re
 from collections import Counter, defaultdict
 
 from local.workload import ExpectedRecord, SimulatedEvent, Workload, job_arn
-from tests.support.simulated_jobs import is_service
+from tests.support.simulation.simulated_jobs import is_service
 
 
 def test_an_array_parent_ends_after_its_children_and_fails_if_one_has_failed(

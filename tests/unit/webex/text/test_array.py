@@ -12,7 +12,7 @@ from chalicelib.notices.notice import CHILD_FAILED
 from chalicelib.text_format import index_ranges
 from chalicelib.webex.text.array import ArrayOutcome
 from tests.support.builders import NOON, job_of_case
-from tests.support.notice_samples import (
+from tests.support.samples.notice_samples import (
     OUT_OF_MEMORY,
     an_array,
     an_ended_job,

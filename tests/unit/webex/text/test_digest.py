@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from chalicelib.notices.notice import CHILD_FAILED
 from chalicelib.webex.text import NoticeContext
-from tests.support.notice_samples import (
+from tests.support.rendering import rendered
+from tests.support.samples.notice_samples import (
     ENDED,
     HOUR,
     NO_CAPACITY,
@@ -23,7 +24,6 @@ from tests.support.notice_samples import (
     lines,
     queue_context,
 )
-from tests.support.rendering import rendered
 
 
 def test_a_digest_of_one_kind_states_how_many_where_and_the_most_frequent_cause() -> None:

@@ -14,8 +14,9 @@ from chalicelib.notices.notice import CHILD_FAILED
 from chalicelib.queues.missing_events import MissingEvents
 from chalicelib.webex.limits import MAX_MESSAGE_BYTES
 from chalicelib.webex.text import ArrayOutcome
-from tests.support.injection_samples import INJECTIONS, texts
-from tests.support.notice_samples import (
+from tests.support.rendering import Rendered, autolinks, rendered
+from tests.support.samples.injection_samples import INJECTIONS, texts
+from tests.support.samples.notice_samples import (
     DESCRIPTION,
     ENDED,
     HOUR,
@@ -31,7 +32,6 @@ from tests.support.notice_samples import (
     queue_context,
     queue_message,
 )
-from tests.support.rendering import Rendered, autolinks, rendered
 
 
 def messages_with(foreign: str) -> list[str]:

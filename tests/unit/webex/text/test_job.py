@@ -11,7 +11,8 @@ from chalicelib.jobs.job import ArrayFacts, Attempt, Description, Job, Transitio
 from chalicelib.webex.text import NoticeText
 from chalicelib.webex.text.layout import MessageLayout
 from chalicelib.webex.text.phrases import CAUSE_PHRASES, causes_in_short, failure_in_short
-from tests.support.notice_samples import (
+from tests.support.rendering import rendered
+from tests.support.samples.notice_samples import (
     DESCRIPTION,
     ENDED,
     EXITED,
@@ -26,7 +27,6 @@ from tests.support.notice_samples import (
     job_message,
     lines,
 )
-from tests.support.rendering import rendered
 
 # Statuses
 

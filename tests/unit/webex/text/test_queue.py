@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from chalicelib.jobs.job import Description
 from chalicelib.queues.missing_events import MissingEvents
 from chalicelib.queues.stuck.bulk_incident import NamedJob, RoomShare
-from tests.support.notice_samples import (
+from tests.support.rendering import rendered
+from tests.support.samples.notice_samples import (
     DESCRIPTION,
     ENDED,
     HOUR,
@@ -20,7 +21,6 @@ from tests.support.notice_samples import (
     lines,
     queue_message,
 )
-from tests.support.rendering import rendered
 
 
 def test_a_blocked_queue_states_which_job_blocks_it_and_why() -> None:

@@ -21,6 +21,7 @@ from chalicelib import table_keys, telemetry
 from chalicelib.aws.dynamodb import Item, Key, Outcome, Statement, Table, json_text, key_of
 from chalicelib.errors import TableUnavailable
 from chalicelib.jobs.job import (
+    Attempt,
     Description,
     Details,
     Job,
@@ -311,9 +312,30 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
 
 
 def _record(job: Job) -> str:
-    """Return the record as JSON. Most jobs have no `lost_above`, and leaving it out saves bytes."""
-    record = (job.details, job.history, job.lost_above)
+    """Return the record as JSON, without trailing fields that have their default, and without
+    `lost_above` if there is none: both would make more records cost a second write unit."""
+    details = _without_trailing_defaults(job.details)
+    if job.details.attempts:
+        details[_ATTEMPTS] = [_without_trailing_defaults(each) for each in job.details.attempts]
+    history = [_without_trailing_defaults(transition) for transition in job.history]
+    record = (details, history, job.lost_above)
     return msgspec.json.encode(record if job.lost_above else record[:2]).decode()
+
+
+def _without_trailing_defaults(stored: Details | Attempt | Transition) -> list[object]:
+    """Return the fields of a struct that is stored as an array up to the last one whose value is
+    not its default. A shorter array is decoded to the same struct."""
+    values, defaults = list(msgspec.structs.astuple(stored)), _DEFAULTS[type(stored)]
+    while values and values[-1] == defaults[len(values) - 1]:
+        values.pop()
+    return values
+
+
+_ATTEMPTS = Details.__struct_fields__.index("attempts")
+_DEFAULTS = {
+    stored: [field.default for field in msgspec.structs.fields(stored)]
+    for stored in (Details, Attempt, Transition)
+}
 
 
 def _iso(milliseconds: int) -> str:

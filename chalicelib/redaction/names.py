@@ -5,10 +5,11 @@ characters from several starts is bounded, so that a search takes linear time.
 """
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 
+@cache
 def compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE | re.ASCII | re.DOTALL | re.VERBOSE)
 
@@ -165,12 +166,10 @@ SQL_VALUE: Final = rf"""
 
 MAX_NAME: Final = 120
 """Characters of a name that are examined, at its end."""
-ASSIGNED_ARGUMENT: Final = compiled(
-    rf"""(?P<kept> (?! -{{0,2}}no- ) -{{0,2}} [\w.-]{{0,80}}? {_NAME_MARKED}
+ASSIGNED_ARGUMENT: Final = rf"""(?P<kept> (?! -{{0,2}}no- ) -{{0,2}} [\w.-]{{0,80}}? {_NAME_MARKED}
         (?: :?=>? | : ) [ \t]{{0,40}} )
     (?! {_PLAIN} )"""
-)
-_NAMED: Final = compiled(rf"{NAME} \Z")
+_NAMED: Final = rf"{NAME} \Z"
 _HEADERS: Final = ("authorization", "cookie")
 _CACHE_SIZE: Final = 4_096
 
@@ -178,7 +177,9 @@ _CACHE_SIZE: Final = 4_096
 @lru_cache(_CACHE_SIZE)
 def is_assignment_to_secret(argument: str) -> bool:
     """Return whether an argument is a secret's name with a separator: `X-Api-Key:`."""
-    return len(argument) <= MAX_NAME and ASSIGNED_ARGUMENT.fullmatch(f"{argument} ") is not None
+    if len(argument) > MAX_NAME:
+        return False
+    return compiled(ASSIGNED_ARGUMENT).fullmatch(f"{argument} ") is not None
 
 
 def is_option_of_secret(argument: str) -> bool:
@@ -190,12 +191,12 @@ def is_secret(name: str, value: str) -> bool:
     end = _end_of_name(name[-MAX_NAME:])
     if not value or end is None:
         return False
-    return end in _HEADERS or ASSIGNED_ARGUMENT.match(f"{end}={value}") is not None
+    return end in _HEADERS or compiled(ASSIGNED_ARGUMENT).match(f"{end}={value}") is not None
 
 
 @lru_cache(_CACHE_SIZE)
 def _end_of_name(name: str) -> str | None:
     """Return the part of a name that makes its value a secret."""
     lower = name.lower()
-    found = _NAMED.search(name)
+    found = compiled(_NAMED).search(name)
     return next(filter(lower.endswith, _HEADERS), found[0] if found else None)

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from chalicelib.redaction.names import (
     ASSIGNED_ARGUMENT,
+    compiled,
     is_assignment_to_secret,
     is_option_of_secret,
     is_secret,
@@ -104,7 +105,7 @@ class Redaction:
             return self.text(f"-u {argument}").removeprefix("-u ")
         redacted = self.text(argument)
         if redacted != argument and not _SCRIPT_OPTION.fullmatch(before):
-            assigned = ASSIGNED_ARGUMENT.match(argument)
+            assigned = compiled(ASSIGNED_ARGUMENT).match(argument)
             return assigned["kept"] + REDACTED if assigned else redacted
         return redacted
 

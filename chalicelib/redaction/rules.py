@@ -15,13 +15,18 @@ class Rule(NamedTuple):
 
     A text that the pattern matches contains one of `hints`, in lower case, and one of the
     characters `with_any`, if there are any. Most texts contain none of any rule, and that check is
-    cheap.
+    cheap. A pattern is compiled at its first use, because compiling all of them takes a tenth of
+    the imports of a function.
     """
 
     hints: tuple[str, ...]
-    pattern: re.Pattern[str]
+    source: str
     replacement: Callable[[re.Match[str]], str]
     with_any: str = ""
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        return compiled(self.source)
 
     def may_match(self, lower: str) -> bool:
         return contains_any(self.hints, lower) and (
@@ -53,7 +58,7 @@ _Replacement = Callable[[re.Match[str]], str]
 
 
 def _rule(hints: str, pattern: str, replacement: _Replacement = _after_kept) -> Rule:
-    return Rule(tuple(dict.fromkeys(hints.split())), compiled(pattern), replacement)
+    return Rule(tuple(dict.fromkeys(hints.split())), pattern, replacement)
 
 
 def _named(pattern: str, replacement: _Replacement, with_any: str = "") -> Rule:

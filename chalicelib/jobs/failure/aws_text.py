@@ -10,6 +10,7 @@ with any details.
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Final, NamedTuple
 
 from chalicelib.jobs.failure.cause import EXPLANATIONS, Cause
@@ -104,22 +105,16 @@ _NEUTRAL: Final = (
 """Texts of AWS that state none of the causes."""
 
 
-def _pattern(texts: Iterable[str]) -> re.Pattern[str]:
-    joined = "|".join(f"(?:{text})" for text in texts)
-    return re.compile(rf"\s*(?:{joined})\s*", re.IGNORECASE | re.DOTALL)
-
-
 _STATEMENTS: Final = [
-    (_pattern([text]), Statement(cause, EXPLANATIONS[cause])) for cause, text in _STATED.items()
+    (text, Statement(cause, EXPLANATIONS[cause])) for cause, text in _STATED.items()
 ] + [
-    (_pattern([text]), Statement(Cause.CANNOT_START, f"{_NO_START} {advice}"))
+    (text, Statement(Cause.CANNOT_START, f"{_NO_START} {advice}"))
     for text, advice in _CANNOT_START.items()
 ]
 _STATEMENTS_OF_CONTAINERS: Final = [
-    (_pattern([text]), Statement(cause, EXPLANATIONS[cause]))
-    for cause, text in _OF_CONTAINER.items()
+    (text, Statement(cause, EXPLANATIONS[cause])) for cause, text in _OF_CONTAINER.items()
 ]
-_OF_AWS: Final = _pattern([*_STATED.values(), *_CANNOT_START, _NEUTRAL])
+_OF_AWS: Final = "|".join(f"(?:{text})" for text in (*_STATED.values(), *_CANNOT_START, _NEUTRAL))
 _ERROR_CODE: Final = re.compile(r"[A-Z][a-z]+[A-Za-z]*(?:Error|Exception)\b")
 
 
@@ -135,7 +130,7 @@ def stated_of_container(text: str | None) -> Statement | None:
 
 def is_of_aws(text: str) -> bool:
     """Return whether a `statusReason` is a text of AWS rather than of a caller."""
-    return bool(_OF_AWS.fullmatch(text))
+    return bool(_pattern(_OF_AWS).fullmatch(text))
 
 
 def is_error_code(text: str) -> bool:
@@ -143,10 +138,14 @@ def is_error_code(text: str) -> bool:
     return bool(_ERROR_CODE.match(text))
 
 
-def _first_match(
-    text: str | None, statements: Iterable[tuple[re.Pattern[str], Statement]]
-) -> Statement | None:
+def _first_match(text: str | None, statements: Iterable[tuple[str, Statement]]) -> Statement | None:
     if not text:
         return None
-    found = (statement for pattern, statement in statements if pattern.fullmatch(text))
+    found = (statement for source, statement in statements if _pattern(source).fullmatch(text))
     return next(found, None)
+
+
+@cache
+def _pattern(source: str) -> re.Pattern[str]:
+    """Compile a pattern at its first use: most functions read no failure."""
+    return re.compile(rf"\s*(?:{source})\s*", re.IGNORECASE | re.DOTALL)

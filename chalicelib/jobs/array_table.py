@@ -69,19 +69,9 @@ class ArrayTable:
 
         Raises TableUnavailable if some could not be read.
         """
-        sizes = {job.job_id: size_of(job) for job in jobs if size_of(job)}
-        summaries = {job.job_id: reported_summary(job) for job in jobs if job.job_id in sizes}
-        to_read = {root: size for root, size in sizes.items() if summaries[root].ended < size}
-        keys = [key for root, size in to_read.items() for key in blocks_of_array(root, size)]
-        known, unread = self._read(keys, consistent=False)
-        if unread:
-            raise TableUnavailable("DynamoDB returned only a part of the summaries: try again")
-        for root, size in to_read.items():
-            of_array = blocks_of_array(root, size)
-            of_children = summary_of({k.number: known[k] for k in of_array if k in known}, size)
-            if not summaries[root].is_more_complete_than(of_children):
-                summaries[root] = of_children
-        return summaries
+        arrays = [job for job in jobs if size_of(job)]
+        blocks = self._read_blocks([job for job in arrays if not _has_reported_all(job)])
+        return {job.job_id: _summary(job, blocks.get(job.job_id)) for job in arrays}
 
     def summary(self, job: Job) -> Summary | None:
         """Return the summary of one job with the indexes of its failed children, or None if it is
@@ -89,14 +79,26 @@ class ArrayTable:
 
         Raises TableUnavailable if it could not be read.
         """
-        summary = self.summaries([job]).get(job.job_id)
-        if summary is None or not summary.counts.get(JobStatus.FAILED):
+        if not size_of(job):
+            return None
+        if _has_reported_all(job) and not reported_summary(job).counts.get(JobStatus.FAILED):
+            return reported_summary(job)
+        blocks = self._read_blocks([job])[job.job_id]
+        summary = _summary(job, None if _has_reported_all(job) else blocks)
+        if not summary.counts.get(JobStatus.FAILED):
             return summary
-        known, unread = self._read(blocks_of_array(job.job_id, size_of(job)), consistent=False)
-        if unread:
-            raise TableUnavailable("DynamoDB returned only a part of the summary: try again")
-        blocks = {key.number: block for key, block in known.items()}
         return summary._replace(failed=failed_indexes(blocks, size_of(job)))
+
+    def _read_blocks(self, arrays: Sequence[Job]) -> dict[str, dict[int, Block]]:
+        """Return the stored blocks of arrays by job id and number. Raises TableUnavailable."""
+        keys = [key for job in arrays for key in blocks_of_array(job.job_id, size_of(job))]
+        known, unread = self._read(keys, consistent=False)
+        if unread:
+            raise TableUnavailable("DynamoDB returned only a part of the summaries: try again")
+        blocks: dict[str, dict[int, Block]] = {job.job_id: {} for job in arrays}
+        for key, block in known.items():
+            blocks[key.root][key.number] = block
+        return blocks
 
     def _joined(self, block: Block, jobs: Sequence[Job]) -> Block:
         expiries = [job.since // 1000 + self._retention_seconds for job in jobs if job.is_root]
@@ -119,6 +121,21 @@ class ArrayTable:
         if before is None:
             return self._table.insert_if_absent(_key(key) | _attributes(after))
         return self._table.update_if_equal(_attributes(before), _key(key), _attributes(after))
+
+
+def _has_reported_all(array: Job) -> bool:
+    """Return whether the array's own events report that all children have ended."""
+    return reported_summary(array).ended >= size_of(array)
+
+
+def _summary(array: Job, blocks: Mapping[int, Block] | None) -> Summary:
+    """Return the more complete summary of the array's own events and its blocks, if they were
+    read."""
+    reported = reported_summary(array)
+    if blocks is None:
+        return reported
+    of_children = summary_of(blocks, size_of(array))
+    return reported if reported.is_more_complete_than(of_children) else of_children
 
 
 def _key(key: BlockKey) -> table_keys.Key:

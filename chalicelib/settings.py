@@ -2,7 +2,7 @@
 and not a batch.
 
 Each variable is a field of Settings with its meaning and default, as in docs/configuration.md. This
-module knows neither the files that a setting names nor what a setting is for.
+module must not read the files that a setting names, nor depend on what a setting is used for.
 """
 
 import dataclasses

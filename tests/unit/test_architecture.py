@@ -1,4 +1,4 @@
-"""Imports go one way, folders stay small, every module says why it exists, and pure modules do no
+"""Imports go one way, folders stay small, every module has a docstring, and pure modules do no
 I/O and read no clock."""
 
 import ast
@@ -165,7 +165,7 @@ def test_a_folder_has_at_most_a_dozen_modules(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_every_module_says_why_it_exists(module: Path) -> None:
+def test_every_module_has_a_docstring(module: Path) -> None:
     assert ast.get_docstring(ast.parse(module.read_text()))
 
 

@@ -124,7 +124,7 @@ def test_an_error_names_the_variable_its_value_and_what_is_expected(
 
 
 @pytest.mark.parametrize("pattern", ["(", ".*"])
-def test_an_error_says_what_is_wrong_with_a_pattern(pattern: str) -> None:
+def test_an_error_states_what_is_wrong_with_a_pattern(pattern: str) -> None:
     expected = re.escape(f"such as acme-\\d+, not {pattern!r}: ")
 
     with pytest.raises(SettingsError, match=rf"^REDACT_PATTERNS must be .+, {expected}."):

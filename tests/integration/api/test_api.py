@@ -173,7 +173,7 @@ def test_an_unknown_job_is_a_404(api: Api) -> None:
     )
 
 
-def test_an_invalid_job_id_is_a_404_that_says_so(api: Api) -> None:
+def test_an_invalid_job_id_is_a_404_with_the_reason(api: Api) -> None:
     answer = api.get("/jobs/a%20b")
 
     assert answer.status == 404

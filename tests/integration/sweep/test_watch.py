@@ -203,7 +203,7 @@ def test_a_job_whose_record_is_outdated_is_not_reported(harness: SweepHarness) -
     assert received_kinds(harness) == []
 
 
-def test_a_job_that_batch_does_not_know_is_not_reported(harness: SweepHarness) -> None:
+def test_a_job_that_is_unknown_to_batch_is_not_reported(harness: SweepHarness) -> None:
     put_job(harness)
     harness.batch.is_wrong_region = True
 

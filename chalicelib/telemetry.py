@@ -42,8 +42,8 @@ class LogEvent(StrEnum):
     JOB_UNREADABLE = "job_unreadable"
     JOBS_RECONCILED = "jobs_reconciled"
     NOTICES_DELIVERED = "notices_delivered"
-    QUEUE_NOT_LISTED = "queue_not_listed"
     QUEUE_NOT_DESCRIBED = "queue_not_described"
+    QUEUE_NOT_LISTED = "queue_not_listed"
     QUEUE_NOT_WATCHED = "queue_not_watched"
     QUEUES_COUNTED = "queues_counted"
     QUEUES_WATCHED = "queues_watched"
@@ -92,8 +92,10 @@ def metrics_of(tally: type[Tally]) -> dict[str, Metric]:
 
 
 def reporter(table_name: str) -> Callable[[Tally], None]:
-    """Return a function that logs a tally and its metrics, which have the dimension `service`:
-    the name of the table, unlike for every stage."""
+    """Return a function that logs a tally and its metrics.
+
+    The metrics have the dimension `service`: the name of the table, which differs between stages.
+    """
     from aws_lambda_powertools import Metrics
 
     metrics = Metrics(namespace=NAMESPACE, service=table_name)

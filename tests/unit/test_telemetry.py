@@ -118,6 +118,13 @@ def test_every_log_event_that_an_alarm_names_exists() -> None:
     assert named <= set(LogEvent)
 
 
+@pytest.mark.parametrize("event", LogEvent)
+def test_every_log_event_is_used(event: LogEvent) -> None:
+    sources = (path.read_text() for path in (ROOT / "chalicelib").rglob("*.py"))
+
+    assert any(f"LogEvent.{event.name}" in source for source in sources)
+
+
 def test_no_metric_is_declared_twice() -> None:
     declared = Counter(
         metric.name for tally in declared_tallies() for metric in metrics_of(tally).values()

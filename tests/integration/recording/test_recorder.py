@@ -129,7 +129,7 @@ _BAD = {
     "wrong type": (a_body(attempts="none"), "`$.detail.attempts`"),
     "no status": (a_body(status=""), "status is empty"),
     "no queue": (a_body(jobQueue="?"), "jobQueue is neither"),
-    "a huge number": (a_body(createdAt=10**30), "`$.detail.createdAt`"),
+    "a number as job id": (a_body(jobId=10**30), "`$.detail.jobId`"),
 }
 
 
@@ -151,6 +151,13 @@ def test_malformed_messages_are_dead_lettered_with_reasons_and_delay_no_others(
     assert len(reasons) == len(_BAD)
     for name, (_, reason) in _BAD.items():
         assert reason in reasons[bad[name].message_id]["Reason"]["StringValue"], name
+
+
+def test_an_impossible_date_costs_the_date_and_not_the_event(harness: RecorderHarness) -> None:
+    tally = harness.record([a_body(jobId="huge", createdAt=10**30)])
+
+    assert (tally.recorded, tally.dead_lettered) == (1, 0)
+    assert harness.job("huge").details.created_at is None
 
 
 def test_a_body_too_large_for_the_dead_letter_queue_is_cut_and_its_digest_added(

@@ -1,6 +1,6 @@
 """The Container: every part is built once, and its dependents use the part that replaced it."""
 
-from functools import cached_property
+from functools import cache, cached_property
 
 import boto3
 import pytest
@@ -18,11 +18,16 @@ MIDNIGHT = Runtime(now=lambda: 0.0)
 
 def a_container(**environment: str) -> Container:
     """A container whose clients never send a request."""
-    session = boto3.Session(
+    settings = Settings.from_environment(REQUIRED_SETTINGS | environment)
+    return Container(settings, Clients(session()), MIDNIGHT)
+
+
+@cache
+def session() -> boto3.Session:
+    """One session, because loading the models of a service takes most of a test's time."""
+    return boto3.Session(
         aws_access_key_id="none", aws_secret_access_key="none", region_name="us-east-1"
     )
-    settings = Settings.from_environment(REQUIRED_SETTINGS | environment)
-    return Container(settings, Clients(session), MIDNIGHT)
 
 
 @pytest.mark.parametrize("name", PARTS)

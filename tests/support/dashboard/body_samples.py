@@ -101,6 +101,7 @@ def an_attempt_body(**fields: Any) -> dict[str, Any]:
         "reason": "OutOfMemoryError: Container killed",
         "statusReason": "Essential container in task exited",
         "logStreamName": "def/default/1",
+        "containers": [],
         "cause": "OUT_OF_MEMORY",
         **fields,
     }

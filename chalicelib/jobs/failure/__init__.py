@@ -20,6 +20,7 @@ from typing import Final, Protocol
 import msgspec
 
 from chalicelib.jobs.failure.aws_text import (
+    is_end_of_training,
     is_error_code,
     is_of_aws,
     stated,
@@ -180,15 +181,15 @@ def _requested_end(job: FailedJob, last: AttemptEnd | None, *, has_run: bool) ->
         return None if is_error_code(job.status_reason or "") else Cause.CANCELLED
     if last is None or last.status_reason == job.status_reason:
         return Cause.TERMINATED if last is None or _was_stopped(last) else None
-    if last.status_reason is None:
-        ended_by_itself = stated_of_container(last.reason) or last.exit_code not in STOPPED
-        return None if ended_by_itself else Cause.TERMINATED
     ended_by_itself = (
         stated(last.status_reason)
+        or is_end_of_training(last.status_reason)
         or stated_of_container(last.reason)
         or last.exit_code not in STOPPED
     )
-    return Cause.CANCELLED if ended_by_itself else Cause.TERMINATED
+    if not ended_by_itself:
+        return Cause.TERMINATED
+    return None if last.status_reason is None else Cause.CANCELLED
 
 
 def _was_stopped(attempt: AttemptEnd) -> bool:

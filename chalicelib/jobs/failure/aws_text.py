@@ -133,6 +133,11 @@ def is_of_aws(text: str) -> bool:
     return bool(_pattern(_OF_AWS).fullmatch(text))
 
 
+def is_end_of_training(text: str | None) -> bool:
+    """Return whether SageMaker reports that a training job ended without being stopped."""
+    return bool(text and _pattern(rf"{SAGEMAKER}(?!Training job stopp).*").fullmatch(text))
+
+
 def is_error_code(text: str) -> bool:
     """Return whether a text begins with an error code, such as "ClientException: …"."""
     return bool(_ERROR_CODE.match(text))

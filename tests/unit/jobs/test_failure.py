@@ -12,6 +12,7 @@ EXITED = "Essential container in task exited"
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 TIMEOUT = "Job attempt duration exceeded timeout"
 HOST_LOST = "Host EC2 (instance i-0abc1234def567890) terminated."
+SAGEMAKER = "Received status from SageMaker: "
 TIME_LIMIT = (
     "Canceled by JobStateTimeLimit action due to reason: CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
 )
@@ -126,6 +127,17 @@ def test_a_running_attempt_has_no_cause(exit_code: int | None) -> None:
         ("Terminated by JobStateTimeLimit action", [], Cause.TIME_LIMIT),
         ("Canceled by user: superseded", [], Cause.CANCELLED),
         ("Cancelled", [an_attempt(1)], Cause.CANCELLED),
+        (
+            "superseded",
+            [an_attempt(None, None, f"{SAGEMAKER}InternalServerError")],
+            Cause.CANCELLED,
+        ),
+        ("superseded", [an_attempt(None, None, f"{SAGEMAKER}AlgorithmError")], Cause.CANCELLED),
+        (
+            "wrong data",
+            [an_attempt(None, None, f"{SAGEMAKER}Training job stopped")],
+            Cause.TERMINATED,
+        ),
         ("Job cancelled by ada: out of memory?", [], Cause.CANCELLED),
         ("Terminated by user: wrong reference", [an_attempt(137)], Cause.TERMINATED),
         ("Terminated by ada: out of memory?", [an_attempt(1)], Cause.CANCELLED),

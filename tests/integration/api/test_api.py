@@ -311,9 +311,13 @@ def test_a_summary_is_a_job_without_its_details(api: Api) -> None:
     job = api.get(f"/jobs/{job_id}").body
     (summary,) = api.get("/jobs").body["jobs"]
 
-    parts = ("history", "attempts", "preemptions", "container", "parameters", "tags", "waiting")
-    for part in parts:
-        del job[part]
+    details = {
+        *("history", "attempts", "preemptions", "container", "parameters", "tags", "waiting"),
+        *("dependsOn", "shareIdentifier", "schedulingPriority", "retryStrategy", "timeoutSeconds"),
+        *("platform", "mainNode"),
+    }
+    for detail in details:
+        del job[detail]
     assert summary == job
 
 

@@ -17,7 +17,7 @@ def test_a_list_is_available_as_text(api: Api) -> None:
     assert response.headers["Vary"] == "Accept"
     assert response.body.decode().startswith("STATUS ")
     assert response.body.decode().endswith(f"\n\nNext page: nextToken={token}\n")
-    assert api.response("/jobs?queue=none", accept="text/plain").body == b"No jobs.\n"
+    assert api.response("/jobs?status=UNKNOWN", accept="text/plain").body == b"No jobs.\n"
 
 
 def test_a_list_is_available_as_csv(api: Api) -> None:

@@ -7,7 +7,7 @@
     OUTAGE     not retried            retried after minutes, because SQS counts each receive
     REFUSED    not retried            dead-lettered
 
-Pure: waits for nothing and draws no random number; `jitter` is a random number from 0 to 1 that
+Pure: neither sleeps nor generates random numbers; `jitter` is a random number from 0 to 1 that
 spreads consumers which failed together.
 """
 

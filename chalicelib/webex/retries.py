@@ -16,7 +16,7 @@ A lost response means that Webex may have posted the message, so that a retry ma
 the delay doubles with every lost response of the notice, which its delivery counts. How often SQS
 delivered the notice has no effect: an outage without lost responses delays nothing afterwards.
 
-Pure: waits for nothing and draws no random number. `jitter` is a random number from 0 to 1.
+Pure: neither sleeps nor generates random numbers. `jitter` is a random number from 0 to 1.
 """
 
 from chalicelib.aws.dynamodb import Outcome

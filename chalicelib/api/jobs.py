@@ -15,7 +15,13 @@ from chalicelib.api.long_poll import LongPollSlots
 from chalicelib.api.parameters import arns
 from chalicelib.api.parameters.queries import JobQuery, LogQuery
 from chalicelib.api.representation.body import Versioned
-from chalicelib.api.representation.job import JobBody, JobSummary, job_body, job_summary
+from chalicelib.api.representation.job import (
+    JobBody,
+    JobSummary,
+    Related,
+    job_body,
+    job_summary,
+)
 from chalicelib.api.representation.log import LogBody, log_body
 from chalicelib.errors import TableUnavailable
 from chalicelib.jobs.array_summary import Summary
@@ -100,19 +106,8 @@ class Jobs:
         snapshot = self._snapshot(job)
         if query.wait and not job.is_terminal and (not known or snapshot.version in known):
             snapshot = self._wait(snapshot, query.wait, known)
-        description = self._table.describe(snapshot.job)
-        load = self._loader(scope)
-        body = job_body(
-            *snapshot,
-            description,
-            self._prices,
-            self._runtime.now_ms(),
-            *self._environment(snapshot.job),
-            dependencies=dependencies(description, load),
-            first_failure=first_failure(description, load, self._table.describe)
-            if _failed_by_dependency(snapshot.job)
-            else None,
-        )
+        related = self._related(snapshot, self._loader(scope))
+        body = job_body(snapshot.job, related, self._prices, self._runtime.now_ms())
         return Versioned(body, snapshot.version)
 
     def summaries(self, jobs: Sequence[Job]) -> list[JobSummary]:
@@ -127,6 +122,23 @@ class Jobs:
         driver = None if job.log_group else self._table.describe(job).log_driver
         location = locate(job, query.attempt, query.container, driver)
         return log_body(job.job_id, location, self._log.tail(location, lines=query.lines))
+
+    def _related(self, snapshot: _Snapshot, load: Load) -> Related:
+        job, preemptions, children = snapshot
+        description = self._table.describe(job)
+        first = (
+            first_failure(description, load, self._table.describe)
+            if _failed_by_dependency(job)
+            else None
+        )
+        return Related(
+            description,
+            preemptions,
+            children,
+            *self._environment(job),
+            dependencies=dependencies(description, load),
+            first_failure=first,
+        )
 
     def _environment(self, job: Job) -> StoredEnvironment:
         """Return what AWS Batch reports of the job's queue, if the job waits there."""

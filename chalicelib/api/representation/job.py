@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -183,24 +183,25 @@ def job_summary(job: Job, children: Summary | None, prices: Prices, now: int) ->
     return JobSummary(**_summary_fields(job, children, prices, now))
 
 
-def job_body(
-    job: Job,
-    preemptions: Sequence[Preemption],
-    children: Summary | None,
-    description: Description,
-    prices: Prices,
-    now: int,
-    environment: QueueEnvironment | None = None,
-    head: QueueHead | None = None,
-    *,
-    dependencies: Mapping[str, Job] = MappingProxyType({}),
-    first_failure: Job | None = None,
-) -> JobBody:
-    """Return the job. `environment` and `head` are what AWS Batch reports of its queue;
-    `first_failure` is the job whose failure made this one fail."""
-    fields = _summary_fields(job, children, prices, now)
-    if first_failure:
-        fields["failure"] = _with_first_failure(fields["failure"], first_failure)
+class Related(NamedTuple):
+    """The data that completes the record of a job."""
+
+    description: Description
+    preemptions: Sequence[Preemption] = ()
+    children: Summary | None = None
+    environment: QueueEnvironment | None = None
+    """AWS Batch reports it of the queue of the job, and `head` too."""
+    head: QueueHead | None = None
+    dependencies: Mapping[str, Job] = MappingProxyType({})
+    first_failure: Job | None = None
+    """The job whose failure made this one fail."""
+
+
+def job_body(job: Job, related: Related, prices: Prices, now: int) -> JobBody:
+    description, preemptions = related.description, related.preemptions
+    fields = _summary_fields(job, related.children, prices, now)
+    if related.first_failure:
+        fields["failure"] = _with_first_failure(fields["failure"], related.first_failure)
     return JobBody(
         **fields,
         history=[
@@ -222,7 +223,7 @@ def job_body(
             ephemeral_storage_gib=description.ephemeral_storage_gib,
             cpu_architecture=description.cpu_architecture,
         ),
-        depends_on=_dependencies(description, dependencies),
+        depends_on=_dependencies(description, related.dependencies),
         share_identifier=description.share_identifier,
         scheduling_priority=description.scheduling_priority,
         retry_strategy=RetryStrategyBody(description.retry_attempts, description.exit_rules),
@@ -231,7 +232,7 @@ def job_body(
         main_node=description.main_node,
         parameters=description.parameters,
         tags=description.tags,
-        waiting=_waiting(job, environment, head),
+        waiting=_waiting(job, related.environment, related.head),
     )
 
 

@@ -71,12 +71,7 @@ def observe(detail: JobDetail, *, time: int, source: Source, redaction: Redactio
     """
     description = _description(detail, redaction)
     defined = defined_containers(detail)
-    listed = detail.listed_attempts[-MAX_ATTEMPTS:]
-    dates_of_attempts = [dates_of_attempt(a.started_at, a.stopped_at, time=time) for a in listed]
-    attempts = tuple(
-        _attempt(attempt, dates, defined, redaction)
-        for attempt, dates in zip(listed, dates_of_attempts, strict=True)
-    )
+    attempts, invalid_dates = _attempts(detail, defined, time, redaction)
     dates = dates_of_job(
         detail.created_at,
         detail.started_at,
@@ -84,13 +79,7 @@ def observe(detail: JobDetail, *, time: int, source: Source, redaction: Redactio
         time=time,
         has_ended=is_terminal(detail.status),
     )
-    ends = container_ends(detail, defined, redaction)
-    end = ends[0] if ends else ContainerEnd()
-    last = attempts[-1] if attempts else Attempt()
-    own = (end.exit_code, end.reason, end.log_stream_name)
-    exit_code, reason, log_stream_name = (
-        (None, None, None) if own == (last.exit_code, last.reason, last.log_stream_name) else own
-    )
+    end = _own_end(detail, defined, attempts, redaction)
     return Observation(
         job_id=checked_job_id(detail.job_id),
         details=Details(
@@ -106,9 +95,9 @@ def observe(detail: JobDetail, *, time: int, source: Source, redaction: Redactio
             started_at=dates.started_at,
             stopped_at=dates.stopped_at,
             attempts=attempts,
-            exit_code=exit_code,
-            reason=reason,
-            log_stream_name=log_stream_name,
+            exit_code=end.exit_code,
+            reason=end.reason,
+            log_stream_name=end.log_stream_name,
             log_group=log_group(detail),
             array=_array(detail.array_properties),
             nodes=detail.node_properties.num_nodes if detail.node_properties else None,
@@ -119,14 +108,7 @@ def observe(detail: JobDetail, *, time: int, source: Source, redaction: Redactio
             is_terminated=int(bool(detail.is_terminated)),
         ),
         description=description,
-        invalid_fields=(
-            *dates.invalid,
-            *(
-                f"attempts.{name}"
-                for of_attempt in dates_of_attempts
-                for name in of_attempt.invalid
-            ),
-        ),
+        invalid_fields=(*dates.invalid, *invalid_dates),
     )
 
 
@@ -212,6 +194,36 @@ def _service(detail: JobDetail) -> ServiceFacts | None:
 def _resources(description: Description) -> Resources | None:
     known = description.vcpus or 0, description.memory or 0, description.gpus or 0
     return Resources(*known) if any(known) else None
+
+
+def _attempts(
+    detail: JobDetail, defined: Sequence[Container], time: int, redaction: Redaction
+) -> tuple[tuple[Attempt, ...], list[str]]:
+    """Return the last attempts, and the names of their fields that contain an invalid date."""
+    attempts, invalid = [], []
+    for listed in detail.listed_attempts[-MAX_ATTEMPTS:]:
+        dates = dates_of_attempt(listed.started_at, listed.stopped_at, time=time)
+        attempts.append(_attempt(listed, dates, defined, redaction))
+        invalid += [f"attempts.{name}" for name in dates.invalid]
+    return tuple(attempts), invalid
+
+
+def _own_end(
+    detail: JobDetail,
+    defined: Sequence[Container],
+    attempts: Sequence[Attempt],
+    redaction: Redaction,
+) -> ContainerEnd:
+    """Return how the job's own container ended, or nothing if the last attempt says the same."""
+    ends = container_ends(detail, defined, redaction)
+    end = ends[0] if ends else ContainerEnd()
+    last = attempts[-1] if attempts else Attempt()
+    is_repeated = (end.exit_code, end.reason, end.log_stream_name) == (
+        last.exit_code,
+        last.reason,
+        last.log_stream_name,
+    )
+    return ContainerEnd() if is_repeated else end
 
 
 def _attempt(

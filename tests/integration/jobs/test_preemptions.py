@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.api.representation.job import job_body
+from chalicelib.api.representation.job import Related, job_body
 from chalicelib.errors import MessagesLeft
 from chalicelib.jobs.prices import Prices
 from local.aws import LocalAws
@@ -68,9 +68,8 @@ def a_life(job_id: str) -> list[str]:
 def answer(harness: RecorderHarness, job_id: str) -> Any:
     """Return the body of the API without the job's id and ARN."""
     job = harness.job(job_id)
-    body = job_body(
-        job, harness.table.preemptions(job_id), None, harness.table.describe(job), Prices(), NOON
-    )
+    related = Related(harness.table.describe(job), harness.table.preemptions(job_id))
+    body = job_body(job, related, Prices(), NOON)
     names = set(body.__struct_fields__) - {"job_id", "job_arn"}
     return {name: getattr(body, name) for name in names}
 

@@ -11,6 +11,7 @@ from chalicelib.api.representation.job import (
     JobBody,
     JobPage,
     JobSummary,
+    Related,
     job_body,
     job_summary,
 )
@@ -67,7 +68,7 @@ def record(*events: str) -> tuple[Job, Description]:
 
 def body(*events: str, children: Summary | None = None) -> JobBody:
     job, description = record(*events)
-    return job_body(job, [], children, description, Prices(), NOON)
+    return job_body(job, Related(description, children=children), Prices(), NOON)
 
 
 def summary(*events: str, children: Summary | None = None) -> JobSummary:

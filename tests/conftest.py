@@ -4,6 +4,7 @@ One ministack serves the whole session of a pytest-xdist worker. Each test that 
 with a new resources stack and nothing else, which takes about 15 ms.
 """
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -27,6 +28,13 @@ settings.register_profile(
 )
 settings.register_profile("ci", settings.get_profile("default"), max_examples=1_000)
 settings.load_profile("default")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of workers of `-n auto`: one more than cores, because a worker often waits
+    for its local AWS. Each local AWS takes about 100 MB."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")

@@ -123,7 +123,7 @@ def test_no_generated_request_gets_an_undescribed_response(
         *(SCHEMATHESIS, f"--config-file={ROOT / 'tests' / 'support' / 'schemathesis.toml'}", "run"),
         *("--header", f"Authorization: Bearer {token}", "--no-color", "--seed", "1"),
         *("--checks", "all", "--exclude-checks", "positive_data_acceptance"),
-        *("--max-examples", os.environ.get("MOST_EXAMPLES", "40"), "--request-timeout", "30"),
+        *("--max-examples", os.environ.get("MOST_EXAMPLES", "15"), "--request-timeout", "30"),
     ]
 
     with Served(free_port(), aws, token, tmp_path / "api.log") as served:

@@ -68,6 +68,10 @@ FAULTS: dict[str, Fault] = {
     "response lost": response_lost,
     "partial failure": partial_failure(),
 }
+REFUSALS = ("throttled", "internal error", "access denied")
+"""Faults after which AWS has done nothing, and the caller knows it."""
+UNCERTAIN = ("connection cut", "response lost", "partial failure")
+"""Faults after which AWS has done nothing, everything or a part."""
 MALFORMED = "not an event"
 RULES = Rules.parse('[[rule]]\non = ["FAILED"]', "a room")
 OUTAGE_RETRY_SECONDS = 210
@@ -160,7 +164,7 @@ def with_another_id(body: str) -> str:
     return body.replace('"id": "', '"id": "duplicate-', 1)
 
 
-LARGE = Scenario.of(jobs=60, messages=50, suspected=1)
+LARGE = Scenario.of(jobs=60, messages=42, suspected=1)
 """So many changed records that saving them takes two calls."""
 SMALL = Scenario.of(jobs=6, messages=9, suspected=2)
 ARRAY = Scenario(
@@ -312,9 +316,11 @@ def test_no_failure_of_one_call_loses_an_event_or_writes_it_twice(
 
     harmful = [
         f"call {position}, {operation}, {name}"
-        for position, operation in enumerate(calls, 1)
-        for name, fault in FAULTS.items()
-        if start(scenario, at({position: fault})).final_state() != expected
+        for (position, operation), refusal in zip(
+            enumerate(calls, 1), itertools.cycle(REFUSALS), strict=False
+        )
+        for name in (*UNCERTAIN, refusal)
+        if start(scenario, at({position: FAULTS[name]})).final_state() != expected
     ]
 
     assert harmful == []
@@ -325,7 +331,7 @@ def test_no_failure_of_two_calls_loses_an_event_or_writes_it_twice(
 ) -> None:
     scenario = Scenario.of(jobs=6, messages=8, suspected=1)
     expected = start(scenario).final_state()
-    pairs = itertools.combinations(range(1, len(faulty.calls) + 1), 2)
+    pairs = list(itertools.combinations(range(1, len(faulty.calls) + 1), 2))[::2]
     kinds = itertools.cycle(itertools.product(FAULTS, FAULTS))
 
     harmful = [
@@ -575,7 +581,7 @@ def test_messages_of_a_crashed_function_stay_invisible_longer_than_retried_messa
 # Consumers run concurrently
 
 
-@settings(max_examples=50, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(
     seed=st.integers(0, 2**32),
     jobs=st.integers(1, 10),

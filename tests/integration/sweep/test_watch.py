@@ -551,7 +551,7 @@ def test_an_invalid_environment_is_one_notice_and_one_when_it_is_valid_again(
     for _ in range(20):
         put_job(harness, minutes=30)
     harness.batch.put_queue(QUEUE, an_environment("spot-a", **INVALID))
-    sweep_for(harness, 120)
+    sweep_for(harness, 60)
     invalid = state(harness).blocked
     opened = received_kinds(harness)
     harness.batch.put_queue(QUEUE, an_environment("spot-a"))

@@ -38,7 +38,7 @@ class Countdown:
 def test_records_and_notices_do_not_depend_on_where_a_run_crashes(
     running_aws: LocalAws, batch: BatchServer
 ) -> None:
-    work = ended_workload(40, seed=3)
+    work = ended_workload(25, seed=3)
 
     def new_harness() -> SweepHarness:
         running_aws.reset()
@@ -52,7 +52,7 @@ def test_records_and_notices_do_not_depend_on_where_a_run_crashes(
     undisturbed.reconcile()
     expected = undisturbed.recorder.records(), queued_notices(undisturbed)
 
-    for nth in range(5, length, max(1, length // 12)):
+    for nth in range(5, length, max(1, length // 8)):
         harness = new_harness()
         harness.reconcile_crashing_at(nth)
         harness.reconcile()
@@ -76,7 +76,7 @@ def test_a_run_that_crashes_during_another_run_loses_no_notice(
 
     put_job_that_ended_without_event()
     length = harness.reconcile_crashing_at(NEVER)
-    for nth in range(length - 24, length, 2):
+    for nth in range(length - 24, length, 3):
         job_id = put_job_that_ended_without_event()
         crash_meanwhile = Countdown(length - 40, partial(harness.reconcile_crashing_at, nth))
         harness.reconcile(on_request=crash_meanwhile)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import cold_start, parsing, recording, responses, write_units
+from bench import cold_start, parsing, recording, responses, sweeps, write_units
 from bench.report import Row, table
 from local.aws import LocalAws
 from local.ports import free_port
@@ -30,8 +30,9 @@ class Sizes:
     messages: int = 100
     """Messages of each kind whose requests are counted."""
     few_jobs: int = 1_000
-    many_jobs: int = 200_000
+    many_jobs: int = 100_000
     """Jobs in the tables of the API."""
+    waiting_jobs: int = 100_000
 
 
 _QUICK = Sizes(
@@ -43,6 +44,7 @@ _QUICK = Sizes(
     messages=10,
     few_jobs=50,
     many_jobs=400,
+    waiting_jobs=2_000,
 )
 """Smaller workloads contain no service jobs."""
 
@@ -80,6 +82,7 @@ def _rows(aws: LocalAws, sizes: Sizes) -> list[Row]:
         "requesting jobs": lambda: responses.rows(
             aws, sizes.few_jobs, sizes.many_jobs, sizes.rounds
         ),
+        "counting requests of sweeps": lambda: sweeps.rows(aws, sizes.waiting_jobs),
         "importing modules": lambda: cold_start.rows(environment, sizes.rounds),
     }
     rows: list[Row] = []

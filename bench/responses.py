@@ -1,5 +1,5 @@
-"""Response times of the API with few and with many jobs in the table, without the time of DynamoDB,
-and the number of its requests to DynamoDB."""
+"""Response times of the API with few and with many jobs in the table and with few and many queues,
+without the time of DynamoDB, and the number of its requests to DynamoDB."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
-from bench.filling import QUEUE, fill, job_id
+from bench.filling import QUEUE, fill, job_id, queue_name
 from bench.recording import RecordingStack
 from bench.replay import replay
 from bench.report import Row, formatted_ratio, milliseconds
@@ -16,6 +16,7 @@ from bench.timing import Measure, measure_in_rounds, wall_seconds
 from bench.write_units import create_empty_copy
 from chalicelib.api.access import Access, Scope
 from chalicelib.api.formats import media
+from chalicelib.api.job_lists import JobLists
 from chalicelib.api.parameters.queries import JobQuery, JobsQuery
 from chalicelib.aws.clients import Clients
 from chalicelib.bootstrap import Container
@@ -29,12 +30,20 @@ _CONFIG = Config(read_timeout=120, retries={"total_max_attempts": 1, "mode": "st
 """The first query of a large table takes the local AWS many seconds."""
 _REQUESTS_PER_ROUND = 5
 _FAILED_JOBS = JobsQuery(queue=QUEUE, status=("FAILED",))
+_QUEUES = (1, 20, 50)
+"""AWS's default quota is fifty job queues. The last number is that of all queues of the table."""
+_ALL = Scope(("*",))
 
 Request = Callable[[], object]
 """Handles one request of the API, up to the JSON of its body."""
 
 
 def rows(aws: LocalAws, few: int, many: int, rounds: int) -> Iterator[Row]:
+    yield from _rows_by_jobs(aws, few, many, rounds)
+    yield from _rows_by_queues(aws, many, rounds)
+
+
+def _rows_by_jobs(aws: LocalAws, few: int, many: int, rounds: int) -> Iterator[Row]:
     stack = RecordingStack(aws)
     tables = {few: stack.resources.jobs_table, many: create_empty_copy(stack)}
     requests: dict[tuple[str, int], Request] = {}
@@ -65,6 +74,41 @@ def rows(aws: LocalAws, few: int, many: int, rounds: int) -> Iterator[Row]:
         )
 
 
+def _rows_by_queues(aws: LocalAws, jobs: int, rounds: int) -> Iterator[Row]:
+    """Compare the lists of tokens that cover few and many queues of one table."""
+    stack = RecordingStack(aws)
+    fill(aws.dynamodb, stack.resources.jobs_table, range(jobs), queues=_QUEUES[-1])
+    queries = {
+        "/jobs": JobsQuery(),
+        "/jobs?status=FAILED": JobsQuery(status=("FAILED",)),
+        "/jobs?status=RUNNING": JobsQuery(status=("RUNNING",)),
+        "/jobs?name=align-1": JobsQuery(name="align-1"),
+    }
+    with replay(aws.endpoint) as endpoint:
+        dynamodb = boto3.client("dynamodb", endpoint_url=endpoint, config=_CONFIG)
+        lists = _container(dynamodb, stack.settings).job_lists
+        for path, query in queries.items():
+            requests = {
+                queues: _list(lists, query, Scope(tuple(map(queue_name, range(queues)))))
+                for queues in _QUEUES
+            }
+            calls = {queues: _count_calls(dynamodb, each) for queues, each in requests.items()}
+            measured = measure_in_rounds(
+                rounds, {str(queues): _measure(each) for queues, each in requests.items()}
+            )
+            for queues in _QUEUES[1:]:
+                yield Row(
+                    f"response time of GET {path}, {queues} queues, {jobs:,} jobs",
+                    f"{milliseconds(measured.seconds(str(queues)))}, {calls[queues]} requests",
+                    f"{milliseconds(measured.seconds('1'))}, {calls[1]} with 1 queue",
+                    formatted_ratio(measured.ratio(str(queues), "1")),
+                )
+
+
+def _list(lists: JobLists, query: JobsQuery, scope: Scope) -> Request:
+    return lambda: media.encode(lists.page(query, scope), media.JSON)
+
+
 def _container(dynamodb: "DynamoDBClient", settings: Settings) -> Container:
     clients = Clients()
     clients.dynamodb = dynamodb
@@ -81,17 +125,14 @@ def _reject(name: str, problem: str) -> None:
 
 def _requests(container: Container, jobs: int) -> dict[str, Request]:
     """Return the measured requests by path."""
-    scope = Scope(("*",))
     api, lists = container.jobs, container.job_lists
 
     def get_job() -> object:
-        job = api.find(job_id(jobs // 2), scope)
+        job = api.find(job_id(jobs // 2), _ALL)
         return media.encode(api.get(job, JobQuery()).body, media.JSON)
 
-    def list_jobs() -> object:
-        return media.encode(lists.page(_FAILED_JOBS, scope), media.JSON)
-
-    return {"/jobs/{jobId}": get_job, "/jobs?queue=…&status=FAILED": list_jobs}
+    failed = _list(lists, _FAILED_JOBS, _ALL)
+    return {"/jobs/{jobId}": get_job, "/jobs?queue=…&status=FAILED": failed}
 
 
 def _measure(request: Request) -> Measure:

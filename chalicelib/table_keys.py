@@ -33,13 +33,17 @@
     LONG_POLL       <slot>                             lease of a request      LongPollSlots
 
     index           partition key                      sort key
-    by-status       <queue>#<status>#<shard>           <since>#<job id>
-    by-name         <queue>#<shard>                    <job name>#<age>#<digest of the job id>
+    by-activity     <queue>#ACTIVE                     <since>#<job id>
+                    <queue>#ENDED                      <since>#<job id>
+    by-status       <queue>#<status>                   <since>#<job id>
+                    CHILDREN#<queue>#<status>#<shard>  <since>#<job id>
+    by-name         <queue>                            <job name>#<age>#<digest of the job id>
 
 `<root>` is the id of a job without a parent; its children, nodes, description and notices lie in
-its partition. In both indexes, partitions of children and nodes begin with `CHILDREN#`, so that an
-array of 10,000 children is one row of a list. `<age>` decreases with the creation time: of several
-jobs of one name, the newest comes first.
+its partition. Children and nodes have partitions of their own in by-status and are in no other
+index, so that an array of 10,000 children is one row of a list. Roots are in by-status once they
+have ended. `<age>` decreases with the creation time: of several jobs of one name, the newest comes
+first.
 
 Times are epoch milliseconds. The functions take plain strings and numbers and validate nothing.
 """
@@ -328,11 +332,13 @@ class Index(NamedTuple):
     sort: str
 
 
+BY_ACTIVITY: Final = Index("by-activity", "activityKey", "statusSort")
 BY_STATUS: Final = Index("by-status", "statusKey", "statusSort")
 BY_NAME: Final = Index("by-name", "nameKey", "nameSort")
 
-SHARDS: Final = 8
-"""Partitions of an index for one queue and status. DynamoDB takes 1,000 writes a second in each.
+SHARDS: Final = 2
+"""Partitions of by-status for the children and nodes of one queue and status. DynamoDB takes 1,000
+writes a second in each. Roots need no shards: AWS Batch accepts 50 SubmitJob calls a second.
 Stored keys depend on it: after a change, every job item must be rewritten."""
 
 LAST_SORT: Final = "\U0010ffff"
@@ -345,9 +351,18 @@ def shard_of(job_id: str) -> int:
     return zlib.crc32(job_id.encode()) % SHARDS
 
 
-def status_partition(queue: str, status: str, shard: int, *, members: bool) -> str:
-    """Return a partition key of index by-status; `members`: of children and nodes."""
-    return f"{_of_members(members)}{queue}#{status}#{shard}"
+def activity_partition(queue: str, *, ended: bool) -> str:
+    return f"{queue}#{'ENDED' if ended else 'ACTIVE'}"
+
+
+def status_partition(queue: str, status: str) -> str:
+    """Return the partition key of the roots of a status."""
+    return f"{queue}#{status}"
+
+
+def members_partition(queue: str, status: str, shard: int) -> str:
+    """Return a partition key of the children and nodes of a status."""
+    return f"CHILDREN#{queue}#{status}#{shard}"
 
 
 def status_sort(since: int, job_id: str) -> str:
@@ -355,13 +370,12 @@ def status_sort(since: int, job_id: str) -> str:
 
 
 def job_id_of(status_sort: str) -> str:
-    """Return the job id from a sort key of index by-status."""
+    """Return the job id from a sort key of by-activity or by-status."""
     return status_sort.partition("#")[2]
 
 
-def name_partition(queue: str, shard: int, *, members: bool) -> str:
-    """Return a partition key of index by-name; `members`: of children and nodes."""
-    return f"{_of_members(members)}{queue}#{shard}"
+def name_partition(queue: str) -> str:
+    return queue
 
 
 def name_sort(job_name: str, created_at: int, job_id: str) -> str:
@@ -381,7 +395,7 @@ def sortable_time(milliseconds: int) -> str:
 
 
 def just_before(sort: str) -> str:
-    """Return a text between `sort` and every smaller sort key of index by-status.
+    """Return a text between `sort` and every smaller sort key of by-activity or by-status.
 
     It relies on job ids not containing `~`.
     """
@@ -391,7 +405,3 @@ def just_before(sort: str) -> str:
 def just_after(sort: str) -> str:
     """Return a text between `sort` and every greater sort key of an index."""
     return f"{sort} "
-
-
-def _of_members(members: bool) -> str:
-    return "CHILDREN#" if members else ""

@@ -57,6 +57,8 @@ TERMINAL = (JobStatus.SUCCEEDED, JobStatus.FAILED)
 OTHER = "OTHER"
 LISTED_STATUSES = (*JobStatus, OTHER)
 """The statuses of lists and indexes. OTHER contains the jobs in statuses that AWS added later."""
+LISTED_ACTIVE = (*ACTIVE, OTHER)
+LISTED_ENDED = (*TERMINAL, JobStatus.UNKNOWN)
 _BEFORE_RUNNING = frozenset({JobStatus.SUBMITTED, JobStatus.PENDING, JobStatus.RUNNABLE})
 _KNOWN_STATUSES = frozenset(JobStatus)
 _RANKS: dict[str, int] = {

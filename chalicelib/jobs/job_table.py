@@ -41,6 +41,8 @@ HOLDS_SERVICE_JOBS = "holdsServiceJobs"
 """Attribute of a registry row: it is a queue of service jobs, in which AWS Batch allows no other
 jobs."""
 
+_OF_ENDED_JOBS = ("expiresAt", table_keys.BY_STATUS.partition)
+"""Attributes that a job loses when an event shows that it has not ended."""
 _REFERENCES_REMEMBERED = 10_000
 _LONGEST_SERVICE_SECONDS = 60 * 86_400
 """SageMaker limits a training job to 28 days, and it may wait before that."""
@@ -199,9 +201,11 @@ class JobTable:
     def _statement(self, change: Change) -> Statement:
         key, before = job_key(change.job.job_id), change.stored
         attributes = job_attributes(change.job) | self._expiry(change.job)
-        resumed = before is not None and before.job.is_over and not change.job.is_over
+        removals: list[str] = []
+        if before is not None and before.job.is_over and not change.job.is_over:
+            removals = [name for name in _OF_ENDED_JOBS if name not in attributes]
         return self._table.save_if_version_is(
-            before.version if before else 0, key, attributes, ("expiresAt",) if resumed else ()
+            before.version if before else 0, key, attributes, removals
         )
 
     def _expiry(self, job: Job) -> Item:
@@ -264,22 +268,40 @@ def job_key(job_id: str) -> table_keys.Key:
 
 def job_attributes(job: Job) -> Item:
     """Return all attributes of a job item except key, version and expiry."""
-    members, shard = not job.is_root, table_keys.shard_of(job.job_id)
-    name, created_at = job.details.job_name, job.details.created_at or 0
-    status = listed_status(job.status)
-    by_status, by_name = table_keys.BY_STATUS, table_keys.BY_NAME
     texts = {
         "record": _record(job),
         "jobId": job.job_id,
-        "jobName": name,
+        "jobName": job.details.job_name,
         "status": job.status,
         "changedAt": _iso(job.since),
-        by_status.partition: table_keys.status_partition(job.queue, status, shard, members=members),
-        by_status.sort: table_keys.status_sort(job.since, job.job_id),
-        by_name.partition: table_keys.name_partition(job.queue, shard, members=members),
-        by_name.sort: table_keys.name_sort(name, created_at, job.job_id),
+        **(_keys_of_root(job) if job.is_root else _keys_of_member(job)),
     }
     return {attribute: {"S": text} for attribute, text in texts.items()}
+
+
+def _keys_of_root(job: Job) -> dict[str, str]:
+    """Return the index attributes of a root. While it is active, it is not in by-status."""
+    by_name, name = table_keys.BY_NAME, job.details.job_name
+    keys = {
+        table_keys.BY_ACTIVITY.partition: table_keys.activity_partition(
+            job.queue, ended=job.is_over
+        ),
+        table_keys.BY_ACTIVITY.sort: table_keys.status_sort(job.since, job.job_id),
+        by_name.partition: table_keys.name_partition(job.queue),
+        by_name.sort: table_keys.name_sort(name, job.details.created_at or 0, job.job_id),
+    }
+    if job.is_over:
+        status = listed_status(job.status)
+        keys[table_keys.BY_STATUS.partition] = table_keys.status_partition(job.queue, status)
+    return keys
+
+
+def _keys_of_member(job: Job) -> dict[str, str]:
+    status, shard = listed_status(job.status), table_keys.shard_of(job.job_id)
+    return {
+        table_keys.BY_STATUS.partition: table_keys.members_partition(job.queue, status, shard),
+        table_keys.BY_STATUS.sort: table_keys.status_sort(job.since, job.job_id),
+    }
 
 
 def job_of(item: Item) -> Job | None:

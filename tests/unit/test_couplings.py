@@ -77,8 +77,18 @@ def test_the_template_defines_the_indexes_that_the_code_queries() -> None:
         for index in properties("JobsTable")["GlobalSecondaryIndexes"]
     }
 
-    used = (table_keys.BY_STATUS, table_keys.BY_NAME)
+    used = (table_keys.BY_ACTIVITY, table_keys.BY_STATUS, table_keys.BY_NAME)
     assert indexes == {index.name: [index.partition, index.sort] for index in used}
+
+
+@pytest.mark.parametrize("function", ["api_handler", "sweep"])
+def test_functions_that_list_jobs_may_query_every_index(function: str) -> None:
+    policy = (ROOT / ".chalice" / f"policy-prod-{function}.json").read_text()
+
+    allowed = set(re.findall(r"/index/([a-z-]+)", policy))
+
+    used = (table_keys.BY_ACTIVITY, table_keys.BY_STATUS, table_keys.BY_NAME)
+    assert allowed == {index.name for index in used}
 
 
 def test_the_rule_sends_every_kind_of_event_that_is_recorded() -> None:

@@ -172,16 +172,19 @@ def test_of_one_name_the_newest_sorts_first(older: int, newer: int) -> None:
 
 
 def test_members_and_roots_are_in_different_partitions() -> None:
-    assert table_keys.status_partition("q", "FAILED", 3, members=False) == "q#FAILED#3"
-    assert table_keys.status_partition("q", "FAILED", 3, members=True) == "CHILDREN#q#FAILED#3"
-    assert table_keys.name_partition("q", 3, members=False) == "q#3"
-    assert table_keys.name_partition("q", 3, members=True) == "CHILDREN#q#3"
+    assert table_keys.status_partition("q", "FAILED") == "q#FAILED"
+    assert table_keys.members_partition("q", "FAILED", 1) == "CHILDREN#q#FAILED#1"
+
+
+def test_active_and_ended_roots_are_in_different_partitions() -> None:
+    assert table_keys.activity_partition("q", ended=False) == "q#ACTIVE"
+    assert table_keys.activity_partition("q", ended=True) == "q#ENDED"
 
 
 # The only module
 
 
-KEY_ATTRIBUTES = {"pk", "sk", "statusKey", "statusSort", "nameKey", "nameSort"}
+KEY_ATTRIBUTES = {"pk", "sk", "activityKey", "statusKey", "statusSort", "nameKey", "nameSort"}
 KEY_PREFIXES = tuple(
     {f"{part.partition('#')[0]}#" for _, *key in KEYS for part in key if "#" in part}
 )

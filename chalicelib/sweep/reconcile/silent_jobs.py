@@ -54,11 +54,11 @@ class SilentJobs:
         jobs: list[SilentJob] = []
         ends: list[SilentJob] = []
         for partition in self._due_partitions():
-            rows, has_more = self._read(partition, limit)
+            rows, last = self._read(partition, limit)
             jobs += [_candidate(partition, row) for row in rows]
-            if not has_more:
-                ends.append(Candidate(position=PassPosition(partition, None)))
-            self.has_more |= has_more
+            if last is None or not rows:
+                ends.append(Candidate(position=PassPosition(partition, last)))
+            self.has_more |= last is not None
         jobs.sort(key=_sort_key)
         affordable = _affordable(jobs, limit)
         yield from affordable

@@ -64,7 +64,7 @@ class OverdueReader:
             shortest = min(limit, _WAITING_MS) if status == JobStatus.RUNNABLE else limit
             roots, has_more = self._oldest(StatusPartition(queue, status), now - shortest)
             has_waiting |= status == JobStatus.RUNNABLE and bool(roots)
-            has_more = has_more and roots[-1].since < now - limit
+            has_more = has_more and (not roots or roots[-1].since < now - limit)
             jobs += (job for job in roots if job.since < now - limit)
             more_roots |= {status} if has_more else set()
             children, has_more = self._children(queue, status, now - limit)
@@ -93,22 +93,21 @@ class OverdueReader:
 
     def _oldest(self, partition: StatusPartition, before: int) -> tuple[list[Job], bool]:
         """Return the jobs that entered their status before a time, and whether there are more."""
-        rows, has_more = self._index.oldest_in_status(
+        rows, last = self._index.oldest_in_status(
             partition, before=before, after="", limit=MAX_EXAMINED
         )
-        return [row.job for row in rows], has_more
+        return [row.job for row in rows], last is not None
 
     def _pages(self, partition: StatusPartition, before: int) -> Iterator[tuple[list[Job], bool]]:
         """Yield up to _MAX_PAGES pages of jobs that entered their status before a time."""
-        after = ""
+        after: str | None = ""
         for _ in range(_MAX_PAGES):
-            rows, has_more = self._index.oldest_in_status(
+            if after is None:
+                return
+            rows, after = self._index.oldest_in_status(
                 partition, before=before, after=after, limit=MAX_EXAMINED
             )
-            yield [row.job for row in rows], has_more
-            if not rows or not has_more:
-                return
-            after = rows[-1].sort
+            yield [row.job for row in rows], after is not None
 
     def _children(self, queue: str, status: str, before: int) -> tuple[list[Job], bool]:
         """Return children of several arrays, and whether there are more children."""

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.jobs.job_index import JobIndex, Page, StatusPartition
-from chalicelib.table_keys import SHARDS
 from tests.support.builders import NOON, a_body, a_job_id
 from tests.support.recorder_harness import RecorderHarness
 
@@ -97,26 +96,26 @@ def record_events(
 def test_a_job_that_changes_status_during_the_queries_of_a_page_is_listed_once(
     harness: RecorderHarness,
 ) -> None:
-    """The shards of RUNNABLE are queried before the change, those of RUNNING after it."""
+    """The active jobs are queried before the change, those that failed after it."""
     job_id = a_job_id()
     harness.record([a_body(jobId=job_id, status="RUNNABLE")])
     partitions = [
         StatusPartition("high-priority", "RUNNABLE"),
-        StatusPartition("high-priority", "RUNNING"),
+        StatusPartition("high-priority", "FAILED"),
     ]
-    queries, changed = itertools.count(1), threading.Event()
+    changed = threading.Event()
 
-    def wait_to_read_running(request: Any, **_: object) -> None:
-        if b"#RUNNING#" in request.body:
+    def wait_to_read_failed(request: Any, **_: object) -> None:
+        if b"#FAILED" in request.body:
             assert changed.wait(timeout=30)
 
     def change(**_: object) -> None:
-        if next(queries) == SHARDS:
-            harness.record([a_body(jobId=job_id, status="RUNNING", at=NOON + 5_000)])
+        if not changed.is_set():
+            harness.record([a_body(jobId=job_id, status="FAILED", at=NOON + 5_000)])
             changed.set()
 
-    harness.dynamodb.meta.events.register("before-send.dynamodb.Query", wait_to_read_running)
+    harness.dynamodb.meta.events.register("before-send.dynamodb.Query", wait_to_read_failed)
     harness.dynamodb.meta.events.register("after-call.dynamodb.Query", change)
     page = harness.index.newest(partitions, limit=10)
 
-    assert [(job.job_id, job.status) for job in page.jobs] == [(job_id, "RUNNING")]
+    assert [(job.job_id, job.status) for job in page.jobs] == [(job_id, "FAILED")]

@@ -68,19 +68,15 @@ def test_attributes_for_people_and_indexes_are_next_to_the_record() -> None:
     attributes = job_attributes(a_job("4c75:12", array=ArrayFacts(index=12)))
 
     texts = {name: value["S"] for name, value in attributes.items() if name != "record"}
-    assert texts | {"statusKey": "", "nameKey": "", "nameSort": ""} == {
+    assert texts | {"statusKey": ""} == {
         "jobId": "4c75:12",
         "jobName": "align",
         "status": "FAILED",
         "changedAt": "2026-05-28T20:26:49Z",
         "statusSort": f"00{NOON + 9_000}#4c75:12",
         "statusKey": "",
-        "nameKey": "",
-        "nameSort": "",
     }
     assert texts["statusKey"].startswith("CHILDREN#high-priority#FAILED#")
-    assert texts["nameKey"].startswith("CHILDREN#high-priority#")
-    assert texts["nameSort"].startswith("align#")
 
 
 def test_an_invalid_job_id_has_no_key() -> None:

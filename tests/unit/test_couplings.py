@@ -91,6 +91,16 @@ def test_functions_that_list_jobs_may_query_every_index(function: str) -> None:
     assert allowed == {index.name for index in used}
 
 
+def test_the_logs_of_every_function_expire() -> None:
+    """Chalice would apply the retention of api_handler to a log group that no function has."""
+    group = properties("ApiLogGroup")
+
+    of_chalice = {name: each.get("log_retention_in_days") for name, each in CONFIG.items()}
+    assert of_chalice.pop("api_handler") is None
+    assert set(of_chalice.values()) == {group["RetentionInDays"]}
+    assert group["LogGroupName"] == {"Fn::Sub": "/aws/lambda/batchwatch-${Stage}"}
+
+
 def test_the_rule_sends_every_kind_of_event_that_is_recorded() -> None:
     alternatives = properties("BatchEventsRule")["EventPattern"]["$or"]
     sent = {kind for alternative in alternatives for kind in alternative["detail-type"]}

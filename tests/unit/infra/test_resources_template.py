@@ -5,6 +5,7 @@ encrypts nothing, so these are verified in the template.
 """
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -148,7 +149,12 @@ def test_the_rule_is_created_after_the_permission_to_deliver() -> None:
 
 @pytest.mark.parametrize("alarm", of_type("AWS::CloudWatch::Alarm"))
 def test_an_alarm_has_instructions_and_a_topic(alarm: str) -> None:
-    assert len(properties(alarm)["AlarmDescription"]) > 80
+    description = properties(alarm)["AlarmDescription"]
+    text = description if isinstance(description, str) else description["Fn::Sub"]
+    assert len(text) > 80
+    commands = re.findall(r"`(make [^`]+)`", text)
+    assert all("STAGE=${Stage}" in command for command in commands), commands
+    assert isinstance(description, dict) == bool(commands), "only Fn::Sub replaces ${Stage}"
     assert properties(alarm)["AlarmActions"] == {
         "Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]
     }

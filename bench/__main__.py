@@ -33,6 +33,8 @@ class Sizes:
     many_jobs: int = 100_000
     """Jobs in the tables of the API."""
     waiting_jobs: int = 100_000
+    queues: tuple[int, ...] = (1, 20, 50)
+    """AWS's default quota is fifty job queues."""
 
 
 _QUICK = Sizes(
@@ -44,7 +46,8 @@ _QUICK = Sizes(
     messages=10,
     few_jobs=50,
     many_jobs=400,
-    waiting_jobs=2_000,
+    waiting_jobs=1_000,
+    queues=(1, 2),
 )
 """Smaller workloads contain no service jobs."""
 
@@ -80,9 +83,9 @@ def _rows(aws: LocalAws, sizes: Sizes) -> list[Row]:
         "counting write units": lambda: write_units.rows(aws, sizes.write_unit_jobs, sizes.items),
         "measuring items": lambda: parsing.size_rows(sizes.items),
         "requesting jobs": lambda: responses.rows(
-            aws, sizes.few_jobs, sizes.many_jobs, sizes.rounds
+            aws, sizes.few_jobs, sizes.many_jobs, sizes.queues, sizes.rounds
         ),
-        "counting requests of sweeps": lambda: sweeps.rows(aws, sizes.waiting_jobs),
+        "counting requests of sweeps": lambda: sweeps.rows(aws, sizes.queues, sizes.waiting_jobs),
         "importing modules": lambda: cold_start.rows(environment, sizes.rounds),
     }
     rows: list[Row] = []

@@ -1,7 +1,7 @@
 """Response times of the API with few and with many jobs in the table and with few and many queues,
 without the time of DynamoDB, and the number of its requests to DynamoDB."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,17 +30,16 @@ _CONFIG = Config(read_timeout=120, retries={"total_max_attempts": 1, "mode": "st
 """The first query of a large table takes the local AWS many seconds."""
 _REQUESTS_PER_ROUND = 5
 _FAILED_JOBS = JobsQuery(queue=QUEUE, status=("FAILED",))
-_QUEUES = (1, 20, 50)
-"""AWS's default quota is fifty job queues. The last number is that of all queues of the table."""
 _ALL = Scope(("*",))
 
 Request = Callable[[], object]
 """Handles one request of the API, up to the JSON of its body."""
 
 
-def rows(aws: LocalAws, few: int, many: int, rounds: int) -> Iterator[Row]:
+def rows(aws: LocalAws, few: int, many: int, queues: Sequence[int], rounds: int) -> Iterator[Row]:
+    """Compare `few` with `many` jobs, and the first of `queues` with the others."""
     yield from _rows_by_jobs(aws, few, many, rounds)
-    yield from _rows_by_queues(aws, many, rounds)
+    yield from _rows_by_queues(aws, many, queues, rounds)
 
 
 def _rows_by_jobs(aws: LocalAws, few: int, many: int, rounds: int) -> Iterator[Row]:
@@ -74,10 +73,10 @@ def _rows_by_jobs(aws: LocalAws, few: int, many: int, rounds: int) -> Iterator[R
         )
 
 
-def _rows_by_queues(aws: LocalAws, jobs: int, rounds: int) -> Iterator[Row]:
+def _rows_by_queues(aws: LocalAws, jobs: int, numbers: Sequence[int], rounds: int) -> Iterator[Row]:
     """Compare the lists of tokens that cover few and many queues of one table."""
     stack = RecordingStack(aws)
-    fill(aws.dynamodb, stack.resources.jobs_table, range(jobs), queues=_QUEUES[-1])
+    fill(aws.dynamodb, stack.resources.jobs_table, range(jobs), queues=numbers[-1])
     queries = {
         "/jobs": JobsQuery(),
         "/jobs?status=FAILED": JobsQuery(status=("FAILED",)),
@@ -90,13 +89,13 @@ def _rows_by_queues(aws: LocalAws, jobs: int, rounds: int) -> Iterator[Row]:
         for path, query in queries.items():
             requests = {
                 queues: _list(lists, query, Scope(tuple(map(queue_name, range(queues)))))
-                for queues in _QUEUES
+                for queues in numbers
             }
             calls = {queues: _count_calls(dynamodb, each) for queues, each in requests.items()}
             measured = measure_in_rounds(
                 rounds, {str(queues): _measure(each) for queues, each in requests.items()}
             )
-            for queues in _QUEUES[1:]:
+            for queues in numbers[1:]:
                 yield Row(
                     f"response time of GET {path}, {queues} queues, {jobs:,} jobs",
                     f"{milliseconds(measured.seconds(str(queues)))}, {calls[queues]} requests",

@@ -1,7 +1,7 @@
 """The requests of a sweep over few and many queues, and over a queue with many waiting jobs."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import boto3
@@ -17,7 +17,6 @@ from chalicelib.runtime import Runtime
 from local.aws import LocalAws
 from local.batch import BatchServer
 
-_QUEUES = (1, 10, 50)
 _JOBS_PER_QUEUE = 10 * len(STATUSES)
 _TIME_LEFT_SECONDS = 100.0
 
@@ -33,14 +32,14 @@ class _Calls(NamedTuple):
         return f"{self.of_watch} watch, {self.of_count} count, {self.of_batch} calls of Batch"
 
 
-def rows(aws: LocalAws, waiting: int) -> Iterator[Row]:
-    """Compare the requests of a sweep that follows others: `waiting` is the larger number of
-    RUNNABLE jobs."""
+def rows(aws: LocalAws, numbers: Sequence[int], waiting: int) -> Iterator[Row]:
+    """Compare the requests of a sweep that follows another one: the first number of queues with the
+    others, and a queue with `waiting` RUNNABLE jobs with one that has a thousandth of them."""
     by_queues = {
-        queues: _calls(aws, queues, _JOBS_PER_QUEUE * queues, STATUSES) for queues in _QUEUES
+        queues: _calls(aws, queues, _JOBS_PER_QUEUE * queues, STATUSES) for queues in numbers
     }
-    one = by_queues[1]
-    for queues in _QUEUES[1:]:
+    one = by_queues[numbers[0]]
+    for queues in numbers[1:]:
         many = by_queues[queues]
         yield Row(
             f"requests of a sweep over {queues} queues",

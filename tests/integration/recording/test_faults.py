@@ -68,10 +68,13 @@ FAULTS: dict[str, Fault] = {
     "response lost": response_lost,
     "partial failure": partial_failure(),
 }
-REFUSALS = ("throttled", "internal error", "access denied")
-"""Faults after which AWS has done nothing, and the caller knows it."""
-UNCERTAIN = ("connection cut", "response lost", "partial failure")
-"""Faults after which AWS has done nothing, everything or a part."""
+FAULTS_OF_A_CALL = (
+    ("throttled", "response lost", "partial failure"),
+    ("internal error", "connection cut", "response lost"),
+    ("access denied", "partial failure", "connection cut"),
+)
+"""Faults of consecutive calls. In each, a call that AWS refused, and two of those after which AWS
+has done nothing, everything or a part."""
 MALFORMED = "not an event"
 RULES = Rules.parse('[[rule]]\non = ["FAILED"]', "a room")
 OUTAGE_RETRY_SECONDS = 210
@@ -316,10 +319,10 @@ def test_no_failure_of_one_call_loses_an_event_or_writes_it_twice(
 
     harmful = [
         f"call {position}, {operation}, {name}"
-        for (position, operation), refusal in zip(
-            enumerate(calls, 1), itertools.cycle(REFUSALS), strict=False
+        for (position, operation), names in zip(
+            enumerate(calls, 1), itertools.cycle(FAULTS_OF_A_CALL), strict=False
         )
-        for name in (*UNCERTAIN, refusal)
+        for name in names
         if start(scenario, at({position: FAULTS[name]})).final_state() != expected
     ]
 

@@ -64,10 +64,12 @@ bench:  ## run the benchmarks and print them beside their alternatives
 
 ## A stage in AWS
 
-deploy:  ## create or update a stage [STAGE=prod JOB_QUEUES=high,low ALARM_TOPIC=arn:…]
+deploy:  ## create or update a stage [STAGE=prod JOB_QUEUES='high,genomics-*' ADD_QUEUES REMOVE_QUEUES ALARM_TOPIC]
 	$(INSTALL) deploy
 	@$(PY) -m infra.deploy --stage '$(STAGE)' \
 	    $(if $(JOB_QUEUES),--job-queues '$(JOB_QUEUES)') \
+	    $(if $(ADD_QUEUES),--add-queues '$(ADD_QUEUES)') \
+	    $(if $(REMOVE_QUEUES),--remove-queues '$(REMOVE_QUEUES)') \
 	    $(if $(ALARM_TOPIC),--alarm-topic '$(ALARM_TOPIC)')
 
 token:  ## create or remove an API token [STAGE=prod NAME=ada QUEUES='genomics-*' EXPIRES REPLACE=1 REMOVE=1]

@@ -12,6 +12,7 @@ largest part of a cold start.
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -255,6 +256,10 @@ class Container:
     def reconcile_calls(self) -> int:
         return self.settings.sweep_calls - self.watch_calls - self.environment_calls
 
+    def is_recorded(self, queue: str) -> bool:
+        """Return whether the stage records a job queue of this name."""
+        return any(fnmatchcase(queue, glob) for glob in self.settings.job_queues)
+
     @cached_property
     def checkpoint_table(self) -> "CheckpointTable":
         from chalicelib.sweep.reconcile.checkpoint_table import CheckpointTable
@@ -275,7 +280,7 @@ class Container:
             checkpoints=self.checkpoint_table,
             ingest=self.ingest,
             redaction=settings.redact_patterns,
-            limits=ReconcileLimits(silent_after, settings.watched_queues, self.reconcile_calls),
+            limits=ReconcileLimits(silent_after, self.is_recorded, self.reconcile_calls),
             report=self.report,
             runtime=self.runtime,
         )
@@ -295,7 +300,7 @@ class Container:
         settings = self.settings
         blocked_after = int(settings.blocked_after.total_seconds() * 1000)
         return QueueWatch(
-            lambda: [*self.queue_registry.names(), *settings.watched_queues],
+            lambda: filter(self.is_recorded, self.queue_registry.names()),
             EnvironmentReader(
                 self.clients.batch, settings.redact_patterns, self.environment_calls, self.runtime
             ),

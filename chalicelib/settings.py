@@ -234,7 +234,7 @@ class Settings:
     )
     sweep_calls: int = _setting(
         _whole_number(3, 1_000, "60"),
-        "Maximum number of AWS Batch API calls in a sweep, 3 to 1000.",
+        "Maximum number of AWS Batch API calls in a sweep, 3 to 1000, without those that list job queues.",
         "60",
     )
     repair_after: Mapping[str, timedelta] = _setting(
@@ -256,10 +256,10 @@ class Settings:
     blocked_after: timedelta = _setting(
         _DURATION, "Time for which a job queue must be blocked before a notice is sent.", "10m"
     )
-    watched_queues: tuple[str, ...] = _setting(
-        Kind(_list, "names separated by commas", "gpu, cpu"),
-        "Names of job queues to search for jobs even without any event, separated by commas.",
-        "",
+    job_queues: tuple[str, ...] = _setting(
+        Kind(_list, "names or globs separated by commas", "high, genomics-*"),
+        "Names or globs of the recorded job queues, separated by commas. `make deploy` sets it.",
+        "*",
     )
     prices: str = _setting(
         _TEXT, "Prices of vCPUs, memory and GPUs per hour: path of a TOML file, or its text.", ""

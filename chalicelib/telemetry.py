@@ -45,6 +45,7 @@ class LogEvent(StrEnum):
     QUEUE_NOT_DESCRIBED = "queue_not_described"
     QUEUE_NOT_LISTED = "queue_not_listed"
     QUEUE_NOT_WATCHED = "queue_not_watched"
+    QUEUES_NOT_LISTED = "queues_not_listed"
     QUEUES_COUNTED = "queues_counted"
     QUEUES_WATCHED = "queues_watched"
     RECORD_UNREADABLE = "record_unreadable"

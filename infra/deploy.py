@@ -8,13 +8,14 @@ import argparse
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
 from botocore.exceptions import NoRegionError
 
-from infra import stages
+from infra import job_queues, stages
 from infra.errors import CommandError, run_command
 from infra.stack import StackSpec, deploy_stack
 
@@ -25,24 +26,52 @@ ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "infra" / "resources.json"
 
 
+@dataclass(frozen=True)
+class QueueChange:
+    """JOB_QUEUES, ADD_QUEUES and REMOVE_QUEUES, as they were given."""
+
+    replaced: str | None = None
+    added: str | None = None
+    removed: str | None = None
+
+    def applied(self, current: list[str], arn_prefix: str) -> list[str]:
+        """Return the names and globs to record. Raise CommandError if the change is invalid."""
+        queues = current
+        if self.replaced is not None:
+            queues = job_queues.parse(self.replaced, arn_prefix)
+        if self.added is not None:
+            added = job_queues.parse(self.added, arn_prefix, "ADD_QUEUES")
+            if queues == [job_queues.ALL]:
+                raise CommandError("ADD_QUEUES adds nothing: the stage records all job queues")
+            queues = job_queues.parse(",".join([*queues, *added]), arn_prefix)
+        if self.removed is not None:
+            removed = job_queues.parse(self.removed, arn_prefix, "REMOVE_QUEUES")
+            queues = job_queues.without(queues, removed)
+        return queues
+
+
 def deploy(
-    session: boto3.Session, stage: str, job_queues: str | None, alarm_topic: str | None
+    session: boto3.Session, stage: str, change: QueueChange, alarm_topic: str | None
 ) -> None:
-    """Deploy both stacks. A parameter that is None keeps its value; in a new stage it has the
-    template's default."""
+    """Deploy both stacks. A new stage records all job queues unless `change` replaces them. An
+    alarm topic of None keeps its value."""
     if session.region_name is None:
         raise NoRegionError  # the STS client alone does not require a region
     identity = session.client("sts").get_caller_identity()
     account, partition = identity["Account"], identity["Arn"].split(":")[1]
-    stages.prepare(stage, account)
+    arn_prefix = f"arn:{partition}:batch:{session.region_name}:{account}:job-queue/"
+    stages.check(stage, account, session.region_name)
+    queues = change.applied(stages.job_queues_of(stage), arn_prefix)
+    template = job_queues.with_rule_for(TEMPLATE.read_text(), queues, arn_prefix)
+    watched = _watched(session, queues)
+    stages.prepare(stage, account, session.region_name, queues)
     parameters = {
         "Stage": stage,
         "EventSources": stages.environment_of(stage)["EVENT_SOURCES"],
-        "JobQueues": job_queues
-        and queue_arns(job_queues, f"arn:{partition}:batch:{session.region_name}:{account}"),
         "AlarmTopic": alarm_topic,
     }
 
+    print(f"Recorded job queues: {watched}", flush=True)
     print(
         f"Deploying the resources of stage {stage} to account {account}, {session.region_name} …",
         flush=True,
@@ -51,6 +80,7 @@ def deploy(
         session.client("cloudformation"),
         stage,
         {key: value for key, value in parameters.items() if value is not None},
+        template,
     )
     print("Deploying the app …", flush=True)
     run_chalice(stage)
@@ -63,28 +93,28 @@ def deploy(
 
 
 def create_resources(
-    cloudformation: "CloudFormationClient", stage: str, parameters: dict[str, str]
+    cloudformation: "CloudFormationClient",
+    stage: str,
+    parameters: dict[str, str],
+    template: str | None = None,
 ) -> None:
     name = f"batchwatch-{stage}-resources"
     deploy_stack(
         cloudformation,
-        StackSpec(name, TEMPLATE.read_text(), parameters),
+        StackSpec(name, template or TEMPLATE.read_text(), parameters),
         report=lambda line: print(f"  {line}", flush=True),
     )
     cloudformation.update_termination_protection(StackName=name, EnableTerminationProtection=True)
 
 
-def queue_arns(job_queues: str, prefix: str) -> str:
-    """Return the comma-separated ARNs of job queues that are given by name or ARN. A `*` among
-    them means all queues. `prefix` is `arn:<partition>:batch:<region>:<account>`."""
-    queues = [queue.strip() for queue in job_queues.split(",") if queue.strip()]
-    if not queues:
-        raise CommandError(
-            "JOB_QUEUES must be names or ARNs of job queues, such as JOB_QUEUES=high,low, or *"
-        )
-    if "*" in queues:
-        return "*"
-    return ",".join(queue if ":" in queue else f"{prefix}:job-queue/{queue}" for queue in queues)
+def _watched(session: boto3.Session, queues: list[str]) -> str:
+    """Return which queues are recorded, for people. Raise CommandError if one doesn't exist."""
+    if queues == [job_queues.ALL]:
+        return "all, including those that are created later"
+    pages = session.client("batch").get_paginator("describe_job_queues").paginate()
+    existing = [queue["jobQueueName"] for page in pages for queue in page["jobQueues"]]
+    found = job_queues.matching(queues, existing)
+    return f"{', '.join(found)} ({len(found)} of {len(existing)})"
 
 
 def run_chalice(stage: str) -> None:
@@ -108,12 +138,14 @@ def api_url(stage: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make deploy", description="Deploy a stage to AWS.")
     parser.add_argument("--stage", required=True, help="the stage to create or update")
-    parser.add_argument(
-        "--job-queues", help="names or ARNs of the job queues to record, comma-separated; * is all"
-    )
+    names = "names, ARNs or globs of job queues, comma-separated"
+    parser.add_argument("--job-queues", help=f"{names}: record these and no others; * is all")
+    parser.add_argument("--add-queues", help=f"{names}: record these too")
+    parser.add_argument("--remove-queues", help=f"{names}: stop recording these")
     parser.add_argument("--alarm-topic", help="ARN of the SNS topic that receives the alarms")
     options = parser.parse_args()
-    deploy(boto3.Session(), options.stage, options.job_queues, options.alarm_topic)
+    change = QueueChange(options.job_queues, options.add_queues, options.remove_queues)
+    deploy(boto3.Session(), options.stage, change, options.alarm_topic)
 
 
 if __name__ == "__main__":

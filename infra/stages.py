@@ -8,6 +8,7 @@ stage.
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from infra.errors import CommandError
@@ -22,6 +23,14 @@ from infra.policies import (
 )
 
 ROOT = Path(__file__).parent.parent
+_OWN_VARIABLES = (
+    "ACCOUNT_ID",
+    "DEPLOYED_REGION",
+    "JOB_QUEUES",
+    "NOTICE_RULES",
+    "PUBLIC_URL",
+    "WEBEX_ROOM",
+)
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 
 
@@ -37,34 +46,66 @@ def environment_of(stage: str, folder: Path = CHALICE) -> dict[str, str]:
     return environment
 
 
-def prepare(stage: str, account_id: str, folder: Path = CHALICE) -> None:
-    """Add the stage's missing settings, render its policies, and store the account's id.
+def job_queues_of(stage: str, folder: Path = CHALICE) -> list[str]:
+    """Return the names and globs of the job queues that the stage records."""
+    stored = read_config(folder)["stages"].get(stage, {}).get("environment_variables", {})
+    return str(stored.get("JOB_QUEUES", "*")).split(",")
 
-    Raises CommandError if the name is invalid, or if the stage is deployed in another account.
-    """
+
+def check(stage: str, account_id: str, region: str, folder: Path = CHALICE) -> None:
+    """Raise CommandError if the name is invalid, or if the stage is deployed in another account or
+    region."""
     if not _STAGE_NAME.fullmatch(stage) or stage == LOCAL:
         raise CommandError(
             "STAGE must have 1 to 20 lower-case letters, digits and hyphens and begin with a"
             f" letter, such as STAGE=prod, not {stage!r}; local is reserved for `make run`"
         )
+    stored = read_config(folder)["stages"].get(stage, {}).get("environment_variables", {})
+    if stored.get("ACCOUNT_ID") not in (None, account_id):
+        raise CommandError(
+            f"stage {stage} is deployed in account {stored['ACCOUNT_ID']}, but the AWS credentials"
+            f" are for account {account_id}"
+        )
+    if stored.get("DEPLOYED_REGION") not in (None, region):
+        raise CommandError(
+            f"stage {stage} is deployed in {stored['DEPLOYED_REGION']}, not in {region}: deploy"
+            " another stage there, or set AWS_DEFAULT_REGION"
+        )
+
+
+def prepare(
+    stage: str,
+    account_id: str,
+    region: str,
+    job_queues: Sequence[str] = ("*",),
+    folder: Path = CHALICE,
+) -> None:
+    """Add the stage's missing settings, render its policies, and store the account's id, the region
+    and the job queues.
+
+    Raises CommandError as `check` does.
+    """
+    check(stage, account_id, region, folder)
     config = read_config(folder)
     stages = config["stages"]
-    stored_account = stages.get(stage, {}).get("environment_variables", {}).get("ACCOUNT_ID")
-    if stored_account not in (None, account_id):
-        raise CommandError(
-            f"stage {stage} is deployed in account {stored_account}, but the AWS credentials are"
-            f" for account {account_id}"
-        )
     if stage != SOURCE:
         stages[stage] = _merge(render_config(stages[SOURCE], stage), stages.get(stage, {}))
         write_policies(stage, folder)
-    stages[stage]["environment_variables"]["ACCOUNT_ID"] = account_id
+    environment = stages[stage]["environment_variables"]
+    environment |= {
+        "ACCOUNT_ID": account_id,
+        "DEPLOYED_REGION": region,
+        "JOB_QUEUES": ",".join(job_queues),
+    }
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 def render_config(source: Json, stage: str) -> Json:
-    """Return prod's part of config.json with the resource names of another stage."""
+    """Return prod's part of config.json with the resource names of another stage, and without what
+    belongs to prod alone: its account, job queues, rooms and URL."""
     config: Json = json.loads(render_stage_name(json.dumps(source), stage))
+    for variable in _OWN_VARIABLES:
+        config["environment_variables"].pop(variable, None)
     return config
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
 
 MAX_DESCRIBED_JOBS = 100
+_MAX_LISTED_QUEUES = 100
 """The most job ids of a DescribeJobs call. DescribeServiceJob accepts one."""
 RETENTION_MS = 7 * 86_400_000
 """Batch keeps a job at least this long after its end."""
@@ -196,6 +197,18 @@ class BatchApi:
         """Return up to 100 job queues by name; queues that do not exist are missing."""
         response = self._call(lambda: self._client.describe_job_queues(jobQueues=list(queues)))
         return response["jobQueues"]
+
+    def all_queues(self) -> list[str]:
+        """Return the names of all job queues: one call for a hundred."""
+        names: list[str] = []
+        token = ""
+        while True:
+            call = partial(self._client.describe_job_queues, maxResults=_MAX_LISTED_QUEUES)
+            response = self._call(partial(call, nextToken=token) if token else call)
+            names += (queue["jobQueueName"] for queue in response["jobQueues"])
+            token = response.get("nextToken", "")
+            if not token:
+                return names
 
     def describe_compute_environments(
         self, names: Sequence[str]

@@ -50,13 +50,20 @@ class SweepHarness:
     """
 
     def __init__(
-        self, aws: LocalAws, resources: Resources, batch: BatchServer, rules: Rules = NO_RULES
+        self,
+        aws: LocalAws,
+        resources: Resources,
+        batch: BatchServer,
+        rules: Rules = NO_RULES,
+        job_queues: Sequence[str] = ("*",),
     ) -> None:
+        self._job_queues = tuple(job_queues)
         self.batch = batch
         self.now = NOON
         self.tallies: list[ReconcileTally] = []
         self.slept: list[float] = []
         self.requests: Counter[str] = Counter()
+        self._existing: set[str] = set()
         runtime = Runtime(now=lambda: self.now / 1000, sleep=lambda seconds: None)
         self.recorder = RecorderHarness(aws, resources, rules=rules, runtime=runtime)
         self._aws = aws
@@ -74,10 +81,13 @@ class SweepHarness:
     ) -> ReconcileTally:
         """Run the reconciliation once.
 
-        `calls` is the budget, `queues` are WATCHED_QUEUES, `on_request` is called before each
-        request and after each response, `endpoint` can be a proxy in front of the local AWS.
+        `calls` is the budget, `queues` exist in Batch, `on_request` is called before each request
+        and after each response, `endpoint` can be a proxy in front of the local AWS.
         """
-        container = self._function(on_request, endpoint, queues).container
+        for queue in set(queues) - self._existing:
+            self.batch.put_queue(queue)
+        self._existing |= set(queues)
+        container = self._function(on_request, endpoint).container
         container.reconcile_calls = calls
         container.report = self._add_tally
         return container.reconcile_step.run(lambda: 100, since)
@@ -97,11 +107,10 @@ class SweepHarness:
         self,
         *,
         calls: int = 10,
-        queues: Sequence[str] = (),
         on_request: Callable[[], None] | None = None,
     ) -> WatchTally:
         """Run the watch over queues once; the parameters are those of `reconcile`."""
-        function = self._function(on_request, queues=queues)
+        function = self._function(on_request)
         self.requests = function.requests
         function.container.watch_calls = calls
         return function.container.queue_watch.run(lambda: 100)
@@ -125,7 +134,6 @@ class SweepHarness:
         self,
         on_request: Callable[[], None] | None,
         endpoint: str | None = None,
-        queues: Sequence[str] = (),
     ) -> RecorderHarness:
         """Return the parts of one function, with clients of its own."""
         runtime = Runtime(now=lambda: self.now / 1000, sleep=self.slept.append)
@@ -138,7 +146,7 @@ class SweepHarness:
             repair_after=REPAIR_AFTER,
             stuck_after=STUCK_AFTER,
             blocked_after=BLOCKED_AFTER,
-            watched_queues=tuple(queues),
+            job_queues=self._job_queues,
         )
         function.container.clients.batch = batch = self._batch_client()
         if on_request:

@@ -1,9 +1,10 @@
 """The step of the sweep that reconciles: connects the parts of each run and reports its tally."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from chalicelib import telemetry
 from chalicelib.aws.lambda_event import without_reserve
 from chalicelib.jobs.job_index import JobIndex
 from chalicelib.jobs.job_table import JobTable
@@ -11,7 +12,7 @@ from chalicelib.queues.queue_registry import QueueRegistry
 from chalicelib.recording.ingest import Ingest
 from chalicelib.redaction import Redaction
 from chalicelib.runtime import Runtime
-from chalicelib.sweep.batch_api import BatchApi, CallBudget
+from chalicelib.sweep.batch_api import BatchApi, BatchRefused, BatchStopped, CallBudget
 from chalicelib.sweep.reconcile.checkpoint_table import CheckpointTable
 from chalicelib.sweep.reconcile.checkpoints import Checkpoints
 from chalicelib.sweep.reconcile.discovery import Discovery
@@ -21,20 +22,22 @@ from chalicelib.sweep.reconcile.missing_children import MissingChildren
 from chalicelib.sweep.reconcile.reconciler import Reconciler, ReconcileTally
 from chalicelib.sweep.reconcile.run import RunStart
 from chalicelib.sweep.reconcile.silent_jobs import SilentJobs
+from chalicelib.telemetry import LogEvent
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
 
 _RESERVE_SECONDS = 10.0
+_LISTING_CALLS = 10
+"""Calls that list job queues, a hundred each. `calls` does not include them."""
 
 
 class ReconcileLimits(NamedTuple):
-    """`silent_after` is REPAIR_AFTER: milliseconds by status of the index. `watched_queues` are
-    listed even if the table contains none of their jobs. `calls` is the number of calls of Batch's
-    API per run."""
+    """`silent_after` is REPAIR_AFTER: milliseconds by status of the index. `is_recorded` returns
+    whether the stage records a job queue. `calls` is the number of calls of Batch's API per run."""
 
     silent_after: Mapping[str, int]
-    watched_queues: Sequence[str]
+    is_recorded: Callable[[str], bool]
     calls: int
 
 
@@ -73,12 +76,12 @@ class ReconcileStep:
     def _reconcile(self, since: int | None, budget: CallBudget, tally: ReconcileTally) -> None:
         start = RunStart(self.runtime.now_ms(), is_restart=since is not None)
         registered = self._registered_queues()
-        queues = list(dict.fromkeys([*sorted(registered), *self.limits.watched_queues]))
+        api = BatchApi(self.batch, budget, self.redaction, self.runtime)
+        queues = list(filter(self.limits.is_recorded, self._queues(registered, budget.time_left)))
         checkpoints = Checkpoints(self.checkpoints, queues)
         if since is not None:
             checkpoints.restart(since, start.now)
         jobs, index = self.jobs, self.index
-        api = BatchApi(self.batch, budget, self.redaction, self.runtime)
         missing_children = MissingChildren(self.checkpoints, jobs, index, queues, start)
         discovery = Discovery(api, jobs, checkpoints, missing_children, registered, start)
         silent_jobs = SilentJobs(index, checkpoints, self.limits.silent_after, start)
@@ -93,6 +96,17 @@ class ReconcileStep:
         ).run()
         if discovery.refusal:
             raise discovery.refusal
+
+    def _queues(self, registered: Iterable[str], time_left: Callable[[], float]) -> list[str]:
+        """Return the queues of recorded jobs and those that exist, by name. In the latter, there
+        may be jobs of which no event has arrived."""
+        budget = CallBudget(_LISTING_CALLS, time_left)
+        try:
+            existing = BatchApi(self.batch, budget, self.redaction, self.runtime).all_queues()
+        except (BatchRefused, BatchStopped) as error:
+            telemetry.warning(LogEvent.QUEUES_NOT_LISTED, error=str(error))
+            existing = []
+        return sorted({*registered, *existing})
 
     def _registered_queues(self) -> dict[str, bool]:
         """Return the queues of recorded jobs, and whether each contains service jobs."""

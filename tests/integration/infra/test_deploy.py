@@ -26,6 +26,7 @@ from infra.secret import read_secret
 from infra.stack import StackSpec, deploy_stack
 from infra.token import allow_token, new_token, remove_token
 from local.aws import LocalAws, Resources
+from local.batch import BatchServer
 from local.stacks import kept_token
 
 ACCOUNT = "111122223333"
@@ -61,9 +62,7 @@ def test_the_resources_stack_is_created_then_unchanged_then_updated(
     aws: LocalAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cloudformation, events = aws.client("cloudformation"), aws.client("events")
-    high = {"Stage": "prod", "JobQueues": f"{PREFIX}:job-queue/high"}
-
-    create_resources(cloudformation, "prod", high)
+    create_resources(cloudformation, "prod", {"Stage": "prod"})
     first = capsys.readouterr().out
     create_resources(cloudformation, "prod", {"Stage": "prod"})
     second = capsys.readouterr().out
@@ -73,7 +72,6 @@ def test_the_resources_stack_is_created_then_unchanged_then_updated(
     assert "no changes" in second
     pattern = json.loads(events.describe_rule(Name="batchwatch-prod-batch-events")["EventPattern"])
     assert pattern["source"] == ["my.batch"]
-    assert pattern["$or"][0]["detail"] == {"jobQueue": [f"{PREFIX}:job-queue/high"]}
     [stack] = cloudformation.describe_stacks(StackName="batchwatch-prod-resources")["Stacks"]
     assert stack["EnableTerminationProtection"] is True
 
@@ -110,9 +108,39 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_new_stage_is_deployed_and_records_events(aws: LocalAws, project: Path) -> None:
-    result = run("infra.deploy", "--stage", "trial", project=project, environment=aws.environment)
+def test_a_queue_that_does_not_exist_is_refused_before_anything_is_deployed(
+    aws: LocalAws, project: Path, batch: BatchServer
+) -> None:
+    config = (project / ".chalice" / "config.json").read_text()
+    batch.put_queue("high")
+
+    result = run(
+        "infra.deploy",
+        *("--stage", "trial", "--job-queues", "high,hihg"),
+        project=project,
+        environment=aws.environment | {"AWS_ENDPOINT_URL_BATCH": batch.url},
+    )
+
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        "error: JOB_QUEUES contains hihg, but AWS Batch has no such job queue here. It has: high\n"
+    )
+    assert (project / ".chalice" / "config.json").read_text() == config
+
+
+def test_a_new_stage_is_deployed_and_records_events(
+    aws: LocalAws, project: Path, batch: BatchServer
+) -> None:
+    batch.put_queue("high")
+    batch.put_queue("low")
+    result = run(
+        "infra.deploy",
+        *("--stage", "trial", "--job-queues", "high"),
+        project=project,
+        environment=aws.environment | {"AWS_ENDPOINT_URL_BATCH": batch.url},
+    )
     assert result.returncode == 0, result.stderr
+    assert "Recorded job queues: high (1 of 2)\n" in result.stdout
     url = json.loads((project / ".chalice/deployed/trial.json").read_text())["resources"][-1]
     event = {
         "id": "7e5a",

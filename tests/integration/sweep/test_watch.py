@@ -631,13 +631,13 @@ def test_when_events_are_missing_every_job_is_found_and_the_incident_reported_on
 ) -> None:
     harness = new_harness
     harness.reconcile(queues=[QUEUE])
-    harness.watch_queues(queues=[QUEUE])
+    harness.watch_queues()
     job_ids: list[str] = []
     for _ in range(5):
         harness.now += 2 * HOUR
         job_ids += put_jobs_without_events(harness, 20)
         harness.reconcile(queues=[QUEUE])
-        harness.watch_queues(queues=[QUEUE])
+        harness.watch_queues()
     opened = received_kinds(harness)
     harness.recorder.record([a_body()])
     for _ in range(3):
@@ -680,7 +680,7 @@ def test_jobs_that_ended_before_the_queue_was_watched_are_not_reported(
     put_jobs_without_events(harness, 20)
     harness.reconcile(queues=[QUEUE])
     for _ in range(3):
-        harness.watch_queues(queues=[QUEUE])
+        harness.watch_queues()
         harness.now += HOUR
 
     assert received_kinds(harness) == []

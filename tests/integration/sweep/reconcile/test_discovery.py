@@ -99,7 +99,7 @@ def test_a_cursor_that_throttling_stopped_is_resumed_by_the_next_run(
     harness.reconcile()
 
     assert throttled.left
-    assert harness.batch.calls == {"ListJobs": 2}
+    assert harness.batch.calls == {"DescribeJobQueues": 1, "ListJobs": 2}
 
 
 def test_an_empty_page_that_is_not_the_last_does_not_complete_the_cursor(
@@ -177,7 +177,7 @@ def test_a_run_that_started_before_a_restart_does_not_overwrite_its_cursor(
     harness.now += HOUR
 
     def restart_after_the_first_page() -> None:
-        if harness.batch.calls == {"ListJobs": 1}:
+        if harness.batch.calls == {"DescribeJobQueues": 1, "ListJobs": 1}:
             harness.reconcile(since=NOON - 7 * DAY, queues=[QUEUE], calls=4)
 
     harness.reconcile(queues=[QUEUE], on_request=restart_after_the_first_page)
@@ -241,10 +241,14 @@ def test_service_jobs_are_discovered_in_a_queue_of_service_jobs(harness: SweepHa
     tally = harness.reconcile(calls=200)
 
     assert tally.discovered == 129
-    assert harness.batch.calls == {"ListServiceJobs": 2, "DescribeServiceJob": 129}
+    assert harness.batch.calls == {
+        "DescribeJobQueues": 1,
+        "ListServiceJobs": 2,
+        "DescribeServiceJob": 129,
+    }
 
 
-def test_a_watched_queue_without_recorded_jobs_is_listed_for_both_kinds_of_jobs(
+def test_a_queue_without_recorded_jobs_is_listed_for_both_kinds_of_jobs(
     harness: SweepHarness,
 ) -> None:
     service_job = a_service_detail(status="RUNNABLE", createdAt=NOON - 3 * HOUR)
@@ -256,6 +260,35 @@ def test_a_watched_queue_without_recorded_jobs_is_listed_for_both_kinds_of_jobs(
     assert tally.discovered == 2
     assert harness.batch.calls["ListJobs"] == 3
     assert harness.batch.calls["ListServiceJobs"] == 2, "not for the queue with a listed job"
+
+
+def test_queues_that_the_stage_does_not_record_are_neither_listed_nor_watched(
+    aws: LocalAws, resources: Resources, batch: BatchServer
+) -> None:
+    before = SweepHarness(aws, resources, batch)
+    before.recorder.record([a_body(status="RUNNABLE", at=NOON - 9 * HOUR)])
+    batch.put([a_detail(createdAt=NOON - 3 * HOUR)])
+    batch.put_queue(QUEUE)
+
+    harness = SweepHarness(aws, resources, batch, job_queues=("genomics-*", "gpu"))
+    harness.reconcile()
+    watched = harness.watch_queues()
+
+    assert batch.calls == {"DescribeJobQueues": 1}
+    assert (watched.queues, harness.notices()) == (0, [])
+
+
+def test_when_the_queues_can_not_be_listed_those_of_recorded_jobs_are_reconciled(
+    harness: SweepHarness,
+) -> None:
+    harness.recorder.record([a_body(at=NOON - 3 * HOUR)])
+    missed = an_ended_detail()
+    harness.batch.put([missed])
+    harness.batch.refused.add("DescribeJobQueues")
+
+    harness.reconcile()
+
+    assert harness.unrecorded([missed]) == []
 
 
 def test_more_service_jobs_on_a_page_than_calls_are_discovered_by_several_runs(
@@ -318,5 +351,8 @@ def test_a_server_error_without_a_code_is_retried(aws: LocalAws, resources: Reso
         batch.put([job])
         harness.reconcile(queues=[QUEUE])
 
-    assert operations == ["listjobs", "listjobs", "describejobs"]
+    assert operations == [
+        *("describejobqueues", "describejobqueues"),
+        *("listjobs", "describejobs"),
+    ]
     assert harness.unrecorded([job]) == []

@@ -107,7 +107,11 @@ def test_a_silent_service_job_is_repaired_with_a_call_of_its_own(harness: SweepH
     job = harness.recorder.job(detail["jobId"])
     assert (job.status, job.details.generation, job.is_service) == ("SUCCEEDED", 3, True)
     assert (tally.repaired, tally.lost, tally.unknown_to_batch) == (1, 0, [])
-    assert harness.batch.calls == {"DescribeServiceJob": 1, "ListServiceJobs": 1}
+    assert harness.batch.calls == {
+        "DescribeJobQueues": 1,
+        "DescribeServiceJob": 1,
+        "ListServiceJobs": 1,
+    }
 
 
 def test_an_unchanged_service_job_is_not_written(harness: SweepHarness) -> None:

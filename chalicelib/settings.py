@@ -234,7 +234,7 @@ class Settings:
     )
     sweep_calls: int = _setting(
         _whole_number(3, 1_000, "60"),
-        "Maximum number of AWS Batch API calls in a sweep, 3 to 1000, without those that list job queues.",
+        "Maximum number of AWS Batch API calls in a sweep, 3 to 1000, besides listing queues.",
         "60",
     )
     repair_after: Mapping[str, timedelta] = _setting(

@@ -1,7 +1,6 @@
 """Job queues: what the sweep counted in each of them. A queue that the scope of the token does not
 cover is not found."""
 
-from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote
 
@@ -10,7 +9,6 @@ from chalicelib.api.errors import QueueNotFound
 from chalicelib.api.parameters import arns
 from chalicelib.api.representation.queue import QueueBody, QueueList, queue_body, queue_summary
 from chalicelib.jobs.prices import Prices
-from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.environment_table import EnvironmentTable
 from chalicelib.queues.queue_registry import QueueRegistry
 from chalicelib.queues.rollup import DAY_MS, HOUR_MS, Rollup
@@ -45,11 +43,11 @@ class Queues:
     def all(self, scope: Scope) -> QueueList:
         """Return the queues that the scope covers, by name."""
         names = [name for name in self._registry.names() if scope.covers(name)][:_MAX_QUEUES]
-        stats, blocked = self._stats_table.stats(names), self._blocked(names)
+        stats, states = self._stats_table.stats(names), self._state_table.states(names)
         return QueueList(
             [
                 queue_summary(
-                    name, stats.get(name, QueueStats()), self._prices.of(name), blocked.get(name)
+                    name, stats.get(name, QueueStats()), self._prices.of(name), states.get(name)
                 )
                 for name in names
             ]
@@ -75,10 +73,6 @@ class Queues:
             {at: hours.get(at, Rollup()) for at in range(hours_start, hours_end, HOUR_MS)},
             {at: days.get(at, Rollup()) for at in range(days_start, days_end, DAY_MS)},
             self._prices.of(name),
-            self._blocked([name]).get(name),
+            self._state_table.states([name]).get(name),
             *self._environments.load([name])[name],
         )
-
-    def _blocked(self, names: Sequence[str]) -> dict[str, Blocked]:
-        states = self._state_table.states(names).items()
-        return {name: state.blocked for name, state in states if state.blocked}

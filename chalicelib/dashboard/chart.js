@@ -38,6 +38,23 @@ function bar({ at, succeeded, failed }, x, scale) {
     drawing("rect", { class: "failed", x: x + 1, y: HEIGHT - good - bad, width: 8, height: bad }));
 }
 
+const SPARK = { width: 7, up: 22, down: 10 };
+
+// The last 24 hours in a row of a table: succeeded jobs up, failed jobs down.
+export function sparkline(hours) {
+  const { width, up, down } = SPARK;
+  const most = Math.max(1, ...hours.map(({ succeeded }) => succeeded), ...hours.map(({ failed }) => (failed * up) / down));
+  const total = (name) => number(hours.reduce((all, hour) => all + hour[name], 0));
+  const label = `Last 24 hours: ${total("succeeded")} succeeded, ${total("failed")} failed`;
+  const height = (jobs) => (jobs ? Math.max(1.5, (jobs / most) * up) : 0);
+  return drawing("svg", { class: "spark", viewBox: `0 0 ${HOURS * width} ${up + down + 1}`, width: HOURS * width, height: up + down + 1, role: "img", "aria-label": label },
+    drawing("rect", { class: "axis", x: 0, y: up, width: HOURS * width, height: 1 }),
+    hours.map(({ hour, succeeded, failed }, n) => drawing("g", {},
+      drawing("title", {}, `${HOUR_OF_DAY.format(new Date(hour))}: ${succeeded} succeeded, ${failed} failed`),
+      drawing("rect", { class: "succeeded", x: n * width, y: up - height(succeeded), width: width - 1, height: height(succeeded) }),
+      drawing("rect", { class: "failed", x: n * width, y: up + 1, width: width - 1, height: height(failed) }))));
+}
+
 const SPANS = [["queuedSeconds", "waiting", "queued"], ["startingSeconds", "starting", "starting"], ["runningSeconds", "running", "running"]];
 
 // A job's queued, starting and running time.

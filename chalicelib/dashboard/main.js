@@ -1,6 +1,6 @@
 // Shows the view of the current address:
 //
-//   #/                  an overview of the queues, and the latest jobs
+//   #/                  the overview: what needs a look, and the queues
 //   #/jobs?status=…     a filtered list of jobs
 //   #/jobs/<job id>     a job
 //   #/queues/<name>     a queue
@@ -12,14 +12,14 @@ import { Failed, Unauthorized } from "./api.js";
 import { element } from "./elements.js";
 import { job } from "./job.js";
 import { jobs } from "./jobs.js";
+import { overview } from "./overview.js";
 import { problem } from "./problem.js";
 import { queue } from "./queue.js";
-import { queues } from "./queues.js";
 import { signIn } from "./sign_in.js";
 import { forget, token } from "./token.js";
 
 const VIEWS = [
-  [/^$/, "queues", queues],
+  [/^$/, "overview", overview],
   [/^jobs$/, "jobs", jobs],
   [/^jobs\/([^/]+)$/, "jobs", job],
   [/^queues\/([^/]+)$/, "queues", queue],

@@ -13,13 +13,13 @@ export async function queue(page, query, name) {
   const found = await get(["queues", name], {}, page.signal);
   const { lastDay } = found;
   page.show(name,
-    element("nav", { class: "path", "aria-label": "Breadcrumb" }, link("#/", "Queues")),
+    element("nav", { class: "path", "aria-label": "Breadcrumb" }, link("#/", "Overview")),
     element("div", { class: "title" }, element("h1", {}, name), asOf(found)),
     found.blocked && blocked(found),
-    element("ul", { class: "tiles" }, Object.entries(found.counts).map(([status, count]) =>
+    element("ul", { class: "tiles" }, Object.entries(found.counts ?? {}).map(([status, count]) =>
       element("li", {}, link(hashFor({ queue: name, status }),
         element("b", {}, atLeast(found, count)), badge(status))))),
-    element("div", { class: "two" },
+    lastDay && element("div", { class: "two" },
       section("Last 24 hours", hoursChart(found.hours ?? []), day(name, lastDay)),
       section("Wait and run times", times(lastDay), causes(lastDay.causes))),
     section("Latest failures",
@@ -37,6 +37,7 @@ export function queueWords(found, jobId) {
   if (found.blocked) return [blocked(found, jobId)];
   const { counts, lastDay } = found;
   const wait = lastDay?.waitSeconds;
+  if (!counts) return [];
   return [element("p", { class: "soft" },
     link(`#/queues/${encodeURIComponent(found.jobQueue)}`, found.jobQueue),
     ` has ${plural(counts.RUNNABLE, "job")} RUNNABLE and ${number(counts.RUNNING)} RUNNING. `,

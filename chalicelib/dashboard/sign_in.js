@@ -28,7 +28,7 @@ export function signIn(page, signedIn, wasRejected) {
     if (!/^[\x21-\x7e]+$/.test(given)) return showError("Invalid token: it is empty or contains characters that no token has.");
     keep(given, onThisDevice.checked);
     try {
-      await get(["jobs"], { limit: 1 }, page.signal);
+      await get(["queues"], {}, page.signal);
       signedIn();
     } catch (error) {
       forget();

@@ -5,6 +5,7 @@ import { element } from "./elements.js";
 const TICK = 10_000;
 const EXACT = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+const MINUTE = new Intl.DateTimeFormat("en-GB", { timeStyle: "short" });
 const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 
 // In the two largest units, as in "45 s", "4 min 5 s", "1 h 12 min", "3 d 4 h".
@@ -31,6 +32,13 @@ export const elapsed = (at) => at && ticking(at, "elapsed");
 // "24 Nov, 03:55:00", in the time zone of the browser
 export const moment = (at) =>
   at && timed(at, `${DAY.format(new Date(at))}, ${CLOCK.format(new Date(at))}`);
+
+// "22:00" of today, or "24 Nov, 22:00"
+export const since = (at) => {
+  const then = new Date(at);
+  const day = then.toDateString() === new Date().toDateString() ? "" : `${DAY.format(then)}, `;
+  return timed(at, `${day}${MINUTE.format(then)}`);
+};
 
 export const clock = (at) => at && timed(at, CLOCK.format(new Date(at)));
 

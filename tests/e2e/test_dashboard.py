@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -19,6 +20,7 @@ from tests.support.dashboard.body_samples import (
     a_job_body,
     a_queue_body,
     an_attempt_body,
+    an_incident,
     rfc3339,
 )
 from tests.support.dashboard.browser import Activity, launched, needs_browser, observe
@@ -30,7 +32,7 @@ from tests.support.samples.log_samples import write
 pytestmark = needs_browser
 
 VIEWS = {
-    "": "Queues",
+    "": "1 thing needs a look",
     "jobs?status=FAILED": "Jobs",
     "jobs/4c75": "align FAILED",
     "jobs/5d86": "align RUNNABLE",
@@ -294,7 +296,8 @@ def test_injected_text_is_displayed_and_never_executed(page: Page) -> None:
 
 
 def test_a_queue_shows_what_blocks_it_and_its_last_day(page: Page) -> None:
-    blocked = a_queue_body("gpu", blocked=BLOCKED)
+    incident = an_incident("QUEUE_BLOCKED", cause=BLOCKED["cause"], jobId="4c75", jobName="align")
+    blocked = a_queue_body("gpu", blocked=BLOCKED, incidents=[incident])
     hours = [{"hour": f"{rfc3339()[:13]}:00:00.000Z", "succeeded": 5, "failed": 2}]
     nothing = {**blocked["lastDay"], "succeeded": 0, "failed": 0}
     busy = [{"day": f"2026-11-{day}", **blocked["lastDay"]} for day in (22, 24)]
@@ -305,17 +308,105 @@ def test_a_queue_shows_what_blocks_it_and_its_last_day(page: Page) -> None:
     }
     with PageServer(bodies) as server:
         sign_in(page, f"{server.url}#/")
-        expect_text(page, "spot", "blocked for", "AWS has no free capacity", "1,412")
-        page.get_by_role("link", name="gpu", exact=True).click()
+        expect_text(page, "gpu is blocked: AWS has no free capacity for align", "3 jobs wait")
+        page.locator("#queue-gpu").click()
         expect_text(page, "gpu is blocked: AWS has no free capacity", "p50", "31 min")
         expect_text(page, "Failure causes", "Cost (estimate)\n401.2 USD, 12.5 wasted")
 
         expect(page.get_by_role("table", name="Days").locator("tbody td:first-child")).to_have_text(
             ["2026-11-24", "2026-11-22"]
         )
-        expect(page.locator("figure svg")).to_have_attribute(
+        expect(page.locator("figure.chart svg")).to_have_attribute(
             "aria-label", "Jobs ended per hour: 5 succeeded, 2 failed"
         )
+
+
+def test_the_overview_lists_what_needs_a_look_the_gravest_first(page: Page) -> None:
+    stuck = an_incident(
+        "STUCK", status="RUNNABLE", jobs=61, jobId="4c75", jobName="align", since=rfc3339(18_420)
+    )
+    alone = [
+        an_incident("STUCK", status="RUNNING", jobs=1, jobId=job_id, since=None)
+        for job_id in ("5d86", "6e97")
+    ]
+    failing = [{"hour": rfc3339(), "succeeded": 3, "failed": 18}]
+    queues = [
+        a_queue_body("quiet"),
+        a_queue_body("analysis", hours=failing, dayBefore={"succeeded": 95, "failed": 5}),
+        a_queue_body("gpu", incidents=[stuck, *alone]),
+        a_queue_body("dark", incidents=[an_incident("EVENTS_MISSING", explanation="Check.")]),
+        a_queue_body(
+            "new",
+            **dict.fromkeys(("asOf", "counts", "oldestWaiting", "lastDay", "dayBefore")),
+            hours=[],
+        ),
+    ]
+    with PageServer({"queues": {"queues": queues}}) as server:
+        sign_in(page, f"{server.url}#/")
+        expect(page).to_have_title("4 things need a look · batchwatch")
+
+        expect(page.locator(".attention b")).to_have_text(
+            [
+                "dark: no events arrive, but jobs change",
+                "gpu: 61 jobs are stuck in RUNNABLE",
+                "gpu: 2 jobs are stuck in RUNNING",
+                "analysis: 18 of 21 jobs failed in the last 3 hours",
+            ]
+        )
+        expect_text(page, "5 h 7 min", "Usual for this queue: 5 %", "Stuck the longest: align.")
+        names = page.get_by_role("table", name="Queues").locator("tbody td:first-child a")
+        expect(names).to_have_text(["dark", "gpu", "analysis", "quiet", "new"])
+        expect(page.get_by_role("row", name="new")).to_contain_text("not counted yet")
+        expect(page.get_by_role("link", name="See the 61")).to_have_attribute(
+            "href", "#/jobs?queue=gpu&status=RUNNABLE"
+        )
+
+
+def test_the_overview_without_problems_is_all_clear_and_folds_many_quiet_queues(
+    page: Page,
+) -> None:
+    nothing = {**a_queue_body("q")["lastDay"], "succeeded": 0, "failed": 0, "causes": {}}
+    quiet = [
+        a_queue_body(f"quiet-{n}", counts={"RUNNING": 0}, lastDay=nothing, oldestWaiting=None)
+        for n in range(13)
+    ]
+    with PageServer({"queues": {"queues": [*quiet, a_queue_body("busy")]}}) as server:
+        sign_in(page, f"{server.url}#/")
+
+        expect(page.get_by_role("heading", name="All clear")).to_be_visible()
+        names = page.get_by_role("table", name="Queues").locator("tbody td:first-child a")
+        expect(names).to_have_text(["busy"])
+        page.get_by_text("13 quiet queues").click()
+        expect(page.get_by_role("link", name="quiet-12")).to_be_visible()
+
+
+def test_the_overview_is_updated_by_one_request_and_keeps_its_rows_when_the_api_fails(
+    page: Page,
+) -> None:
+    page.clock.install()
+    bodies: dict[str, Any] = {"queues": {"queues": [a_queue_body("gpu")]}}
+    with PageServer(bodies) as server:
+        requested: list[str] = []
+        page.on("request", lambda request: requested.append(urlsplit(request.url).path))
+        sign_in(page, f"{server.url}#/")
+        expect(page.get_by_role("heading", name="All clear")).to_be_visible()
+        assert requested[-1:] == ["/prod/queues"]
+        assert [path for path in requested if "assets" not in path] == [
+            "/prod/",
+            *["/prod/queues"] * 2,  # one of them checks the token
+        ]
+        page.get_by_role("link", name="gpu", exact=True).focus()
+
+        server.bodies["queues"] = {
+            "queues": [a_queue_body("gpu", incidents=[an_incident("EVENTS_MISSING")])]
+        }
+        page.clock.run_for(11_000)
+        expect(page).to_have_title("1 thing needs a look · batchwatch")
+        expect(page.locator("#queue-gpu")).to_be_focused()
+
+    page.clock.run_for(11_000)
+    expect_text(page, "The API is unreachable", "Last update")
+    expect(page.locator("#queue-gpu")).to_be_visible()
 
 
 def test_a_job_shows_its_usage_and_cost(page: Page) -> None:
@@ -398,7 +489,8 @@ def test_all_text_is_legible_and_no_view_is_wider_than_the_screen(
     browser: Browser, scheme: Any, width: int
 ) -> None:
     """WCAG requires a contrast of 4.5 between text and background."""
-    queue = a_queue_body("gpu", blocked=BLOCKED)
+    incidents = [an_incident("QUEUE_BLOCKED", cause="AWS has no free capacity")]
+    queue = a_queue_body("gpu", blocked=BLOCKED, incidents=incidents)
     jobs = [a_job_body(jobId=str(n), status=status) for n, status in enumerate(STATUSES)]
     waiting = {"cause": None, "explanation": "It waits."}
     bodies = {

@@ -1,5 +1,7 @@
 """A list of queues and a queue as text."""
 
+from collections import Counter
+
 from chalicelib.api.formats.text import (
     MAX_NAME,
     amounts,
@@ -13,24 +15,42 @@ from chalicelib.api.formats.text import (
     table,
     usage,
 )
-from chalicelib.api.representation.queue import Percentiles, QueueBody, QueueList, QueueSummary
+from chalicelib.api.representation.queue import (
+    IncidentBody,
+    LastDay,
+    Percentiles,
+    QueueBody,
+    QueueFacts,
+    QueueList,
+    QueueSummary,
+)
 from chalicelib.api.representation.usage import CostBody
+from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED
 from chalicelib.text_format import duration
 
 
 def format_queues(queues: QueueList) -> str:
     if not queues.queues:
         return document(["No queues."])
-    heads = ("QUEUE", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "WAIT", "RUN", "COST")
-    note = "SUCCEEDED to COST: the last 24 hours. WAIT and RUN: median times. COST: an estimate."
+    heads = (
+        *("QUEUE", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "WAIT", "RUN", "COST"),
+        "PROBLEM",
+    )
+    note = (
+        "SUCCEEDED to COST: the last 24 hours; - is not counted yet. WAIT and RUN: median times."
+        " COST: an estimate."
+    )
     return document([*table(heads, map(_row, queues.queues)), "", note])
 
 
 def _row(queue: QueueSummary) -> tuple[str, ...]:
-    day, running = queue.last_day, queue.counts["RUNNING"]
-    more = "+" if queue.counts_are_at_least else ""
+    name, problems = cut(clean(queue.job_queue), MAX_NAME), "; ".join(_problems(queue))
+    day = queue.last_day
+    if queue.counts is None or day is None:
+        return name, *("-" * 4), *[""] * 3, problems
+    running, more = queue.counts["RUNNING"], "+" if queue.counts_are_at_least else ""
     return (
-        cut(clean(queue.job_queue), MAX_NAME),
+        name,
         f"{sum(queue.counts.values()) - running}{more}",
         f"{running}{more}",
         str(day.succeeded),
@@ -38,26 +58,55 @@ def _row(queue: QueueSummary) -> tuple[str, ...]:
         duration(day.wait_seconds.p50) if day.wait_seconds else "",
         duration(day.run_seconds.p50) if day.run_seconds else "",
         _short_cost(day.cost),
+        problems,
     )
 
 
+def _problems(queue: QueueFacts) -> list[str]:
+    """Return the open incidents in a few words each. Jobs that were reported individually are
+    counted together."""
+    counted = Counter(_problem(each) for each in queue.incidents if each.jobs == 1)
+    problems = [_problem(each) for each in queue.incidents if each.jobs != 1]
+    problems += [f"{count} {what}" for what, count in counted.items()]
+    return [clean(problem) for problem in problems]
+
+
+def _problem(incident: IncidentBody) -> str:
+    cause = f": {incident.cause}" if incident.cause else ""
+    if incident.kind == QUEUE_BLOCKED:
+        return f"blocked{cause}"
+    if incident.kind == EVENTS_MISSING:
+        return "events are missing"
+    jobs = "" if incident.jobs == 1 else f"{incident.jobs} "
+    return f"{jobs}stuck in {incident.status}{cause}"
+
+
 def format_queue(queue: QueueBody) -> str:
-    day = queue.last_day
     at_least = "at least " if queue.counts_are_at_least else ""
-    counts = ", ".join(f"{count} {status}" for status, count in queue.counts.items() if count)
+    counts = ", ".join(
+        f"{count} {status}" for status, count in (queue.counts or {}).items() if count
+    )
+    values = {
+        "as of": moment(queue.as_of) + " UTC" if queue.as_of else "not counted yet",
+        "jobs": counts and at_least + counts,
+        "oldest": queue.oldest_waiting and f"RUNNABLE since {moment(queue.oldest_waiting)} UTC",
+        "blocked": queue.blocked and (queue.blocked.explanation or queue.blocked.reason),
+        "problems": "; ".join(_problems(queue)) or None,
+        **(_values_of(queue.last_day) if queue.last_day else {}),
+    }
+    return document([clean(queue.job_queue), "", *facts(values), *section("Days", _days(queue))])
+
+
+def _values_of(day: LastDay) -> dict[str, str | None]:
     causes = ", ".join(f"{count} {cause}" for cause, count in day.causes.items())
     failed = f"{day.failed} failed" + (f" ({causes})" if causes else "")
-    values = {
-        "as of": queue.as_of and moment(queue.as_of) + " UTC",
-        "jobs": counts and at_least + counts,
-        "blocked": queue.blocked and (queue.blocked.explanation or queue.blocked.reason),
+    return {
         "last 24 h": f"{day.succeeded} succeeded, {failed}",
         "wait time": _percentiles(day.wait_seconds),
         "run time": _percentiles(day.run_seconds),
         "usage": usage(day.usage),
         "cost": cost(day.cost) if day.cost else None,
     }
-    return document([clean(queue.job_queue), "", *facts(values), *section("Days", _days(queue))])
 
 
 def _days(queue: QueueBody) -> list[str]:

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
@@ -9,6 +11,9 @@ T = TypeVar("T")
 Value = str | float | None
 Columns = Mapping[str, Callable[[T], Value]]
 """How the value of each column is read from a row."""
+
+
+_FORMULA = re.compile(r"(^|;)\s*[=+\-@|%]")
 
 
 def spreadsheet(columns: Columns[T], rows: Iterable[T]) -> str:
@@ -20,7 +25,13 @@ def spreadsheet(columns: Columns[T], rows: Iterable[T]) -> str:
 
 
 def _cell(value: Value) -> Value:
-    """Return the value with a quote before any text that a spreadsheet would take for a formula."""
-    if isinstance(value, str) and value.lstrip().startswith(("=", "+", "-", "@", "|", "%")):
-        return f"'{value}"
-    return value
+    """Return a value that a spreadsheet of any locale displays as it is.
+
+    Control characters become blanks. A quote is put before a text of which a spreadsheet could take
+    a part for a formula: it may split a cell at semicolons or tabs, and reads full-width signs like
+    others (https://owasp.org/www-community/attacks/CSV_Injection).
+    """
+    if not isinstance(value, str):
+        return value
+    text = "".join(" " if unicodedata.category(each) == "Cc" else each for each in value)
+    return f"'{text}" if _FORMULA.search(unicodedata.normalize("NFKC", text)) else text

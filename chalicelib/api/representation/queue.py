@@ -1,5 +1,6 @@
 """A job queue: its counts, its last day, what blocks it, and its rollups by hour and day."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from chalicelib.api.representation.body import Body, rfc3339, rfc3339_or_none
@@ -9,9 +10,11 @@ from chalicelib.jobs.job import ACTIVE
 from chalicelib.jobs.prices import Price
 from chalicelib.jobs.usage import JobUsage, Usage
 from chalicelib.jobs.waiting.queue_environment import QueueEnvironment, QueueHead
+from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED, STUCK
 from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.histogram import Histogram
-from chalicelib.queues.rollup import Rollup
+from chalicelib.queues.rollup import HOUR_MS, Rollup
+from chalicelib.queues.state import QueueState
 from chalicelib.queues.stats import QueueStats
 from chalicelib.queues.stats_table import Rollups
 
@@ -86,19 +89,54 @@ class HeadJobBody(Body, frozen=True):
     since: str | None
 
 
-class QueueSummary(Body, frozen=True):
-    """`counts` are the jobs that had not ended at `as_of`, an array counted as one job. `as_of` is
-    null until the queue was counted for the first time."""
+class IncidentBody(Body, frozen=True):
+    """An open incident. `kind` is QUEUE_BLOCKED, STUCK or EVENTS_MISSING. `jobs` are the jobs that
+    are stuck in `status`, and `job_id` is the one that has been stuck the longest, or the one that
+    blocks the queue. `since` is null for a job that was reported individually."""
+
+    kind: str
+    since: str | None
+    status: str | None
+    cause: str | None
+    explanation: str | None
+    jobs: int | None
+    job_id: str | None
+    job_name: str | None
+
+
+class EndedCountBody(Body, frozen=True):
+    succeeded: int
+    failed: int
+
+
+class HourCount(EndedCountBody, frozen=True):
+    hour: str
+
+
+class QueueFacts(Body, frozen=True):
+    """`counts` are the jobs that had not ended at `as_of`, an array counted as one job.
+    `oldest_waiting` is since when the job that has been RUNNABLE the longest has been so.
+    `day_before` are the 24 hours before `last_day`. All of them are null until the queue was
+    counted for the first time."""
 
     job_queue: str
     as_of: str | None
-    counts: dict[str, int]
+    counts: dict[str, int] | None
     counts_are_at_least: bool
-    last_day: LastDay
+    oldest_waiting: str | None
+    last_day: LastDay | None
+    day_before: EndedCountBody | None
     blocked: BlockedBody | None
+    incidents: list[IncidentBody]
 
 
-class QueueBody(QueueSummary, frozen=True):
+class QueueSummary(QueueFacts, frozen=True):
+    """`hours` are the last 24 hours, oldest first."""
+
+    hours: list[HourCount]
+
+
+class QueueBody(QueueFacts, frozen=True):
     """`hours` are the last 24 hours and `days` the last 30 days, oldest first.
 
     `state`, `status` and `environments` are as of `environments_as_of`; they are null or empty
@@ -123,9 +161,13 @@ class QueueList(Body, frozen=True):
 
 
 def queue_summary(
-    queue: str, stats: QueueStats, price: Price | None, blocked: Blocked | None
+    queue: str, stats: QueueStats, price: Price | None, state: QueueState | None
 ) -> QueueSummary:
-    return QueueSummary(**_summary_fields(queue, stats, price, blocked))
+    hours = [
+        HourCount(each.succeeded, each.failed, rfc3339(stats.hours_begin + number * HOUR_MS))
+        for number, each in enumerate(stats.hours)
+    ]
+    return QueueSummary(**_facts(queue, stats, price, state), hours=hours)
 
 
 def queue_body(
@@ -134,13 +176,13 @@ def queue_body(
     hours: Rollups,
     days: Rollups,
     price: Price | None,
-    blocked: Blocked | None,
+    state: QueueState | None,
     environment: QueueEnvironment | None = None,
     head: QueueHead | None = None,
 ) -> QueueBody:
     """Return the queue with these hours and days, in their order."""
     return QueueBody(
-        **_summary_fields(queue, stats, price, blocked),
+        **_facts(queue, stats, price, state),
         **_environment_fields(environment, head),
         hours=[Hour(**_ended(rollup), hour=rfc3339(at)) for at, rollup in hours.items()],
         days=[
@@ -150,17 +192,72 @@ def queue_body(
     )
 
 
-def _summary_fields(
-    queue: str, stats: QueueStats, price: Price | None, blocked: Blocked | None
+def _facts(
+    queue: str, stats: QueueStats, price: Price | None, state: QueueState | None
 ) -> dict[str, Any]:
-    return {
+    counted: dict[str, Any] = dict.fromkeys(("counts", "last_day", "day_before"))
+    if stats.as_of is not None:
+        counted = {
+            "counts": {status.value: stats.counts.get(status, 0) for status in ACTIVE},
+            "last_day": LastDay(**_ended(stats.last_day), **_usage(stats.last_day, price)),
+            "day_before": EndedCountBody(stats.day_before.succeeded, stats.day_before.failed),
+        }
+    return counted | {
         "job_queue": queue,
         "as_of": rfc3339_or_none(stats.as_of),
-        "counts": {status.value: stats.counts.get(status, 0) for status in ACTIVE},
         "counts_are_at_least": stats.counts_are_at_least,
-        "last_day": LastDay(**_ended(stats.last_day), **_usage(stats.last_day, price)),
-        "blocked": _blocked(blocked) if blocked else None,
+        "oldest_waiting": rfc3339_or_none(stats.oldest_waiting),
+        "blocked": _blocked(state.blocked) if state and state.blocked else None,
+        "incidents": list(_incidents(state)) if state else [],
     }
+
+
+def _incidents(state: QueueState) -> Iterator[IncidentBody]:
+    """Yield the open incidents, the gravest first."""
+    if blocked := state.blocked:
+        yield IncidentBody(
+            kind=QUEUE_BLOCKED,
+            since=rfc3339(blocked.since),
+            status=None,
+            cause=blocked.cause or None,
+            explanation=blocked.explanation,
+            jobs=None,
+            job_id=blocked.job_id or None,
+            job_name=blocked.job_name or None,
+        )
+    if missing := state.missing_events:
+        yield IncidentBody(
+            kind=EVENTS_MISSING,
+            since=rfc3339(missing.last_event_at or missing.since),
+            status=None,
+            cause=None,
+            explanation="Jobs change without events: check the rule and the queue of batchwatch.",
+            jobs=None,
+            job_id=None,
+            job_name=None,
+        )
+    for bulk in sorted(state.bulk_incidents, key=lambda each: -each.jobs):
+        yield IncidentBody(
+            kind=STUCK,
+            since=rfc3339(bulk.longest_since),
+            status=bulk.status,
+            cause=bulk.cause or None,
+            explanation=bulk.reason or None,
+            jobs=bulk.jobs,
+            job_id=bulk.longest.job_id,
+            job_name=bulk.longest.job_name,
+        )
+    for stuck in state.stuck:
+        yield IncidentBody(
+            kind=STUCK,
+            since=None,
+            status=stuck.status,
+            cause=None,
+            explanation=None,
+            jobs=1,
+            job_id=stuck.job_id,
+            job_name=None,
+        )
 
 
 def _environment_fields(queue: QueueEnvironment | None, head: QueueHead | None) -> dict[str, Any]:

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from chalicelib.jobs.job import ACTIVE
+from chalicelib.jobs.job import ACTIVE, JobStatus
 from chalicelib.jobs.job_index import JobIndex, StatusPartition, TimeRange
-from chalicelib.queues.rollup import total
-from chalicelib.queues.stats import HourCursor, QueueStats
+from chalicelib.queues.rollup import DAY_MS, HOUR_MS, Rollup, total
+from chalicelib.queues.stats import EndedCount, HourCursor, QueueStats
 from chalicelib.queues.stats_table import QueueStatsTable, StatsConflict
 from chalicelib.sweep.count.hourly_rollups import HourlyRollups, ReadBudget
 from chalicelib.sweep.count.windows import WINDOWS, hour_of, last_day, recent_hours
 
 _COUNTED_PER_MINUTE = 1_000
-"""A COUNT query reads the record of each job, about a kilobyte. So a queue is counted again only
+"""A count reads the keys of all active jobs once for each status. So a queue is counted again only
 after a minute for each thousand jobs in it; with fewer than 5,000, in each run."""
 
 
@@ -79,8 +79,16 @@ class QueuePass:
             pass
         self._recompute_window("day")
         since, until = last_day(self._run.now)
-        hours = self._run.table.hours(self._queue, since, until)
-        self._save(replace(self._stats, last_day=total(hours.values())))
+        hours = self._run.table.hours(self._queue, since - DAY_MS, until)
+        self._save(
+            replace(
+                self._stats,
+                last_day=total(hour for at, hour in hours.items() if at >= since),
+                hours=tuple(_ended(hours.get(at)) for at in range(since, until, HOUR_MS)),
+                hours_begin=since,
+                day_before=_ended(total(hour for at, hour in hours.items() if at < since)),
+            )
+        )
         self.is_counted = True
 
     def recompute_older_hours(self) -> None:
@@ -96,8 +104,14 @@ class QueuePass:
             self._stats,
             as_of=self._run.now,
             counts=counts,
+            oldest_waiting=self._oldest_waiting() if counts[JobStatus.RUNNABLE] else None,
             counts_are_at_least=not all(count.is_exact for count in counted.values()),
         )
+
+    def _oldest_waiting(self) -> int | None:
+        runnable = StatusPartition(self._queue, JobStatus.RUNNABLE)
+        found = self._run.index.oldest_in_status(runnable, before=self._run.now, after="", limit=1)
+        return found.rows[0].job.since if found.rows else None
 
     def _recompute_window(self, name: str) -> None:
         """Start a pass through the window if it is due, and advance a pass as far as possible."""
@@ -131,3 +145,7 @@ def _is_count_due(stats: QueueStats, now: int) -> bool:
     if stats.as_of is None:
         return True
     return now - stats.as_of >= sum(stats.counts.values()) * 60_000 // _COUNTED_PER_MINUTE
+
+
+def _ended(rollup: Rollup | None) -> EndedCount:
+    return EndedCount(rollup.succeeded, rollup.failed) if rollup else EndedCount()

@@ -11,8 +11,11 @@ from chalicelib.api.formats.media import TEXT, encode
 from chalicelib.api.queues import Queues
 from chalicelib.jobs.prices import Prices
 from chalicelib.queues.blocked import Blocked
+from chalicelib.queues.missing_events import MissingEvents
 from chalicelib.queues.state import QueueState
 from chalicelib.queues.stats_table import QueueStatsTable
+from chalicelib.queues.stuck.bulk_incident import BulkIncident, NamedJob
+from chalicelib.queues.stuck.overdue import StuckJob
 from chalicelib.runtime import Runtime
 from chalicelib.sweep.count.queue_counter import QueueCounter
 from tests.support.api_harness import Api
@@ -25,7 +28,6 @@ QUEUE_OF = "arn:aws:batch:us-east-1:000000000000:job-queue/{}".format
 CONTAINER = {
     "resourceRequirements": [{"type": "VCPU", "value": "2"}, {"type": "MEMORY", "value": "4096"}]
 }
-NOTHING = {"vcpuHours": 0.0, "gbHours": 0.0, "gpuHours": 0.0}
 PRICES = Prices.parse('[[prices]]\nqueues = ["high-*"]\nvcpuHour = 0.04\ngbHour = 0.005')
 
 
@@ -122,16 +124,81 @@ def test_a_queue_that_was_not_counted_yet_has_no_as_of(api: Api) -> None:
 
     [queue] = api.get("/queues").body["queues"]
 
-    assert (queue["jobQueue"], queue["asOf"]) == ("high-priority", None)
-    assert queue["lastDay"] == {
-        "succeeded": 0,
-        "failed": 0,
-        "causes": {},
-        "waitSeconds": None,
-        "runSeconds": None,
-        "usage": {**NOTHING, "wasted": NOTHING},
-        "cost": None,
+    assert queue == {
+        "jobQueue": "high-priority",
+        **dict.fromkeys(("asOf", "counts", "oldestWaiting", "lastDay", "dayBefore", "blocked")),
+        "countsAreAtLeast": False,
+        "incidents": [],
+        "hours": [],
     }
+    [row] = csv.DictReader(io.StringIO(api.response("/queues", accept="text/csv").body.decode()))
+    assert (row["RUNNABLE"], row["failed"]) == ("", "")
+    text = api.response("/queues", accept="text/plain").body.decode().splitlines()
+    assert text[1].split() == ["high-priority", "-", "-", "-", "-"]
+
+
+def test_a_queue_has_its_oldest_waiting_job_its_hours_and_the_day_before(
+    harness: RecorderHarness,
+) -> None:
+    harness.record([ended("SUCCEEDED", ran=1, age=age) for age in (0, 0, 23, 24, 25, 48)])
+    harness.record([ended("FAILED", ran=1, age=age) for age in (1, 47)])
+    harness.record([a_body(at=NOON - hours * HOUR) for hours in (2, 5, 3)])
+    harness.record([a_body(status="RUNNING", at=NOON - 9 * HOUR)])
+
+    counted(harness)
+    [queue] = counted(harness).all(ALL).queues
+
+    assert queue.oldest_waiting == "2026-05-28T15:26:40.000Z"
+    assert [hour.hour for hour in queue.hours[:2]] == [
+        "2026-05-27T21:00:00.000Z",
+        "2026-05-27T22:00:00.000Z",
+    ]
+    ends = [(hour.succeeded, hour.failed) for hour in queue.hours]
+    assert (len(ends), ends[0], ends[-2], ends[-1]) == (24, (1, 0), (0, 1), (2, 0))
+    assert queue.day_before is not None
+    assert (queue.day_before.succeeded, queue.day_before.failed) == (2, 1)
+
+
+def test_open_incidents_are_listed_the_gravest_first(harness: RecorderHarness) -> None:
+    bulk = BulkIncident(
+        status="RUNNABLE",
+        cause="no capacity",
+        since=NOON,
+        jobs=61,
+        longest=NamedJob("4c75", "align"),
+        longest_since=NOON - 5 * HOUR,
+        reported_at=NOON,
+        reported_jobs=61,
+    )
+    state = QueueState(
+        watched_since=0,
+        blocked=Blocked(since=NOON - HOUR, last_seen=NOON, job_id="77ab", job_name="head"),
+        missing_events=MissingEvents(since=NOON, last_event_at=NOON - 3 * HOUR, changes=4),
+        bulk_incidents=(bulk,),
+        stuck=(
+            StuckJob(job_id="9e01", status="RUNNING", generation=0),
+            StuckJob(job_id="9e02", status="RUNNING", generation=0),
+        ),
+    )
+    harness.record([a_body()])
+    harness.queues.save("high-priority", state, 0)
+
+    queues = counted(harness).all(ALL)
+
+    [queue] = queues.queues
+    assert [
+        (each.kind, each.since, each.status, each.jobs, each.job_id) for each in queue.incidents
+    ] == [
+        ("QUEUE_BLOCKED", "2026-05-28T19:26:40.000Z", None, None, "77ab"),
+        ("EVENTS_MISSING", "2026-05-28T17:26:40.000Z", None, None, None),
+        ("STUCK", "2026-05-28T15:26:40.000Z", "RUNNABLE", 61, "4c75"),
+        ("STUCK", None, "RUNNING", 1, "9e01"),
+        ("STUCK", None, "RUNNING", 1, "9e02"),
+    ]
+    row = encode(queues, TEXT).splitlines()[1]
+    assert row.endswith(
+        "  blocked; events are missing; 61 stuck in RUNNABLE: no capacity; 2 stuck in RUNNING"
+    )
 
 
 def test_a_blocked_queue_explains_why(harness: RecorderHarness) -> None:
@@ -208,7 +275,8 @@ def test_queues_are_a_table_as_text(harness: RecorderHarness) -> None:
 
     heads, row, *_ = encode(queues.all(ALL), TEXT).splitlines()
     assert heads.split() == [
-        *("QUEUE", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "WAIT", "RUN", "COST")
+        *("QUEUE", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "WAIT", "RUN", "COST"),
+        "PROBLEM",
     ]
     assert row.split()[:5] == ["high-priority", "1", "0", "1", "1"]
     assert row.endswith("0.40 USD")

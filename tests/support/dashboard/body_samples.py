@@ -32,6 +32,13 @@ def a_queue_body(name: str, **fields: Any) -> dict[str, Any]:
         "asOf": rfc3339(130),
         "counts": dict.fromkeys(counts, 3),
         "countsAreAtLeast": False,
+        "oldestWaiting": rfc3339(700),
+        "dayBefore": {"succeeded": 1300, "failed": 33},
+        "incidents": [],
+        "hours": [
+            {"hour": rfc3339(3600 * (23 - hour)), "succeeded": 50 + hour, "failed": hour % 3}
+            for hour in range(24)
+        ],
         "lastDay": {
             "succeeded": 1412,
             "failed": 37,
@@ -42,6 +49,15 @@ def a_queue_body(name: str, **fields: Any) -> dict[str, Any]:
             "cost": {"estimate": 401.22, "wasted": 12.5, "currency": "USD"},
         },
         "blocked": None,
+        **fields,
+    }
+
+
+def an_incident(kind: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "since": rfc3339(5_000),
+        **dict.fromkeys(("status", "cause", "explanation", "jobs", "jobId", "jobName")),
         **fields,
     }
 

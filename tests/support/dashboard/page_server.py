@@ -18,6 +18,7 @@ from local.ports import LOOPBACK
 
 STAGE = "/prod/"
 NO_JOBS = {"jobs": [], "nextToken": None}
+NO_QUEUES: dict[str, Any] = {"queues": []}
 
 
 class PageServer:
@@ -25,7 +26,8 @@ class PageServer:
     For other paths it responds as API Gateway does for a route that does not exist."""
 
     def __init__(self, bodies: Mapping[str, Any]) -> None:
-        dashboard, known = Dashboard(), {"jobs": NO_JOBS, **bodies}
+        dashboard = Dashboard()
+        self.bodies = known = {"jobs": NO_JOBS, "queues": NO_QUEUES, **bodies}
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:

@@ -187,11 +187,27 @@ def test_the_children_of_an_array_have_columns() -> None:
     }
 
 
-@pytest.mark.parametrize("reason", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1+1", "  =cmd|' /C x'!A0"])
-def test_csv_contains_no_formula(reason: str) -> None:
+@pytest.mark.parametrize(
+    ("reason", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("  =cmd|' /C x'!A0", "'  =cmd|' /C x'!A0"),
+        ("\t=1+1", "' =1+1"),
+        ("a\r\n=1+1", "a  =1+1"),
+        ("a;=1+1", "'a;=1+1"),
+        ("a; =1+1", "'a; =1+1"),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        ("a = b; c - d", "a = b; c - d"),
+        ("exit\x1b[31m code", "exit [31m code"),
+    ],
+)
+def test_csv_contains_no_formula_and_no_control_character(reason: str, cell: str) -> None:
     [row] = rows(JobPage([summary(a_body(statusReason=reason, jobName="=name"))], None))
 
-    assert row["statusReason"] == f"'{reason}"
+    assert row["statusReason"] == cell
     assert row["jobName"] == "'=name"
 
 

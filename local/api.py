@@ -4,8 +4,9 @@
 """
 
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import requests
 
@@ -13,10 +14,12 @@ from local.aws import ROOT, STAGE, LocalAws
 from local.package import CHALICE
 from local.ports import LOOPBACK
 from local.process import LocalError, Process, wait_for
-from local.workload import STATUSES
 
-_MAX_COUNT = 100
-"""The most jobs of a status that are counted: one page of the API."""
+_PROBLEMS = {
+    "QUEUE_BLOCKED": "is blocked",
+    "EVENTS_MISSING": "receives no events",
+    "STUCK": "has stuck jobs",
+}
 _TIMEOUT_SECONDS = 30
 
 
@@ -56,25 +59,37 @@ class Api:
         self._session.close()
         self._process.stop()
 
-    def job_counts(self) -> str:
-        """Return the number of jobs in each status that has any, such as `RUNNING 3  FAILED
-        100+`. Raise LocalError if a request fails."""
-        counts = {status: self._count(status) for status in STATUSES}
-        shown = [f"{status} {count}" for status, count in counts.items() if count != "0"]
-        return "  ".join(shown) or "no jobs"
+    def summary(self) -> str:
+        """Return the state of all queues in a line, such as `7 queues: 12 waiting, 3 running, 5
+        failed in 24 h; gpu is blocked`. Raise LocalError if the request fails."""
+        return queues_in_a_line(self._get("/queues").json()["queues"])
 
-    def _count(self, status: str) -> str:
-        page = self._get("/jobs", status=status, limit=_MAX_COUNT).json()
-        return f"{len(page['jobs'])}{'+' if page['nextToken'] else ''}"
-
-    def _get(self, path: str, **parameters: str | int) -> requests.Response:
+    def _get(self, path: str) -> requests.Response:
         try:
-            response = self._session.get(
-                self.url + path, params=parameters, timeout=_TIMEOUT_SECONDS
-            )
+            response = self._session.get(self.url + path, timeout=_TIMEOUT_SECONDS)
             response.raise_for_status()
         except requests.RequestException as error:
             raise LocalError(
                 f"request to the API failed: {error}; see its log {self._process.log}"
             ) from error
         return response
+
+
+def queues_in_a_line(queues: Iterable[Mapping[str, Any]]) -> str:
+    """Summarize the queues of a response of `/queues`. The sweep counts them."""
+    queues = list(queues)
+    counted = [queue for queue in queues if queue["counts"] is not None]
+    running = sum(queue["counts"]["RUNNING"] for queue in counted)
+    waiting = sum(sum(queue["counts"].values()) for queue in counted) - running
+    failed = sum(queue["lastDay"]["failed"] for queue in counted)
+    problems = [
+        f"{queue['jobQueue']} {_PROBLEMS[kind]}"
+        for queue in queues
+        for kind in dict.fromkeys(incident["kind"] for incident in queue["incidents"])
+    ]
+    number = f"{len(queues)} queue{'' if len(queues) == 1 else 's'}"
+    if not counted:
+        return f"{number}, counted by the next sweep"
+    return "; ".join(
+        [f"{number}: {waiting} waiting, {running} running, {failed} failed in 24 h", *problems]
+    )

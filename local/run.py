@@ -222,14 +222,18 @@ Ctrl-C stops everything. Recorded jobs are kept for the next start; `make clean`
 
 
 def watch(api: Api, checks: Sequence[Callable[[], None]]) -> NoReturn:
-    """Show the number of jobs per status every few seconds, until one of the checks raises."""
-    next_status = time.monotonic()
+    """Show the state of the queues every few seconds, until one of the checks raises. On a
+    terminal, one line is overwritten; otherwise, a line is printed when it changes."""
+    next_status, shown = time.monotonic(), ""
     try:
         while True:
             for check in checks:
                 check()
             if time.monotonic() >= next_status:
-                _show(f"{datetime.now():%H:%M:%S}  {_job_counts(api)}")
+                summary = _summary(api)
+                if sys.stdout.isatty() or summary != shown:
+                    _show(f"{datetime.now():%H:%M:%S}  {summary}")
+                shown = summary
                 next_status = time.monotonic() + _STATUS_SECONDS
             time.sleep(_CHECK_SECONDS)
     finally:
@@ -237,10 +241,11 @@ def watch(api: Api, checks: Sequence[Callable[[], None]]) -> NoReturn:
             print()
 
 
-def _job_counts(api: Api) -> str:
-    """Return the counts, or the error of a failed request: a busy machine must not end the run."""
+def _summary(api: Api) -> str:
+    """Return the state of the queues, or the error of a failed request, which must not end the run:
+    the machine may be busy."""
     try:
-        return api.job_counts()
+        return api.summary()
     except LocalError as error:
         return str(error)
 

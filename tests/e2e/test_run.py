@@ -22,7 +22,7 @@ from local.process import Process
 from local.run import state_lock
 
 COMMAND = [sys.executable, "-m", "local.run"]
-STATUS_LINE = re.compile(r"^\d\d:\d\d:\d\d  (no jobs|[A-Z]+ \d)", re.MULTILINE)
+STATUS_LINE = re.compile(r"^\d\d:\d\d:\d\d  \d queues?[,:] ", re.MULTILINE)
 TIMEOUT_SECONDS = 300
 """Until a test fails because something does not happen; far more than it takes."""
 

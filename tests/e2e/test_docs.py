@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 EXAMPLES = BLOCK.findall((ROOT / "docs" / "api.md").read_text())
 README_EXAMPLES = [
-    block for block in BLOCK.findall((ROOT / "README.md").read_text()) if "curl" in block
+    block for block in BLOCK.findall((ROOT / "README.md").read_text()) if block.startswith("curl")
 ]
 FUNCTION = EXAMPLES[0].splitlines()[0]
 FAILED_JOBS = 130

@@ -94,7 +94,7 @@ def test_the_examples_run_as_they_are_printed(shell: Shell) -> None:
         for command in block.splitlines():
             run = shell.run(command.replace("4c7599ae-0a82-49aa-ba5a-4727fcce14a8", "$ID"))
             assert run.returncode == 0, command
-            assert "Code" not in run.stdout, command
+            assert '"RequestId"' not in run.stdout, command
 
     lines = (shell.folder / "failed.jsonl").read_text().splitlines()
     rows = list(csv.DictReader((shell.folder / "failed.csv").open()))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.exceptions import NoRegionError
 
-from infra import job_queues, stages
+from infra import gateway, job_queues, stages
 from infra.errors import CommandError, run_command
 from infra.stack import StackSpec, deploy_stack
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
 ROOT = Path(__file__).parent.parent
+API_STAGE = "api"
+"""The stage of API Gateway, which Chalice names so by default."""
 TEMPLATE = ROOT / "infra" / "resources.json"
 
 
@@ -84,6 +86,7 @@ def deploy(
     )
     print("Deploying the app …", flush=True)
     run_chalice(stage)
+    gateway.configure(session.client("apigateway"), _rest_api(stage)["rest_api_id"], API_STAGE)
     print(
         f"The API is available at {api_url(stage)}\n"
         f"Create a token for it: make token STAGE={stage} NAME=ada QUEUES='*'\n"
@@ -128,11 +131,13 @@ def run_chalice(stage: str) -> None:
 
 def api_url(stage: str) -> str:
     """Return the URL that Chalice stored when it deployed the stage."""
+    return _rest_api(stage)["rest_api_url"]
+
+
+def _rest_api(stage: str) -> dict[str, str]:
     deployed = json.loads((ROOT / ".chalice" / "deployed" / f"{stage}.json").read_text())
-    urls = [
-        resource["rest_api_url"] for resource in deployed["resources"] if "rest_api_url" in resource
-    ]
-    return str(urls[0])
+    [api] = [each for each in deployed["resources"] if "rest_api_url" in each]
+    return dict(api)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 import requests
 
+from infra.gateway import HEADERS
 from local.api import Api as Served
 from local.aws import LocalAws
 from local.ports import free_port
@@ -160,31 +161,52 @@ def test_an_oversized_header_is_a_431(gateways: Gateways, gateway: str) -> None:
     assert gateways.get(gateway, "/jobs", x_large="x" * 5_000).status_code == 431
 
 
-@pytest.mark.parametrize(
-    "path", ["/jobs", "/jobs/plain", "/jobs/array/children", "/jobs/plain/logs"]
-)
-def test_a_missing_token_is_a_401_in_the_form_of_the_gateway(
-    gateways: Gateways, gateway: str, path: str
-) -> None:
-    response = requests.get(gateways.urls[gateway] + path, timeout=240)
-
-    assert response.status_code == 401
-    assert response.json()["message"] == "Unauthorized"
+ROUTES = ("/jobs", "/jobs/plain", "/jobs/array/children", "/jobs/plain/logs", "/queues")
 
 
-def test_an_invalid_token_is_a_403_in_the_form_of_the_gateway(
-    gateways: Gateways, gateway: str
-) -> None:
-    response = gateways.get(gateway, "/jobs", Authorization="Bearer wrong")
+@pytest.mark.parametrize("path", ROUTES)
+def test_a_missing_token_is_a_401_that_names_the_header(gateways: Gateways, path: str) -> None:
+    response = requests.get(gateways.urls["deployed"] + path, timeout=240)
 
-    assert response.status_code == 403
-    assert "message" in {name.lower() for name in response.json()}
+    assert_error(response, 401, "MissingTokenError")
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert "Authorization: Bearer <token>" in response.json()["Message"]
 
 
-def test_an_unknown_route_is_refused_in_the_form_of_the_gateway(
-    gateways: Gateways, gateway: str
-) -> None:
-    response = gateways.get(gateway, "/secrets")
+def test_an_invalid_token_is_a_401(gateways: Gateways) -> None:
+    response = gateways.get("deployed", "/jobs", Authorization="Bearer wrong")
 
-    assert response.status_code in (403, 404)
-    assert "message" in {name.lower() for name in response.json()}
+    assert_error(response, 401, "InvalidTokenError")
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_an_unknown_route_is_a_404_with_and_without_a_token(gateways: Gateways) -> None:
+    with_token = gateways.get("deployed", "/secrets")
+    without = requests.get(gateways.urls["deployed"] + "/secrets", timeout=240)
+
+    assert_error(with_token, 404, "RouteNotFoundError")
+    assert_error(without, 404, "RouteNotFoundError")
+    assert gateways.token not in with_token.text
+
+
+def assert_error(response: requests.Response, status: int, code: str) -> None:
+    """Assert that the gateway responds as the API does."""
+    assert response.status_code == status
+    assert response.headers["Content-Type"] == "application/json"
+    assert {name: response.headers[name] for name in HEADERS} == HEADERS
+    body = response.json()
+    assert list(body) == ["Code", "Message", "RequestId"]
+    assert body["Code"] == code
+    assert body["RequestId"]
+
+
+def test_chalice_local_responds_to_them_in_the_form_of_the_gateway(gateways: Gateways) -> None:
+    """It has no gateway responses."""
+    url = gateways.urls["local"]
+    missing = requests.get(f"{url}/jobs", timeout=240)
+    invalid = gateways.get("local", "/jobs", Authorization="Bearer wrong")
+    unknown = gateways.get("local", "/secrets")
+
+    assert [each.status_code for each in (missing, invalid, unknown)] == [401, 403, 403]
+    for response in (missing, invalid, unknown):
+        assert "message" in {name.lower() for name in response.json()}

@@ -8,6 +8,8 @@ from typing import Any
 
 import requests
 
+from infra.deploy import API_STAGE
+from infra.gateway import configure
 from local.aws import RESOURCES, LocalAws
 from local.package import package
 from local.stacks import create_app, kept_token
@@ -24,6 +26,7 @@ class DeployedStack:
         self.resources = aws.create_resources(without_tls(RESOURCES.read_text()))
         create_app(aws, package("local", aws.environment_for(os.environ)), environment)
         [api] = aws.client("apigateway").get_rest_apis()["items"]
+        configure(aws.client("apigateway"), api["id"], API_STAGE)
         self.url = f"{aws.endpoint}/_aws/execute-api/{api['id']}/api"
         self.token = kept_token(aws, self.resources.secret_id, folder / "token")
 

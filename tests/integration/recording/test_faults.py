@@ -69,12 +69,12 @@ FAULTS: dict[str, Fault] = {
     "partial failure": partial_failure(),
 }
 FAULTS_OF_A_CALL = (
-    ("throttled", "response lost", "partial failure"),
-    ("internal error", "connection cut", "response lost"),
-    ("access denied", "partial failure", "connection cut"),
+    ("throttled", "response lost"),
+    ("internal error", "partial failure"),
+    ("access denied", "connection cut"),
 )
-"""Faults of consecutive calls. In each, a call that AWS refused, and two of those after which AWS
-has done nothing, everything or a part."""
+"""Faults of consecutive calls. In each, a call that AWS refused, and one after which AWS has done
+nothing, everything or a part."""
 MALFORMED = "not an event"
 RULES = Rules.parse('[[rule]]\non = ["FAILED"]', "a room")
 OUTAGE_RETRY_SECONDS = 210

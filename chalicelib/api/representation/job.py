@@ -12,6 +12,7 @@ from chalicelib.jobs.array_summary import Summary
 from chalicelib.jobs.console_links import console_link, logs_link
 from chalicelib.jobs.durations import Durations, durations
 from chalicelib.jobs.failure import Cause, Failure, attempt_cause, container_cause, failure_of
+from chalicelib.jobs.failure.retries import retry_explanation
 from chalicelib.jobs.job import ACTIVE, Attempt, Description, ExitRule, Job, JobId, JobStatus, Pod
 from chalicelib.jobs.preemption import Preemption, Step, history
 from chalicelib.jobs.prices import Prices
@@ -202,6 +203,10 @@ def job_body(job: Job, related: Related, prices: Prices, now: int) -> JobBody:
     fields = _summary_fields(job, related.children, prices, now)
     if related.first_failure:
         fields["failure"] = _with_first_failure(fields["failure"], related.first_failure)
+    elif failure := fields["failure"]:
+        retries = retry_explanation(job.details, description, failure.cause)
+        explanation = f"{failure.explanation} {retries}" if retries else failure.explanation
+        fields["failure"] = replace(failure, explanation=explanation)
     return JobBody(
         **fields,
         history=[

@@ -411,3 +411,23 @@ def test_the_authorizer_returns_a_policy_for_api_gateway(
     allowed = statement["Effect"] == "Allow" and statement["Resource"]
     assert bool(allowed) == (effect == "Allow")
     assert policy["principalId"] == (token if effect else "nobody")
+
+
+def test_a_failure_explains_why_there_was_no_further_attempt(api: Api) -> None:
+    rules = [
+        {"onStatusReason": "Host EC2*", "action": "RETRY"},
+        {"onExitCode": "2", "action": "EXIT"},
+    ]
+    job_id = a_job_id()
+    api.record(
+        a_body(
+            jobId=job_id,
+            status="FAILED",
+            attempts=[an_attempt(container={"exitCode": 2})],
+            retryStrategy={"attempts": 3, "evaluateOnExit": rules},
+        )
+    )
+
+    failure = api.get(f"/jobs/{job_id}").body["failure"]
+
+    assert failure["explanation"].endswith(" Attempt 1 of 3: exit code 2 is not retried.")

@@ -237,7 +237,7 @@ def job_body(job: Job, related: Related, prices: Prices, now: int) -> JobBody:
         main_node=description.main_node,
         parameters=description.parameters,
         tags=description.tags,
-        waiting=_waiting(job, related.environment, related.head),
+        waiting=_waiting(job, related),
     )
 
 
@@ -278,12 +278,10 @@ def _status_reason(job: Job) -> str | None:
     )
 
 
-def _waiting(
-    job: Job, environment: QueueEnvironment | None, head: QueueHead | None
-) -> WaitingBody | None:
+def _waiting(job: Job, related: Related) -> WaitingBody | None:
     if job.status not in ACTIVE or job.status == JobStatus.RUNNING:
         return None
-    found = waiting(job, environment, head)
+    found = waiting(job, related.environment, related.head, related.dependencies.values())
     return WaitingBody(
         found.cause,
         found.explanation,

@@ -1,7 +1,8 @@
 """The first cause that keeps a job from starting, checked against what AWS Batch reports.
 
     1  the job was cancelled                      ends when it reaches the head of its queue
-    2  it is not RUNNABLE                         explained by its status
+    2  jobs that it depends on have not ended     named with their statuses; PENDING only
+       it is not RUNNABLE                         explained by its status
     3  the queue is DISABLED or INVALID
     4  all environments are DISABLED or INVALID
     5  AWS Batch states a reason about the job    except that there is no capacity
@@ -14,7 +15,7 @@
 Pure: no I/O, no clock. All times are epoch milliseconds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from chalicelib.jobs.job import Job, JobStatus
@@ -22,6 +23,7 @@ from chalicelib.jobs.pending_reason import PendingReason, explain
 from chalicelib.jobs.waiting.queue_environment import Environment, QueueEnvironment, QueueHead
 
 _CAPACITY = "CAPACITY"
+_MAX_NAMED = 3
 _HEAD_JOBS = 100
 """The jobs that GetJobQueueSnapshot returns."""
 
@@ -37,14 +39,29 @@ class Waiting(NamedTuple):
 
 
 def waiting(
-    job: Job, environment: QueueEnvironment | None = None, head: QueueHead | None = None
+    job: Job,
+    environment: QueueEnvironment | None = None,
+    head: QueueHead | None = None,
+    dependencies: Collection[Job] = (),
 ) -> Waiting:
-    """Return the first cause that applies."""
+    """Return the first cause that applies. `dependencies` are recorded jobs that it depends on."""
     position = head.position(job.job_id) if head else None
+    if job.status == JobStatus.PENDING and not job.details.is_cancelled:
+        active = [each for each in dependencies if not each.is_over]
+        if active:
+            return Waiting(*_depends_on(active), position)
     if job.details.is_cancelled or job.status != JobStatus.RUNNABLE:
         return Waiting(*_stated(job), position)
     cause, explanation = next(_causes(job, environment, head))
     return Waiting(cause, explanation, position, _cancelled_at(job, environment, head))
+
+
+def _depends_on(active: Sequence[Job]) -> tuple[str, str]:
+    named = [f"{job.details.job_name} ({job.status})" for job in active[:_MAX_NAMED]]
+    more = len(active) - len(named)
+    words = ", ".join(named) + (f" and {more} more" if more else "")
+    cause = f"it depends on {words}" if len(active) == 1 else f"it depends on {len(active)} jobs"
+    return cause, f"The job starts after the jobs that it depends on. Not ended yet: {words}."
 
 
 def _causes(

@@ -172,3 +172,29 @@ def test_the_head_is_cancelled_by_the_time_limit_of_the_reason_that_is_stated(
     job = a_job(job_id, status_reason=reason)
 
     assert waiting(job, a_queue(VALID, time_limits=limits), HEAD).will_be_cancelled_at == at
+
+
+def named(name: str, status: str) -> Job:
+    details = Details(status=status, generation=0, time=NOON, job_name=name, job_queue="q")
+    return Job(name, details, (Transition(status, 0, NOON),))
+
+
+def test_a_pending_job_names_the_dependencies_that_have_not_ended() -> None:
+    pending = a_job(status="PENDING")
+    ended = [named("done", "SUCCEEDED"), named("failed", "FAILED")]
+    active = [named(f"prepare-{n}", "RUNNING") for n in range(5)]
+
+    one = waiting(pending, dependencies=[*ended, named("prepare", "RUNNABLE")])
+    many = waiting(pending, dependencies=[*ended, *active])
+
+    assert one.cause == "it depends on prepare (RUNNABLE)"
+    assert one.explanation == (
+        "The job starts after the jobs that it depends on. Not ended yet: prepare (RUNNABLE)."
+    )
+    assert many.cause == "it depends on 5 jobs"
+    assert many.explanation.endswith(
+        "prepare-0 (RUNNING), prepare-1 (RUNNING), prepare-2 (RUNNING) and 2 more."
+    )
+    assert waiting(pending, dependencies=ended) == waiting(pending)
+    cancelled = a_job(status="PENDING", is_cancelled=True)
+    assert waiting(cancelled, dependencies=active) == waiting(cancelled)

@@ -87,8 +87,11 @@ def deploy(
     print("Deploying the app …", flush=True)
     run_chalice(stage)
     gateway.configure(session.client("apigateway"), _rest_api(stage)["rest_api_id"], API_STAGE)
+    url = api_url(stage)
+    if stages.set_default(stage, "PUBLIC_URL", url.removesuffix("/")):
+        _set_variable(session, _resource(stage, "on_notices")["lambda_arn"], "PUBLIC_URL", url)
     print(
-        f"The API is available at {api_url(stage)}\n"
+        f"The API is available at {url}\n"
         f"Create a token for it: make token STAGE={stage} NAME=ada QUEUES='*'\n"
         f"Commit the changes in .chalice, including .chalice/deployed/{stage}.json: the next"
         " deployment of this stage needs them."
@@ -135,9 +138,25 @@ def api_url(stage: str) -> str:
 
 
 def _rest_api(stage: str) -> dict[str, str]:
+    return _resource(stage, "rest_api")
+
+
+def _resource(stage: str, name: str) -> dict[str, str]:
+    """Return what Chalice stored of a resource of the app when it deployed the stage."""
     deployed = json.loads((ROOT / ".chalice" / "deployed" / f"{stage}.json").read_text())
-    [api] = [each for each in deployed["resources"] if "rest_api_url" in each]
-    return dict(api)
+    [resource] = [each for each in deployed["resources"] if each["name"] == name]
+    return dict(resource)
+
+
+def _set_variable(session: boto3.Session, function: str, variable: str, value: str) -> None:
+    """Set an environment variable of a deployed function: its URL is known only now."""
+    client = session.client("lambda")
+    client.get_waiter("function_updated_v2").wait(FunctionName=function)
+    current = client.get_function_configuration(FunctionName=function)
+    variables = current["Environment"]["Variables"] | {variable: value}
+    client.update_function_configuration(
+        FunctionName=function, Environment={"Variables": variables}
+    )
 
 
 def main() -> None:

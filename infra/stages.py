@@ -100,6 +100,17 @@ def prepare(
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
+def set_default(stage: str, variable: str, value: str, folder: Path = CHALICE) -> bool:
+    """Set an environment variable of the stage, and return whether it was not set before."""
+    config = read_config(folder)
+    environment = config["stages"][stage]["environment_variables"]
+    if variable in environment:
+        return False
+    environment[variable] = value
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    return True
+
+
 def render_config(source: Json, stage: str) -> Json:
     """Return prod's part of config.json with the resource names of another stage, and without what
     belongs to prod alone: its account, job queues, rooms and URL."""

@@ -31,7 +31,7 @@ from local.api import Api
 from local.aws import ROOT, STAGE, LocalAws
 from local.batch import BatchServer, an_environment, batch_url_file
 from local.package import package
-from local.ports import free_port, is_taken
+from local.ports import LOOPBACK, free_port, is_taken
 from local.process import LocalError
 from local.simulator.feed import feed
 from local.stacks import create_app, kept_token, put_webex_token
@@ -141,6 +141,7 @@ def run(options: Options) -> None:
             "WEBEX_API_URL": rooms.api_url if rooms else options.webex_api_url,
             "WEBEX_ROOM": options.webex_room,
             "AWS_ENDPOINT_URL_BATCH": batch.url if batch else options.batch_url,
+            "PUBLIC_URL": f"http://{LOOPBACK}:{options.port}",
         }
         create_app(aws, package(STAGE, aws.environment_for(os.environ)), variables)
         token = kept_token(aws, resources.secret_id, options.state_dir / "token")

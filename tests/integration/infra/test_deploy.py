@@ -157,6 +157,13 @@ def test_a_new_stage_is_deployed_and_records_events(
 
     assert f"The API is available at {url['rest_api_url']}" in result.stdout
     assert "make token STAGE=trial" in result.stdout
+    public_url = url["rest_api_url"].removesuffix("/")
+    config = json.loads((project / ".chalice/config.json").read_text())["stages"]["trial"]
+    assert config["environment_variables"]["PUBLIC_URL"] == public_url
+    notifier = aws.client("lambda").get_function_configuration(
+        FunctionName="batchwatch-trial-on_notices"
+    )
+    assert notifier["Environment"]["Variables"]["PUBLIC_URL"].removesuffix("/") == public_url
     assert "jobId" in first_item(aws, "batchwatch-trial-jobs")
 
 

@@ -14,7 +14,7 @@ in the queue. Bodies are never printed.
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -34,8 +34,9 @@ _VISIBILITY_SECONDS = 900
 _MAX_PAYLOAD_BYTES = 5_000_000
 """The most bytes of message bodies per invocation. Lambda's limit is 6 MB for the whole payload."""
 
-Target = Callable[["list[Message]"], None]
-"""Accepts messages. Raises FunctionFailed or botocore's errors; then it has accepted none."""
+Target = Callable[["list[Message]"], Collection[str]]
+"""Accepts messages, and returns the ids under which they would be dead-lettered again. Raises
+FunctionFailed or botocore's errors; then it has accepted none."""
 Report = Callable[[str], None]
 """Receives a line of progress."""
 
@@ -55,30 +56,30 @@ class Tally:
 
 def redrive(sqs: "SQSClient", queue_url: str, target: Target, report: Report) -> Tally:
     """Pass each message of the queue to the target, once."""
-    passed_on: set[str] = set()
-    returned = truncated = failed = 0
+    ids: set[str] = set()
+    passed_on = returned = truncated = failed = 0
     unfinished: list[Message] = []
     try:
         for messages in _receive(sqs, queue_url):
             unfinished += messages
-            new = [m for m in messages if _attribute(m, "MessageId") not in passed_on]
+            new = [m for m in messages if _attribute(m, "MessageId") not in ids]
             complete = [message for message in new if _attribute(message, "BodyCut") != "true"]
-            rejected = _pass_on(complete, target, report)
+            rejected = _pass_on(complete, target, report, ids)
             for message in complete:
                 if message not in rejected:
                     sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
-                    passed_on.add(message["MessageId"])
+                    passed_on += 1
                     unfinished.remove(message)
             returned += len(messages) - len(new)
             truncated += len(new) - len(complete)
             failed += len(rejected)
-            report(f"{len(passed_on)} messages passed on")
+            report(f"{passed_on} messages passed on")
     finally:
         for message in unfinished:
             sqs.change_message_visibility(
                 QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
             )
-    return Tally(len(passed_on), returned, truncated, failed)
+    return Tally(passed_on, returned, truncated, failed)
 
 
 def _receive(sqs: "SQSClient", queue_url: str) -> "Iterator[list[Message]]":
@@ -93,32 +94,38 @@ def _receive(sqs: "SQSClient", queue_url: str) -> "Iterator[list[Message]]":
         yield messages
 
 
-def _pass_on(messages: "list[Message]", target: Target, report: Report) -> "list[Message]":
-    """Pass the messages on together, or one by one if that fails. Return the rejected ones."""
+def _pass_on(
+    messages: "list[Message]", target: Target, report: Report, ids: set[str]
+) -> "list[Message]":
+    """Pass the messages on together, or one by one if that fails, and add their ids to `ids`.
+    Return the rejected ones."""
     if not messages:
         return []
     try:
-        target(messages)
+        ids.update(target(messages))
     except FunctionFailed as error:
         if len(messages) == 1:
             report(f"1 message left in the queue: {error}")
             return messages
-        return list(chain(*(_pass_on([message], target, report) for message in messages)))
+        return list(chain(*(_pass_on([message], target, report, ids) for message in messages)))
     return []
 
 
 def function_target(function: Function) -> Target:
-    def invoke(messages: "list[Message]") -> None:
+    def invoke(messages: "list[Message]") -> Collection[str]:
         for batch in _batches(messages):
             function.call({"Records": [_record(message) for message in batch]})
+        return [message["MessageId"] for message in messages]
 
     return invoke
 
 
 def queue_target(sqs: "SQSClient", queue_url: str) -> Target:
-    def send(messages: "list[Message]") -> None:
-        for message in messages:
-            sqs.send_message(QueueUrl=queue_url, MessageBody=message["Body"])
+    def send(messages: "list[Message]") -> Collection[str]:
+        return [
+            sqs.send_message(QueueUrl=queue_url, MessageBody=message["Body"])["MessageId"]
+            for message in messages
+        ]
 
     return send
 

@@ -1,7 +1,7 @@
 """`make redrive`: dead letters are processed once more, and none is lost."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import pytest
@@ -117,6 +117,31 @@ def test_notices_are_returned_to_their_queue(
 
     assert tally.passed_on == 1
     assert harness.sqs.receive_message(QueueUrl=target)["Messages"][0]["Body"] == "a notice"
+
+
+def test_notices_that_webex_still_rejects_are_passed_on_once(
+    aws: LocalAws, resources: Resources, harness: RecorderHarness
+) -> None:
+    """The notifier dead-letters them again while the redrive goes on."""
+    notices = MessageQueue(
+        harness.sqs, resources.notices_queue, resources.notices_dead_letter_queue
+    )
+    source, target = map(
+        aws.queue_url, (resources.notices_dead_letter_queue, resources.notices_queue)
+    )
+    for number in range(12):
+        harness.sqs.send_message(QueueUrl=source, MessageBody=f"notice {number}")
+    send = queue_target(harness.sqs, target)
+
+    def send_and_reject(messages: Any) -> Collection[str]:
+        ids = send(messages)
+        reason = Disposition.dead_letter("the room does not exist")
+        notices.settle(dict.fromkeys(notices.receive(100), reason))
+        return ids
+
+    tally = redrive(harness.sqs, source, send_and_reject, report=lambda line: None)
+
+    assert tally == Tally(passed_on=12, returned=12)
 
 
 def test_a_function_that_is_not_deployed_is_reported_in_one_line(aws: LocalAws) -> None:

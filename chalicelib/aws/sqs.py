@@ -78,6 +78,12 @@ class Disposition:
         """Return the disposition to dead-letter a message. `reason` must not quote its body."""
         return cls(reason=reason)
 
+    def not_before(self, seconds: float) -> Self:
+        """Return this disposition, but a retry no sooner than after `seconds`."""
+        if self.retry_after is None:
+            return self
+        return type(self).retry(max(self.retry_after, seconds))
+
     @property
     def is_ack(self) -> bool:
         return self.retry_after is None and self.reason is None

@@ -105,6 +105,8 @@ class RoomLease(NamedTuple):
     resume_at: int = 0
     """The time before which nothing may be sent to the room, because of a rate limit, an outage or
     a digest."""
+    failing_since: int = 0
+    """Since when all messages to the room have failed; 0: the last one was sent."""
 
 
 class DeliveryTable:
@@ -191,12 +193,21 @@ class DeliveryTable:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
             return RoomLease(is_acquired=False)
-        return RoomLease(is_acquired=True, resume_at=_number(answer["Attributes"], "nextSendAt"))
+        room_item = answer["Attributes"]
+        return RoomLease(
+            is_acquired=True,
+            resume_at=_number(room_item, "nextSendAt"),
+            failing_since=_number(room_item, "failingSince"),
+        )
 
-    def release_room(self, room: str, owner: str, *, resume_at: int) -> None:
+    def release_room(self, room: str, owner: str, *, resume_at: int, failing_since: int) -> None:
         """Release the lease, unless it has expired and another notifier has leased the room."""
         still_leased_by_owner: Item = {"leasedBy": {"S": owner}}
-        released: Item = {"leasedUntil": {"N": "0"}, "nextSendAt": {"N": str(resume_at)}}
+        released: Item = {
+            "leasedUntil": {"N": "0"},
+            "nextSendAt": {"N": str(resume_at)},
+            "failingSince": {"N": str(failing_since)},
+        }
         statement = self._table.update_if_equal(
             still_leased_by_owner, table_keys.room(room), released
         )

@@ -2,7 +2,7 @@
 
     error                       in this invocation  then the notice is           then the room is
     RateLimited                 -                   retried after Retry-After    paused until then
-    Unauthorized                -                   retried after 5 to 10 min    -
+    Unauthorized                -                   retried after 5 to 10 min    paused for 5 min
     RoomGone                    -                   dead-lettered                -
     Refused                     -                   dead-lettered                -
     Unavailable                 retried twice       retried after 30 to 60 s     paused for 30 s
@@ -11,6 +11,10 @@
 Refused concerns one notice; after every other error, all notices of the room that were not sent yet
 are retried, too. A response was lost only for the notices of the message that was being sent: the
 others get the disposition of any other outage.
+
+The longer a room has been failing, the longer it pauses: a tenth of that time, up to half an hour.
+So in the 14 days for which the queue keeps a notice, SQS delivers it about 750 times, and does not
+dead-letter it after 1,000.
 
 A lost response means that Webex may have posted the message, so that a retry may post it again:
 the delay doubles with every lost response of the notice, which its delivery counts. How often SQS
@@ -38,6 +42,8 @@ _UNAUTHORIZED_SECONDS = 300
 _LOST_SECONDS = 30
 _MAX_LOST_SECONDS = 3_600
 _MAX_DOUBLINGS = 10
+_PAUSE_GROWTH = 0.1
+_MAX_PAUSE_SECONDS = 1_800
 _NOT_POSTED = frozenset({500, 503})
 """The statuses with which Webex itself reports an outage. A gateway sends 502 and 504 if it got
 no response: Webex may have posted the message. So it has after a success without an id."""
@@ -71,11 +77,19 @@ def disposition_for(error: WebexError, lost_responses: int, jitter: float) -> Di
             return Disposition.retry(_OUTAGE_SECONDS * (1 + jitter))
 
 
-def room_pause(error: WebexError) -> float:
-    """Return the seconds for which no notifier may send to the room after an error."""
-    if isinstance(error, RateLimited):
-        return error.retry_after
-    return _OUTAGE_SECONDS if isinstance(error, Unavailable) else 0
+def room_pause(error: WebexError, failing_seconds: float) -> float:
+    """Return the seconds for which no notifier may send to the room after an error.
+    `failing_seconds` is how long all messages to the room have failed."""
+    grown = min(_MAX_PAUSE_SECONDS, failing_seconds * _PAUSE_GROWTH)
+    match error:
+        case RateLimited():
+            return max(error.retry_after, grown)
+        case Unauthorized():
+            return max(_UNAUTHORIZED_SECONDS, grown)
+        case Unavailable():
+            # After a lost response, the delay of the notice grows instead.
+            return _OUTAGE_SECONDS if is_response_lost(error) else max(_OUTAGE_SECONDS, grown)
+    return 0
 
 
 def disposition_after(outcome: Outcome, jitter: float) -> Disposition:

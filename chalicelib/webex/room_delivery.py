@@ -97,6 +97,8 @@ class RoomResult:
     already_done: int = 0
     error: str | None = None
     is_unauthorized: bool = False
+    is_failing: bool = False
+    """Webex did not accept a message to the room, whatever it contains."""
 
     def __add__(self, other: "RoomResult") -> "RoomResult":
         return RoomResult(
@@ -108,6 +110,7 @@ class RoomResult:
             already_done=self.already_done + other.already_done,
             error=other.error or self.error,
             is_unauthorized=self.is_unauthorized or other.is_unauthorized,
+            is_failing=self.is_failing or other.is_failing,
         )
 
 
@@ -153,7 +156,12 @@ class RoomDelivery:
             # Notices that were sent are marked as sent: they are retried and then acknowledged.
             result = replace(self._retry(notices, Outcome.OUTAGE), error=type(error).__name__)
         resume_at = max(lease.resume_at, result.resume_at)
-        self._deliveries.release_room(room, owner, resume_at=resume_at)
+        failing_since = lease.failing_since
+        if result.messages:
+            failing_since = 0
+        elif result.is_failing and not failing_since:
+            failing_since = now
+        self._deliveries.release_room(room, owner, resume_at=resume_at, failing_since=failing_since)
         return result
 
     def _deliver_leased(
@@ -165,7 +173,8 @@ class RoomDelivery:
             return RoomResult({pending.notice.key: disposition for pending in requested})
         due, decided = self._decide(requested, time_left)
         claimed, unclaimed = self._claim(due)
-        return decided + unclaimed + self._send_all(claimed, time_left)
+        failing_ms = self._runtime.now_ms() - lease.failing_since if lease.failing_since else 0
+        return decided + unclaimed + self._send_all(claimed, time_left, failing_ms / 1000)
 
     # Decide
 
@@ -245,9 +254,13 @@ class RoomDelivery:
     # Send and mark
 
     def _send_all(
-        self, claimed: Sequence[ClaimedNotice], time_left: Callable[[], float]
+        self,
+        claimed: Sequence[ClaimedNotice],
+        time_left: Callable[[], float],
+        failing_seconds: float,
     ) -> RoomResult:
-        """Send the notices one by one, or many in one digest; mark each as soon as it is sent."""
+        """Send the notices one by one, or many in one digest; mark each as soon as it is sent.
+        `failing_seconds` is how long all messages to the room have failed before."""
         is_digest = len(claimed) > DIGEST_THRESHOLD
         batches = [claimed] if is_digest else [[notice] for notice in claimed]
         result = RoomResult()
@@ -256,12 +269,13 @@ class RoomDelivery:
             try:
                 message_id = self._send(batch, time_left)
             except Refused as error:
-                result += self._give_up(batch, [], error)
+                result += self._give_up(batch, [], error, failing_seconds)
             except WebexError as error:
-                return result + self._give_up(batch, unsent[len(batch) :], error)
+                rest = unsent[len(batch) :]
+                return result + self._give_up(batch, rest, error, failing_seconds)
             except (ClientError, BotoCoreError) as error:
-                rest = self._retry([claimed.notice for claimed in unsent], Outcome.OUTAGE)
-                return result + replace(rest, error=type(error).__name__)
+                retried = self._retry([claimed.notice for claimed in unsent], Outcome.OUTAGE)
+                return result + replace(retried, error=type(error).__name__)
             else:
                 result += self._mark(batch, message_id)
         if is_digest:
@@ -328,7 +342,11 @@ class RoomDelivery:
         return RoomResult(dispositions, messages=1, sent=len(batch))
 
     def _give_up(
-        self, failed: Sequence[ClaimedNotice], rest: Sequence[ClaimedNotice], error: WebexError
+        self,
+        failed: Sequence[ClaimedNotice],
+        rest: Sequence[ClaimedNotice],
+        error: WebexError,
+        failing_seconds: float,
     ) -> RoomResult:
         """Return the result for the notices of a message that was not sent, and for the rest of the
         room, of which nothing was sent. Release the claims, so that the next delivery need not wait
@@ -339,16 +357,18 @@ class RoomDelivery:
             sent = [delivery.response_lost() for delivery in sent]
         others = [claimed.delivery for claimed in rest]
         self._deliveries.save([delivery.released() for delivery in (*sent, *others)], now)
-        dispositions = {
-            delivery.notice.key: disposition_for(error, delivery.lost_responses, jitter)
-            for delivery in sent
-        }
-        retry = disposition_for(error, 0, jitter)
+        pause = room_pause(error, failing_seconds)
+        lost_responses = {delivery.notice.key: delivery.lost_responses for delivery in sent}
+        lost_responses |= {delivery.notice.key: 0 for delivery in others}
         return RoomResult(
-            dispositions | {delivery.notice.key: retry for delivery in others},
-            resume_at=now + round(room_pause(error) * 1000),
+            {
+                key: disposition_for(error, lost, jitter).not_before(pause)
+                for key, lost in lost_responses.items()
+            },
+            resume_at=now + round(pause * 1000),
             error=f"{type(error).__name__}: {error}",
             is_unauthorized=isinstance(error, Unauthorized),
+            is_failing=pause > 0,
         )
 
     def _retry(self, notices: Iterable[Notice], outcome: Outcome) -> RoomResult:

@@ -421,6 +421,29 @@ def test_a_quarter_of_an_hour_of_lost_responses_posts_a_message_few_times(
     assert 4 <= len(webex.posts) <= 6
 
 
+def test_a_failing_room_is_asked_less_often_and_recovers_within_a_tenth_of_the_outage(
+    harness: NotifierHarness, webex: WebexServer
+) -> None:
+    harness.recorder.record([a_failure()])
+    (message,) = harness.receive(1)
+    webex.script(Fault(status=429, retry_after="1"), times=math.inf)
+    harness.redeliver(message, seconds=6 * 3_600)
+    posts_while_failing = len(webex.posts)
+    webex.unscript()
+    ended_at = harness.now
+
+    first = harness.redeliver(message, seconds=3_600)
+    delay = harness.now - ended_at
+    webex.script(Fault(status=429, retry_after="1"))
+    harness.recorder.record([a_failure()])
+    harness.deliver_all(step=2)
+
+    assert posts_while_failing < 150
+    assert first.is_ack
+    assert delay <= 6 * 3_600 / 10
+    assert len(harness.texts()) == 2, "the room's pause starts at one second again"
+
+
 def test_a_lost_response_after_an_outage_delays_a_notice_by_less_than_two_minutes(
     harness: NotifierHarness, webex: WebexServer
 ) -> None:

@@ -109,13 +109,35 @@ def test_a_retry_after_of_zero_still_delays_the_notice() -> None:
         (SERVER_ERROR, 30),
         (NOT_SENT, 30),
         (LOST, 30),
-        (UNAUTHORIZED, 0),
+        (UNAUTHORIZED, 300),
         (ROOM_GONE, 0),
         (REFUSED, 0),
     ],
 )
 def test_a_room_pauses_after_a_rate_limit_and_an_outage(error: WebexError, seconds: int) -> None:
-    assert room_pause(error) == seconds
+    assert room_pause(error, failing_seconds=0) == seconds
+
+
+@pytest.mark.parametrize("error", [RateLimited("", retry_after=1), SERVER_ERROR, UNAUTHORIZED])
+def test_a_room_pauses_longer_the_longer_it_fails_up_to_half_an_hour(error: WebexError) -> None:
+    assert room_pause(error, failing_seconds=3_600) == 360
+    assert room_pause(error, failing_seconds=7 * 86_400) == 1_800
+    assert room_pause(ROOM_GONE, failing_seconds=86_400) == 0
+
+
+@pytest.mark.parametrize("error", [RateLimited("", retry_after=1), SERVER_ERROR, UNAUTHORIZED])
+def test_no_outage_delivers_a_notice_a_thousand_times_within_fourteen_days(
+    error: WebexError,
+) -> None:
+    """The queue keeps a notice for 14 days, and dead-letters it after 1,000 deliveries."""
+    failing_seconds, deliveries = 0.0, 0
+    while failing_seconds < 14 * 86_400:
+        deliveries += 1
+        retry = disposition_for(error, 0, jitter=0).not_before(room_pause(error, failing_seconds))
+        assert retry.retry_after is not None
+        failing_seconds += retry.retry_after
+
+    assert deliveries < 800
 
 
 @pytest.mark.parametrize(

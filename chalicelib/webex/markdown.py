@@ -86,11 +86,25 @@ def join_blocks(blocks: Iterable[str]) -> str:
     return "\n\n".join([first, *others])
 
 
+def short_form(markdown: str) -> str:
+    """Return the first lines of a message, without links: Webex may reject a message because of its
+    length or of an address in it. Of the first line, nothing is omitted but links."""
+    first, *others = _LINK.sub(r"\1", markdown).split("\n")
+    shown = [first]
+    for line in others:
+        if byte_size("\n".join([*shown, line])) > _MAX_SHORT_BYTES:
+            return "\n".join([*shown, "…"])
+        shown.append(line)
+    return "\n".join(shown)
+
+
 def byte_size(text: str) -> int:
     """Return the length in bytes of UTF-8, the unit of Webex's limit."""
     return len(text.encode())
 
 
+_LINK: Final = re.compile(r"(?<!\\)\[((?:\\.|[^\]\\])*)\]\([^()\s]*\)")
+_MAX_SHORT_BYTES: Final = 2_000
 _MORE_BYTES: Final = byte_size(" … and 10,000,000 more")
 _MAX_NAME_CHARACTERS: Final = 128
 _MAX_ADDRESS_CHARACTERS: Final = 1_000

@@ -15,6 +15,7 @@ notices are queued and what their messages contain.
 import itertools
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -33,6 +34,7 @@ from chalicelib.webex.delivery_table import (
     Found,
     RoomLease,
 )
+from chalicelib.webex.markdown import short_form
 from chalicelib.webex.records import RecordReader, Records
 from chalicelib.webex.retries import (
     disposition_after,
@@ -289,14 +291,26 @@ class RoomDelivery:
         thread = None if is_digest else self._deliveries.thread(notice)
         try:
             message_id = self._post(notice.room, markdown, thread, time_left)
-        except (RoomGone, Refused):
+        except RoomGone:
             if thread is None:
                 raise
-            # The first message of the thread may have been deleted in the room.
-            message_id = self._post(notice.room, markdown, None, time_left)
+            message_id = self._post_differently(notice.room, markdown, thread, time_left)
+        except Refused:
+            message_id = self._post_differently(notice.room, markdown, thread, time_left)
         if not is_digest and thread is None:
             self._deliveries.start_thread(notice, message_id, self._runtime.now_ms())
         return message_id
+
+    def _post_differently(
+        self, room: str, markdown: str, thread: str | None, time_left: Callable[[], float]
+    ) -> str:
+        """Post a message that Webex did not accept: outside its thread, whose first message may
+        have been deleted in the room, or else in a short form. Raise WebexError if Webex does not
+        accept that either."""
+        if thread is not None:
+            with suppress(Refused):
+                return self._post(room, markdown, None, time_left)
+        return self._post(room, short_form(markdown), None, time_left)
 
     def _write(self, batch: Sequence[ClaimedNotice]) -> str:
         """Return the message's markdown. Raise Refused for a defect, so that it affects no other

@@ -356,6 +356,32 @@ def test_a_message_is_sent_although_the_first_of_its_thread_was_deleted(
     assert len(harness.texts()) == 1
 
 
+def test_a_message_that_webex_rejects_is_sent_in_a_short_form_without_links(
+    harness: NotifierHarness, webex: WebexServer
+) -> None:
+    webex.script(Fault(status=400))
+    harness.recorder.record([a_failure(jobName="align [1](x)")])
+
+    harness.deliver_all()
+
+    [text] = harness.texts()
+    assert "align" in text
+    assert "](" not in text.replace("\\]", "")
+    assert len(webex.posts) == 2
+    assert harness.dead_letters() == []
+
+
+def test_a_message_that_webex_rejects_twice_is_dead_lettered(
+    harness: NotifierHarness, webex: WebexServer
+) -> None:
+    webex.script(Fault(status=400), times=2)
+    harness.recorder.record([a_failure(), a_failure(at=NOON + 1_000)])
+
+    harness.deliver_all()
+
+    assert (len(harness.texts()), len(harness.dead_letters())) == (1, 1)
+
+
 def test_a_notice_whose_message_can_not_be_written_is_dead_lettered_alone(
     harness: NotifierHarness,
 ) -> None:

@@ -10,10 +10,12 @@ from chalicelib.webex.limits import MAX_MESSAGE_BYTES
 from chalicelib.webex.markdown import (
     ListItem,
     bold_name,
+    byte_size,
     escape,
     join_blocks,
     join_items,
     link,
+    short_form,
 )
 from tests.support.rendering import ZERO_WIDTH_SPACE, autolinks, rendered
 from tests.support.samples.injection_samples import INJECTIONS, texts
@@ -192,3 +194,15 @@ def test_the_longest_block_is_omitted_but_never_the_first() -> None:
 @given(blocks=st.lists(st.text(max_size=4_000), max_size=5))
 def test_joined_blocks_never_exceed_the_limit(blocks: list[str]) -> None:
     assert len(join_blocks(["head", *blocks]).encode()) <= MAX_MESSAGE_BYTES
+
+
+def test_the_short_form_has_no_links_and_whole_lines() -> None:
+    message = (
+        "❌ [**align**](https://x.example/#/jobs/1) failed: \\[1\\](x)  \nlogs: [log](https://a/b)"
+    )
+    long = "\n".join([message, *["line " * 20] * 100])
+
+    assert short_form(message) == "❌ **align** failed: \\[1\\](x)  \nlogs: log"
+    assert byte_size(short_form(long)) <= 2_010
+    assert short_form(long).endswith("line \n…")
+    assert short_form("a" * 3_000) == "a" * 3_000

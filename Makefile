@@ -15,7 +15,7 @@ LOCAL_AWS := AWS_ENDPOINT_URL=http://127.0.0.1:$(AWS_PORT) AWS_DEFAULT_REGION=us
              AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
 
 .PHONY: help run simulate send test test-fast check check-rules explain-rules bench deploy backfill \
-        redrive token tokens webex-test clean
+        redrive token tokens webex-test webex-token clean
 
 help:  ## list the targets
 	@sed -n -e 's/^## \(.*\)/\n\1/p' -e 's/^\([a-z-]*\):.*## /  make \1: /p' $(firstword $(MAKEFILE_LIST))
@@ -103,7 +103,11 @@ explain-rules:  ## show which rules match an event, and the message [EVENT=event
 	$(INSTALL) deploy
 	@$(PY) -m local.rules explain $(if $(EVENT),'$(EVENT)')
 
+webex-token:  ## store the bot's token in a stage's secret, if Webex accepts it [STAGE=prod WEBEX_TOKEN]
+	$(INSTALL) deploy
+	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m local.bot.webex_token --stage '$(STAGE)'
+
 webex-test:  ## send one test message to a Webex room [ROOM=… and STAGE=prod or WEBEX_TOKEN=…]
 	$(INSTALL) deploy
-	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m local.webex_test --room '$(ROOM)' \
+	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m local.bot.webex_test --room '$(ROOM)' \
 	    $(if $(STAGE),--stage '$(STAGE)')

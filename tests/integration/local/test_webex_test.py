@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from infra.errors import run_command
-from local import webex_test
 from local.aws import LocalAws, Resources
+from local.bot import webex_test
 from local.ports import LOOPBACK, free_port
 from local.webex import ROOM, TOKEN, Fault, WebexServer
 
@@ -78,7 +78,9 @@ def test_the_token_can_be_in_the_secret_of_a_stage(
     for name, value in aws.environment.items():
         monkeypatch.setenv(name, value)
 
-    assert "has no webexToken: add" in problem(capsys, "--room", ROOM, "--stage", "local")
+    assert "has no webexToken: run make webex-token STAGE=local" in problem(
+        capsys, "--room", ROOM, "--stage", "local"
+    )
 
     aws.secretsmanager.put_secret_value(
         SecretId=resources.secret_id, SecretString=json.dumps({"webexToken": TOKEN})

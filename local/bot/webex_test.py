@@ -127,7 +127,9 @@ def stage_token(secretsmanager: "SecretsManagerClient", stage: str) -> str:
     except (ValueError, AttributeError):
         raise CommandError(f"the secret {secret_id} is not a JSON object") from None
     if not token:
-        raise CommandError(f"the secret {secret_id} has no webexToken: add the bot's token")
+        raise CommandError(
+            f"the secret {secret_id} has no webexToken: run make webex-token STAGE={stage}"
+        )
     return str(token)
 
 

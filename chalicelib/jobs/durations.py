@@ -4,9 +4,11 @@ createdAt, startedAt and stoppedAt of AWS Batch take precedence over event times
 truncated to seconds and may even be earlier. No duration is negative. Pure.
 """
 
+from typing import Final
+
 from msgspec import Struct
 
-from chalicelib.jobs.job import Job, JobStatus
+from chalicelib.jobs.job import Job, JobStatus, Source, Transition
 
 
 class Durations(Struct, frozen=True, rename="camel"):
@@ -15,8 +17,10 @@ class Durations(Struct, frozen=True, rename="camel"):
     What is still going on counts up to now, or for a lost job up to when it entered its status.
     """
 
+    pending_seconds: float | None
+    """Spent on dependencies. None for an array, which is PENDING while its children run."""
     queued_seconds: float | None
-    """From creation to the first start."""
+    """From the first RUNNABLE to the first start; from creation if that RUNNABLE is unknown."""
     starting_seconds: float | None
     """From the last STARTING to its RUNNING."""
     running_seconds: float | None
@@ -25,11 +29,15 @@ class Durations(Struct, frozen=True, rename="camel"):
     """From creation to the end."""
 
 
+_WAITS_FOR_DEPENDENCIES: Final = frozenset({JobStatus.SUBMITTED, JobStatus.PENDING})
+
+
 def durations(job: Job, now: int) -> Durations:
     """Return the durations of a job; `now` is in epoch milliseconds."""
     known = [span for span in attempt_spans(job, now) if span is not None]
     return Durations(
-        queued_seconds=_seconds(job.details.created_at, _first_start(job)),
+        pending_seconds=_pending_seconds(job, now),
+        queued_seconds=_seconds(_runnable_since(job), _first_start(job)),
         starting_seconds=_starting_seconds(job),
         running_seconds=sum(known) / 1000 if known else None,
         total_seconds=_seconds(job.details.created_at, _end(job, now)),
@@ -54,6 +62,28 @@ def _first_start(job: Job) -> int | None:
     starts = [attempt.started_at for attempt in job.details.attempts]
     known = [start for start in (*starts, job.details.started_at) if start is not None]
     return min(known or _entered_at(job, JobStatus.RUNNING), default=None)
+
+
+def _pending_seconds(job: Job, now: int) -> float | None:
+    if job.details.array and job.details.array.size is not None:
+        return None
+    events = _events_before_attempts(job)
+    since = next((each.at for each in events if each.status == JobStatus.PENDING), None)
+    after = (each.at for each in events if each.status not in _WAITS_FOR_DEPENDENCIES)
+    is_over = job.status not in _WAITS_FOR_DEPENDENCIES
+    return _seconds(since, next(after, None) if is_over else _end(job, now))
+
+
+def _runnable_since(job: Job) -> int | None:
+    events = _events_before_attempts(job)
+    entered = (each.at for each in events if each.status == JobStatus.RUNNABLE)
+    return next(entered, job.details.created_at)
+
+
+def _events_before_attempts(job: Job) -> list[Transition]:
+    """Return the transitions up to the end of the first attempt that events have dated. A repair
+    dates a transition too late, by up to the time between two sweeps."""
+    return [each for each in job.history if not each.generation and each.source is Source.EVENT]
 
 
 def _starting_seconds(job: Job) -> float | None:

@@ -214,6 +214,7 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     status_reason: str | None = None
     log_stream_name: str | None = None
     containers: tuple[ContainerEnd, ...] = ()
+    compute_environment: str | None = None
 
     @property
     def container(self) -> str | None:

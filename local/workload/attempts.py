@@ -6,7 +6,7 @@ ServiceJobAttemptDetail), as far as AWS sends them in events.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from local.workload.events import Detail, base_arn
 from local.workload.seeded_random import SeededRandom
@@ -41,6 +41,10 @@ class Attempt:
         return {} if self.started_at is None else {"logStreamName": self.log_stream}
 
 
+_CLUSTER: Final = "AWSBatch-fleet-0c3a4b52-9f7e-3d1c-8a65-2b4d6f8e0a1c"
+"""The ECS cluster of the simulated compute environment, with a name as AWS Batch gives it."""
+
+
 def start_attempt(random: SeededRandom, kind: Kind, description: Detail) -> Attempt:
     """Return a new attempt on a random host."""
     if kind is Kind.EKS:
@@ -53,13 +57,13 @@ def start_attempt(random: SeededRandom, kind: Kind, description: Detail) -> Atte
         return Attempt({"serviceResourceId": resource}, log_stream="")
     ecs = base_arn(description["jobQueue"]).replace(":batch:", ":ecs:", 1)
     task = random.hex(32)
-    location: Detail = {"taskArn": f"{ecs}:task/AWSBatch-fleet/{task}"}
+    location: Detail = {"taskArn": f"{ecs}:task/{_CLUSTER}/{task}"}
     if kind is Kind.FARGATE:
         address = f"10.0.{random.randint(0, 255)}.{random.randint(4, 254)}"
         interface = {"attachmentId": random.uuid(), "privateIpv4Address": address}
         location["networkInterfaces"] = [interface]
     else:
-        instance = f"container-instance/AWSBatch-fleet/{random.hex(32)}"
+        instance = f"container-instance/{_CLUSTER}/{random.hex(32)}"
         location["containerInstanceArn"] = f"{ecs}:{instance}"
     return Attempt(location, f"{_log_prefix(description)}/default/{task}")
 

@@ -15,6 +15,7 @@ _COLUMNS: Final[Columns[JobSummary]] = {
     "createdAt": lambda job: job.created_at,
     "startedAt": lambda job: job.started_at,
     "stoppedAt": lambda job: job.stopped_at,
+    "pendingSeconds": lambda job: job.durations.pending_seconds,
     "queuedSeconds": lambda job: job.durations.queued_seconds,
     "startingSeconds": lambda job: job.durations.starting_seconds,
     "runningSeconds": lambda job: job.durations.running_seconds,

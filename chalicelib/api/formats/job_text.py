@@ -91,6 +91,7 @@ def format_job(job: JobBody) -> str:
 
 def _times(durations: Durations) -> str:
     spans = {
+        "pending": durations.pending_seconds,
         "queued": durations.queued_seconds,
         "starting": durations.starting_seconds,
         "running": durations.running_seconds,
@@ -129,6 +130,7 @@ def _attempt(attempt: AttemptBody) -> str:
         f"{attempt.attempt}  {started or 'not started'} to {stopped or 'now'}",
         exit_code,
         attempt.cause,
+        attempt.compute_environment,
         attempt.service_resource_id and clean(attempt.service_resource_id.rpartition("/")[2]),
     ]
     return "  ".join(filter(None, parts))

@@ -56,6 +56,7 @@ class AttemptBody(Body, frozen=True):
     reason: str | None
     status_reason: str | None
     log_stream_name: str | None
+    compute_environment: str | None
     service_resource_id: str | None
     cause: Cause | None
     containers: list[AttemptContainer]
@@ -316,6 +317,7 @@ def _attempts(job: Job) -> list[AttemptBody]:
             reason=attempt.reason,
             status_reason=attempt.status_reason,
             log_stream_name=attempt.log_stream_name if attempt.has_log else None,
+            compute_environment=attempt.compute_environment,
             service_resource_id=resource,
             cause=attempt_cause(attempt, ended if attempt is attempts[-1] else None),
             containers=_containers(attempt),

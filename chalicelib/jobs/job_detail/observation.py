@@ -4,8 +4,10 @@ Everything that leaves this module is validated, redacted and truncated. Pure: i
 envelopes, queues, tables, the clock or the environment.
 """
 
+import re
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -62,6 +64,11 @@ from chalicelib.jobs.job_detail.shapes import (
     ServiceJobDetail,
 )
 from chalicelib.redaction import Redaction
+
+_CLUSTER: Final = re.compile(
+    r":task/AWSBatch-([\w-]{1,128})-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/",
+    re.ASCII,
+)
 
 
 def observe(detail: JobDetail, *, time: int, source: Source, redaction: Redaction) -> Observation:
@@ -240,7 +247,15 @@ def _attempt(
         status_reason=redacted_text(attempt.status_reason, redaction),
         log_stream_name=first.log_stream_name,
         containers=(first, *ends[1:]) if pod or len(ends) > 1 else (),
+        compute_environment=_compute_environment(attempt),
     )
+
+
+def _compute_environment(attempt: AttemptDetail) -> str | None:
+    """Return the name of the compute environment, which is part of the name that AWS Batch gives to
+    the ECS cluster of a managed one. The short format of ECS's ARNs contains no cluster."""
+    found = (_CLUSTER.search(arn) for arn in attempt.all_task_arns)
+    return next((match[1] for match in found if match), None)
 
 
 def _pod(attempt: AttemptDetail) -> Pod | None:

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from chalicelib.jobs.job import JobStatus
 
@@ -77,6 +78,12 @@ class Container(CamelStruct):
     secrets: list[NameValue] | None = None
     ephemeral_storage: EphemeralStorage | None = None
     runtime_platform: RuntimePlatform | None = None
+    task_arn: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """AWS Batch sends such a container for a job that has several ones elsewhere."""
+        return replace(self, task_arn=None) == Container()
 
     @property
     def is_essential(self) -> bool:
@@ -94,13 +101,21 @@ class Containers(CamelStruct):
     ecs_properties: "Containers | None" = None
     eks_properties: "Containers | None" = None
     pod_properties: "Containers | None" = None
+    task_arn: str | None = None
 
     def all_containers(self) -> list[Container]:
         tasks = self.task_properties or ()
         found = [self.container, *(self.containers or ())]
         for inner in (*tasks, self.ecs_properties, self.eks_properties, self.pod_properties):
             found += inner.all_containers() if inner else ()
-        return [container for container in found if container and container != Container()]
+        return [container for container in found if container and not container.is_empty]
+
+    @property
+    def all_task_arns(self) -> list[str]:
+        """Return the ARNs of the ECS tasks of an attempt."""
+        found = [self.task_arn, self.container and self.container.task_arn]
+        found += [task.task_arn for task in self.task_properties or ()]
+        return [arn for arn in found if arn]
 
     def all_init_containers(self) -> list[Container]:
         """Return the containers that have to succeed before those of a pod start."""

@@ -69,7 +69,8 @@ def test_a_recorded_job_is_returned_in_the_documented_form(api: Api) -> None:
         "startedAt": "2026-05-28T20:27:40.000Z",
         "stoppedAt": "2026-05-28T20:28:10.000Z",
         "durations": {
-            "queuedSeconds": 60.0,
+            "pendingSeconds": None,
+            "queuedSeconds": 59.0,
             "startingSeconds": 10.0,
             "runningSeconds": 30.0,
             "totalSeconds": 90.0,
@@ -113,6 +114,7 @@ def test_a_recorded_job_is_returned_in_the_documented_form(api: Api) -> None:
                 "reason": None,
                 "statusReason": "Essential container in task exited",
                 "logStreamName": "def/default/1",
+                "computeEnvironment": None,
                 "serviceResourceId": None,
                 "cause": "EXIT_CODE",
                 "containers": [],

@@ -78,6 +78,7 @@ def a_job_body(**fields: Any) -> dict[str, Any]:
         "startedAt": rfc3339(300),
         "stoppedAt": rfc3339(60),
         "durations": {
+            "pendingSeconds": None,
             "queuedSeconds": 200,
             "startingSeconds": 40,
             "runningSeconds": 240,

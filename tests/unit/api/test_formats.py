@@ -34,7 +34,7 @@ job    4c7599ae-0a82-49aa-ba5a-4727fcce14a8
 queue  high-priority
 since  2026-05-28 20:28:10 UTC
 cause  {cause}
-times  queued 1 min, running 30 s, total 1 min 30 s
+times  queued 59 s, running 30 s, total 1 min 30 s
 usage  0.01667 vCPU-hours; wasted 0.01667 vCPU-hours
 
 History (UTC)

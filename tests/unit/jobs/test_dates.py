@@ -190,4 +190,4 @@ def test_the_durations_of_possible_dates_are_unchanged() -> None:
         )
     )
 
-    assert durations(job, NOON) == Durations(20, None, 40, 60)
+    assert durations(job, NOON) == Durations(None, 20, None, 40, 60)

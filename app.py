@@ -135,8 +135,9 @@ def get_queue(request: Request[NoParameters], queue: str) -> QueueBody:
 
 
 @routes.public("/openapi.json")
-def describe_api() -> dict[str, object]:
+def describe_api(request: Request[None]) -> dict[str, object]:
     """Get this description."""
     from chalicelib.api import openapi  # needed by this route only
 
-    return openapi.document(routes.registered)
+    server = request.path.removesuffix("/openapi.json") or "/"
+    return openapi.document(routes.registered, server)

@@ -9,7 +9,7 @@
     jobs
     settings
     aws  toml_config
-    errors  redaction  runtime  telemetry  text_format  table_keys
+    errors  redaction  runtime  telemetry  text_format  table_keys  version
 
 tests/unit/test_architecture.py enforces it.
 """

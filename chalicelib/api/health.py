@@ -9,12 +9,14 @@ from msgspec import Struct
 from chalicelib import telemetry
 from chalicelib.runtime import Runtime
 from chalicelib.telemetry import LogEvent
+from chalicelib.version import VERSION
 
 _CACHE_SECONDS: Final = 10
 
 
 class HealthBody(Struct, frozen=True):
     status: Literal["ok", "failing"]
+    version: str = VERSION
 
 
 class Health:

@@ -8,11 +8,13 @@ from typing import Any, Final, get_args, get_origin
 import msgspec
 
 from chalicelib.api.errors import (
+    AllSlotsTaken,
     ApiError,
     BadParameter,
     HeaderTooLarge,
     InternalError,
     ServiceUnavailable,
+    TokenNotValid,
     UriTooLong,
 )
 from chalicelib.api.formats import media
@@ -20,8 +22,10 @@ from chalicelib.api.health import HealthBody
 from chalicelib.api.parameters import arns
 from chalicelib.api.parameters.parameter import describe
 from chalicelib.api.representation.body import Versioned
+from chalicelib.api.representation.job import JobPage
 from chalicelib.api.responses import ErrorBody
 from chalicelib.api.routes import Route
+from chalicelib.version import VERSION
 
 Json = dict[str, Any]
 
@@ -50,16 +54,30 @@ _IF_NONE_MATCH: Final[Json] = {
     "description": "The ETag of a previous response",
     "schema": {"type": "string"},
 }
-_UNAUTHORIZED: Final[Mapping[str, Json]] = {
-    "401": {"description": "The token is missing or invalid"},
-    "403": {"description": "The token is invalid"},
+_VERSION_HEADERS: Final = ("ETag",)
+_PAGE_HEADERS: Final = ("Link", "X-Next-Token")
+_HEADERS: Final[Mapping[str, Json]] = {
+    name: {"description": description, "schema": {"type": kind}}
+    for name, kind, description in (
+        ("ETag", "string", "The version of the response"),
+        ("Link", "string", "The address of the next page; absent on the last page"),
+        ("X-Next-Token", "string", "The `nextToken` of the next page; absent on the last page"),
+        ("Retry-After", "integer", "In how many seconds to try again"),
+        ("WWW-Authenticate", "string", "The scheme of the token, `Bearer`"),
+    )
 }
-"""Sent by the gateway, in its own form."""
+_GATEWAY_ERROR: Final[Json] = {
+    "type": "object",
+    "required": ["message"],
+    "properties": {"message": {"type": "string"}},
+}
+"""The gateway's own form of an error, without the responses that `make deploy` puts."""
 _REFERENCE: Final = "#/components/schemas/{name}"
 
 
-def document(routes: Iterable[Route]) -> Json:
-    """Return the description of the routes that return JSON."""
+def document(routes: Iterable[Route], server: str) -> Json:
+    """Return the description of the routes that return JSON. `server` is the path under which they
+    are served, which contains the stage."""
     described = [route for route in routes if _is_json(route)]
     bodies = [body for route in described if (body := _struct(route))]
     _, schemas = msgspec.json.schema_components([ErrorBody, *bodies], ref_template=_REFERENCE)
@@ -67,13 +85,15 @@ def document(routes: Iterable[Route]) -> Json:
         "openapi": "3.1.0",
         "info": {
             "title": "batchwatch",
-            "version": "1",
+            "version": VERSION,
             "description": "AWS Batch jobs with their full history. Unknown values are null.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        "servers": [{"url": server}],
         "paths": {_path(route): {"get": _operation(route)} for route in described},
         "components": {
             "schemas": schemas,
+            "headers": _HEADERS,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -104,6 +124,7 @@ def _operation(route: Route) -> Json:
     parameters += describe(route.query) if route.query else []
     parameters += [_IF_NONE_MATCH] if _is_versioned(route) else []
     return {
+        "operationId": _camel_case(route.name),
         "summary": route.summary.removesuffix("."),
         "parameters": parameters,
         "responses": _responses(route),
@@ -111,32 +132,52 @@ def _operation(route: Route) -> Json:
     }
 
 
+def _camel_case(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
 def _responses(route: Route) -> Json:
     body = _struct(route)
-    responses = {"200": _response(HTTPStatus.OK, body)}
-    responses |= {str(error.status): _response(error.status, ErrorBody) for error in _errors(route)}
+    headers = _VERSION_HEADERS if _is_versioned(route) else _PAGE_HEADERS if body is JobPage else ()
+    responses = {"200": _response(HTTPStatus.OK, body, headers)}
+    responses |= {
+        str(error.status): _response(error.status, ErrorBody, error.headers)
+        for error in _errors(route)
+    }
     if _is_versioned(route):
-        responses["304"] = {"description": "The client has this version"}
+        responses["304"] = {
+            "description": "The client has this version",
+            "headers": _references(headers),
+        }
     if body is HealthBody:
         responses["503"] = _response(HTTPStatus.SERVICE_UNAVAILABLE, body)
     if route.is_private:
-        responses |= _UNAUTHORIZED
+        forms = [responses["401"]["content"][media.JSON]["schema"], _GATEWAY_ERROR]
+        responses["401"]["content"][media.JSON] = {"schema": {"anyOf": forms}}
+        responses["403"] = {"description": "The token is invalid, and `make deploy` was not run"}
     return responses
 
 
 def _errors(route: Route) -> Iterable[type[ApiError]]:
-    yield InternalError
+    """Return the errors of the view, and those of the gateway that have the same form."""
+    yield from (InternalError, ServiceUnavailable, AllSlotsTaken)
     yield from route.raises
     if route.query:
         yield BadParameter
     if route.is_private:
-        yield from (UriTooLong, HeaderTooLarge, ServiceUnavailable)
+        yield from (TokenNotValid, UriTooLong, HeaderTooLarge)
 
 
-def _response(status: HTTPStatus, body: type | None) -> Json:
+def _response(status: HTTPStatus, body: type | None, headers: Iterable[str] = ()) -> Json:
     schema = {"$ref": _REFERENCE.format(name=body.__name__)} if body else {"type": "object"}
     content = {media_type: {"schema": {"type": "string"}} for media_type in media.offered(body)}
-    return {
+    response = {
         "description": status.phrase,
         "content": {**content, media.JSON: {"schema": schema}},
     }
+    return {**response, "headers": described} if (described := _references(headers)) else response
+
+
+def _references(headers: Iterable[str]) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in headers}

@@ -59,10 +59,11 @@ class Request(Generic[Q]):
 
 @dataclass(frozen=True)
 class Route:
-    """A registered route. `query` is None if its parameters are ignored. `raises` are the errors
-    that the view adds to those of every route."""
+    """A registered route. `name` is that of its view. `query` is None if its parameters are
+    ignored. `raises` are the errors that the view adds to those of every route."""
 
     path: str
+    name: str
     summary: str
     query: type[Query] | None
     returns: Any
@@ -93,7 +94,13 @@ class Routes:
     ) -> View:
         hints = get_type_hints(view)
         route = Route(
-            path, getdoc(view) or "", _query_of(hints), hints["return"], raises, is_private
+            path,
+            name=view.__name__,
+            summary=getdoc(view) or "",
+            query=_query_of(hints),
+            returns=hints["return"],
+            raises=raises,
+            is_private=is_private,
         )
         takes_request = "request" in hints
 

@@ -73,7 +73,6 @@ def fill(deployed: DeployedStack) -> None:
 
 STATUSES = {
     "/health": 200,
-    "/openapi.json": 200,
     "/jobs": 200,
     "/jobs?limit=2": 200,
     "/jobs?limit=1000": 200,
@@ -120,6 +119,15 @@ def test_both_gateways_send_the_same_response(gateways: Gateways, path: str, sta
 @pytest.mark.parametrize("accept", ["text/plain", "text/csv", "text/html,*/*;q=0.8"])
 def test_both_gateways_select_the_same_format(gateways: Gateways, path: str, accept: str) -> None:
     assert_equal(*(gateways.get(name, path, accept=accept) for name in gateways.urls))
+
+
+def test_the_description_names_the_address_of_the_api(gateways: Gateways) -> None:
+    local, deployed = (gateways.get(name, "/openapi.json").json() for name in gateways.urls)
+
+    assert local.pop("servers") == [{"url": "/"}]
+    [server] = deployed.pop("servers")
+    assert gateways.urls["deployed"].endswith(server["url"])
+    assert deployed == local
 
 
 def assert_equal(local: requests.Response, deployed: requests.Response) -> None:

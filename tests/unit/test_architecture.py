@@ -19,7 +19,7 @@ FOLDERS = [
 ]
 
 ORDER = [
-    "errors redaction runtime telemetry text_format table_keys",
+    "errors redaction runtime telemetry text_format table_keys version",
     "aws toml_config",
     "settings",
     "jobs",

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
+from chalicelib.version import VERSION
 from local.aws import LocalAws, Resources
 from tests.support.api_harness import Api
 from tests.support.builders import NOON, a_body, a_job_id, an_attempt
@@ -279,7 +280,7 @@ def test_a_known_version_is_a_304_until_an_event_of_the_job_is_recorded(api: Api
 
 
 def test_health_is_ok_when_the_table_and_the_queues_are_available(api: Api) -> None:
-    assert api.get("/health", token=None) == (200, {"status": "ok"})
+    assert api.get("/health", token=None) == (200, {"status": "ok", "version": VERSION})
 
 
 def test_a_list_contains_root_jobs_only_with_the_newest_first(api: Api) -> None:
@@ -394,7 +395,10 @@ def test_a_route_is_unavailable_without_its_table(
 
     assert answer.status == 503
     assert answer.body["Code"] == "ServiceUnavailableError"
-    assert api.get("/health", token=None) == (503, {"status": "failing"})
+    assert api.get("/health", token=None) == (
+        503,
+        {"status": "failing", "version": VERSION},
+    )
 
 
 @pytest.mark.parametrize(("token", "effect"), [("all", "Allow"), ("wrong", None)])

@@ -346,7 +346,7 @@ def test_a_redirect_is_a_302(server: Server) -> None:
 def test_failing_health_is_a_503(server: Server) -> None:
     response = server.get("/failing")
 
-    assert (response.status_code, response.json_body) == (503, {"status": "failing"})
+    assert (response.status_code, response.json_body["status"]) == (503, "failing")
 
 
 def test_a_registered_route_has_all_that_its_description_needs(server: Server) -> None:

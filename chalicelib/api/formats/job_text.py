@@ -1,5 +1,6 @@
 """A list of jobs, a job and its log as text."""
 
+import re
 from collections.abc import Iterator
 
 from chalicelib.api.formats.text import (
@@ -154,4 +155,9 @@ def _container(job: JobBody) -> dict[str, object]:
 
 
 def format_log(log: LogBody) -> str:
-    return document(clean(line.message) for line in log.lines)
+    return document(clean(text) for line in log.lines for text in _lines(line.message))
+
+
+def _lines(message: str) -> list[str]:
+    """Return the lines of a message. A progress bar separates its states by carriage returns."""
+    return re.split(r"\r\n?|\n", message.strip("\r\n"))

@@ -1,5 +1,6 @@
 """Layout of text for a terminal: tables, pairs of a name and a value, sections."""
 
+import re
 from collections.abc import Iterable, Mapping
 from textwrap import wrap
 from typing import Final
@@ -41,9 +42,18 @@ def section(title: str, lines: Iterable[str]) -> list[str]:
 
 
 def clean(text: str) -> str:
-    """Return the text without control characters, which could move the cursor of a terminal, change
-    its colours or its title."""
+    """Return the text without what could move the cursor of a terminal, change its colours or its
+    title: without control sequences, and with `\ufffd` for other control characters."""
+    text = _CONTROL_SEQUENCE.sub("", text)
     return "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text)
+
+
+_CONTROL_SEQUENCE: Final = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC: title, links
+    r"|\x1b[ -/]*[0-Z\\^-~]"
+)
+"""The control sequences of ECMA-48, and those of terminals that set a title or a link."""
 
 
 def cut(text: str, width: int) -> str:

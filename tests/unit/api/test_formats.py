@@ -148,9 +148,42 @@ def test_the_children_of_an_array_are_counted() -> None:
 
 
 def test_a_log_is_its_messages() -> None:
-    lines = [LogLineBody("2026-05-28T20:26:40.000Z", text) for text in ("one", "two \x1b[31m")]
+    assert log_text("one", "", "two") == "one\n\ntwo\n"
 
-    assert encode(LogBody("4c75", 1, "group", "stream", lines), TEXT) == "one\ntwo \ufffd[31m\n"
+
+def test_a_log_keeps_the_lines_of_a_message() -> None:
+    assert log_text("one\n\n  two\r\nthree\n", "four") == "one\n\n  two\nthree\nfour\n"
+
+
+def test_each_state_of_a_progress_bar_is_a_line() -> None:
+    assert log_text("\r 10 %\r100 %") == " 10 %\n100 %\n"
+
+
+@pytest.mark.parametrize(
+    "coloured",
+    [
+        *(
+            "\x1b[1;31merror\x1b[0m",
+            "\x1b[38:2::255:0:0merror\x1b[m",
+            "\x9b31merror",
+            "error\x1b[K",
+        ),
+        *("\x1b]0;title\x07error", "\x1b]8;;https://a.example\x1b\\error\x1b]8;;\x1b\\"),
+        *("\x1b(Berror", "\x1b=error\x1bM", "\x1b7error\x1b8"),
+    ],
+)
+def test_a_log_has_no_colours(coloured: str) -> None:
+    assert log_text(coloured) == "error\n"
+
+
+@pytest.mark.parametrize("text", ["\x1b", "\x1b[31", "\x1b]0;title", "\x07", "\x00", "\x7f"])
+def test_an_incomplete_sequence_has_no_effect_on_a_terminal(text: str) -> None:
+    assert log_text(text) == text.replace(text[0], "\ufffd") + "\n"
+
+
+def log_text(*messages: str) -> str:
+    lines = [LogLineBody("2026-05-28T20:26:40.000Z", message) for message in messages]
+    return encode(LogBody("4c75", 1, "group", "stream", lines), TEXT)
 
 
 def test_text_contains_no_control_characters() -> None:

@@ -115,13 +115,14 @@ class MessageQueue:
         entries = [{"MessageBody": body} for body in bodies]
         return self._in_batches(self._client.send_message_batch, self._queue, entries)
 
-    def receive(self, limit: int) -> list[Message]:
-        """Receive up to `limit` messages that Lambda did not deliver, until SQS returns none.
+    def receive(self, limit: int, has_time: Callable[[], bool] = lambda: True) -> list[Message]:
+        """Receive up to `limit` messages that Lambda did not deliver, until SQS returns none or
+        the time is up.
 
         The caller has to settle them.
         """
         received: list[Message] = []
-        while len(received) < limit:
+        while len(received) < limit and has_time():
             try:
                 response = self._client.receive_message(
                     QueueUrl=self._url(self._queue),

@@ -22,7 +22,7 @@ that only one of several notifiers succeeds. Independent of Webex; the caller de
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ from botocore.exceptions import ClientError
 from chalicelib import table_keys
 from chalicelib.aws.dynamodb import Item, Outcome, Statement, Table, key_of
 from chalicelib.notices.notice import Notice
+from chalicelib.webex.pacing import Pace
 
 _MARGIN_SECONDS = 30 * 86_400
 """Deliveries are kept for this long after the retention of jobs: a notice can be sent while its job
@@ -98,15 +99,16 @@ class Saved(NamedTuple):
     unsaved: dict[Notice, Outcome]
 
 
-class RoomLease(NamedTuple):
-    """The result of a request for a room's lease."""
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The state of a room that its notifiers share."""
 
-    is_acquired: bool
     resume_at: int = 0
     """The time before which nothing may be sent to the room, because of a rate limit, an outage or
-    a digest."""
+    a storm of notices."""
     failing_since: int = 0
     """Since when all messages to the room have failed; 0: the last one was sent."""
+    pace: Pace = field(default_factory=Pace)
 
 
 class DeliveryTable:
@@ -172,8 +174,15 @@ class DeliveryTable:
         item = _thread_key(notice) | {"messageId": {"S": message_id}} | self._expiry(now)
         self._table.execute([self._table.insert_if_absent(item)])
 
-    def lease_room(self, room: str, owner: str, *, now: int, until: int) -> RoomLease:
-        """Lease the room until `until`, if no other notifier holds its lease."""
+    def room(self, room: str) -> Room:
+        """Return a room without its lease; as a new one if it can't be read."""
+        items, _ = self._table.read(
+            [table_keys.room(room)], attributes=_ROOM_ATTRIBUTES, consistent=False
+        )
+        return _room(items[0]) if items else Room()
+
+    def lease_room(self, room: str, owner: str, *, now: int, until: int) -> Room | None:
+        """Lease the room until `until`. Return None if another notifier holds its lease."""
         never_leased = "attribute_not_exists(leasedUntil)"
         released_or_expired = "leasedUntil < :now"
         try:
@@ -192,21 +201,18 @@ class DeliveryTable:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
-            return RoomLease(is_acquired=False)
-        room_item = answer["Attributes"]
-        return RoomLease(
-            is_acquired=True,
-            resume_at=_number(room_item, "nextSendAt"),
-            failing_since=_number(room_item, "failingSince"),
-        )
+            return None
+        return _room(answer["Attributes"])
 
-    def release_room(self, room: str, owner: str, *, resume_at: int, failing_since: int) -> None:
+    def release_room(self, room: str, owner: str, state: Room) -> None:
         """Release the lease, unless it has expired and another notifier has leased the room."""
         still_leased_by_owner: Item = {"leasedBy": {"S": owner}}
         released: Item = {
             "leasedUntil": {"N": "0"},
-            "nextSendAt": {"N": str(resume_at)},
-            "failingSince": {"N": str(failing_since)},
+            "nextSendAt": {"N": str(state.resume_at)},
+            "failingSince": {"N": str(state.failing_since)},
+            "recentMessages": {"N": str(state.pace.messages)},
+            "lastMessageAt": {"N": str(state.pace.last_at)},
         }
         statement = self._table.update_if_equal(
             still_leased_by_owner, table_keys.room(room), released
@@ -251,6 +257,17 @@ def _delivery(notice: Notice, item: Item) -> Delivery:
         message_id=item["messageId"]["S"],
         lost_responses=_number(item, "lostResponses"),
         version=_number(item, "version"),
+    )
+
+
+_ROOM_ATTRIBUTES = ("nextSendAt", "failingSince", "recentMessages", "lastMessageAt")
+
+
+def _room(item: Item) -> Room:
+    return Room(
+        resume_at=_number(item, "nextSendAt"),
+        failing_since=_number(item, "failingSince"),
+        pace=Pace(_number(item, "recentMessages"), _number(item, "lastMessageAt")),
     )
 
 

@@ -16,15 +16,14 @@ from chalicelib.errors import MessagesLeft
 from chalicelib.notices.notice import Notice, NoticeKey
 from chalicelib.runtime import Runtime
 from chalicelib.telemetry import LogEvent, Tally, count
-from chalicelib.webex.room_delivery import (
-    DIGEST_THRESHOLD,
-    PendingNotice,
-    RoomDelivery,
-    RoomResult,
-)
+from chalicelib.webex.room_delivery import PendingNotice, RoomDelivery, RoomResult
 
-MAX_BATCH = 500
-"""Messages that one invocation processes if a room needs a digest."""
+MAX_BATCH = 6_000
+"""Messages that one invocation processes for a digest: those of ten minutes, the longest pause of a
+room, with ten failures a second."""
+
+_GATHERING = 0.75
+"""The part of the time that is left for sending when no more messages are received."""
 
 
 @dataclass(kw_only=True)
@@ -78,10 +77,6 @@ class Batch:
             )
         return cls({room: list(found.values()) for room, found in rooms.items()}, malformed)
 
-    @property
-    def needs_digest(self) -> bool:
-        return any(len(requested) > DIGEST_THRESHOLD for requested in self.rooms.values())
-
     def dispositions(self, results: Mapping[str, RoomResult]) -> dict[Message, Disposition]:
         """Return the disposition of each message, given the results by room."""
         malformed = Disposition.dead_letter("the message is not a batchwatch notice")
@@ -117,7 +112,7 @@ class Notifier:
         deleted then.
         """
         time_left = without_reserve(time_left)
-        batch = self._read(messages)
+        batch = self._read(messages, time_left)
 
         results = {
             room: self._rooms.deliver(room, requested, time_left)
@@ -131,13 +126,14 @@ class Notifier:
                 f"{len(left)} of {len(messages)} messages returned to the queue for retry"
             )
 
-    def _read(self, messages: Sequence[Message]) -> Batch:
+    def _read(self, messages: Sequence[Message], time_left: Callable[[], float]) -> Batch:
         """Read a batch; if a room needs a digest, receive more messages for it, so that a digest
         does not depend on how few messages Lambda delivers at a time."""
         batch = Batch.read(messages, self._runtime.now_ms())
-        if not batch.needs_digest:
+        if not any(self._rooms.is_gathering(room, len(each)) for room, each in batch.rooms.items()):
             return batch
-        more = self._queue.receive(MAX_BATCH - len(messages))
+        deadline = time_left() * _GATHERING
+        more = self._queue.receive(MAX_BATCH - len(messages), lambda: time_left() > deadline)
         return Batch.read([*messages, *more], self._runtime.now_ms())
 
 

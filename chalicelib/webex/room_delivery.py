@@ -32,7 +32,7 @@ from chalicelib.webex.delivery_table import (
     DeliveryStatus,
     DeliveryTable,
     Found,
-    RoomLease,
+    Room,
 )
 from chalicelib.webex.markdown import short_form
 from chalicelib.webex.records import RecordReader, Records
@@ -48,10 +48,6 @@ from chalicelib.webex.text import NoticeContext, NoticeText
 LEASE = 150_000
 """Milliseconds of a room's lease and of a claim: longer than the timeout of `on_notices`, so that
 their holder has stopped when they expire (tests/unit/webex/test_lease.py)."""
-DIGEST_THRESHOLD = 5
-"""More notices than this for one room at once become one digest."""
-DIGEST_PAUSE = 10_000
-"""Milliseconds without messages after a digest, so that a burst of notices fills few digests."""
 ARRAY_TIMEOUT = 120_000
 """Milliseconds that the notice of an array's end waits for the events of its children."""
 _MARK_ATTEMPTS = 5
@@ -136,6 +132,11 @@ class RoomDelivery:
         self._max_age_seconds = max_age_seconds
         self._runtime = runtime
 
+    def is_gathering(self, room: str, notices: int) -> bool:
+        """Return whether so many notices of a room would be sent in a digest now."""
+        now, state = self._runtime.now_ms(), self._deliveries.room(room)
+        return state.resume_at <= now and state.pace.at(now).is_digest(notices)
+
     def deliver(
         self, room: str, requested: Sequence[PendingNotice], time_left: Callable[[], float]
     ) -> RoomResult:
@@ -147,36 +148,44 @@ class RoomDelivery:
         now, owner = self._runtime.now_ms(), uuid.uuid4().hex
         notices = [pending.notice for pending in requested]
         try:
-            lease = self._deliveries.lease_room(room, owner, now=now, until=now + LEASE)
+            state = self._deliveries.lease_room(room, owner, now=now, until=now + LEASE)
         except (ClientError, BotoCoreError):
             return self._retry(notices, Outcome.OUTAGE)
-        if not lease.is_acquired:
+        if state is None:
             return self._retry(notices, Outcome.BUSY)
         try:
-            result = self._deliver_leased(requested, lease, time_left)
+            result = self._deliver_leased(requested, state, time_left)
         except Exception as error:
             # Notices that were sent are marked as sent: they are retried and then acknowledged.
             result = replace(self._retry(notices, Outcome.OUTAGE), error=type(error).__name__)
-        resume_at = max(lease.resume_at, result.resume_at)
-        failing_since = lease.failing_since
+        self._deliveries.release_room(room, owner, self._after(state, result, now))
+        return result
+
+    def _after(self, state: Room, result: RoomResult, began_at: int) -> Room:
+        """Return the state of a room after a delivery that began at `began_at`."""
+        now, failing_since = self._runtime.now_ms(), state.failing_since
         if result.messages:
             failing_since = 0
         elif result.is_failing and not failing_since:
-            failing_since = now
-        self._deliveries.release_room(room, owner, resume_at=resume_at, failing_since=failing_since)
-        return result
+            failing_since = began_at
+        pace = state.pace.at(began_at).after(result.messages, result.sent, now)
+        resume_at = max(state.resume_at, result.resume_at, pace.resume_at)
+        return Room(resume_at, failing_since, pace)
 
     def _deliver_leased(
-        self, requested: Sequence[PendingNotice], lease: RoomLease, time_left: Callable[[], float]
+        self, requested: Sequence[PendingNotice], state: Room, time_left: Callable[[], float]
     ) -> RoomResult:
-        wait = lease.resume_at - self._runtime.now_ms()
+        now = self._runtime.now_ms()
+        wait = state.resume_at - now
         if wait > 0:
             disposition = Disposition.retry(wait / 1000)
             return RoomResult({pending.notice.key: disposition for pending in requested})
         due, decided = self._decide(requested, time_left)
         claimed, unclaimed = self._claim(due)
-        failing_ms = self._runtime.now_ms() - lease.failing_since if lease.failing_since else 0
-        return decided + unclaimed + self._send_all(claimed, time_left, failing_ms / 1000)
+        failing_ms = now - state.failing_since if state.failing_since else 0
+        is_digest = state.pace.at(now).is_digest(len(claimed))
+        batches = [claimed] if is_digest else [[notice] for notice in claimed]
+        return decided + unclaimed + self._send_all(batches, time_left, failing_ms / 1000)
 
     # Decide
 
@@ -257,14 +266,12 @@ class RoomDelivery:
 
     def _send_all(
         self,
-        claimed: Sequence[ClaimedNotice],
+        batches: Sequence[Sequence[ClaimedNotice]],
         time_left: Callable[[], float],
         failing_seconds: float,
     ) -> RoomResult:
-        """Send the notices one by one, or many in one digest; mark each as soon as it is sent.
+        """Send each batch as one message, and mark its notices as soon as it is sent.
         `failing_seconds` is how long all messages to the room have failed before."""
-        is_digest = len(claimed) > DIGEST_THRESHOLD
-        batches = [claimed] if is_digest else [[notice] for notice in claimed]
         result = RoomResult()
         for position, batch in enumerate(batches):
             unsent = list(itertools.chain.from_iterable(batches[position:]))
@@ -280,8 +287,6 @@ class RoomDelivery:
                 return result + replace(retried, error=type(error).__name__)
             else:
                 result += self._mark(batch, message_id)
-        if is_digest:
-            result += RoomResult(resume_at=self._runtime.now_ms() + DIGEST_PAUSE)
         return result
 
     def _send(self, batch: Sequence[ClaimedNotice], time_left: Callable[[], float]) -> str:

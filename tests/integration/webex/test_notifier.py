@@ -11,7 +11,7 @@ from botocore.exceptions import EndpointConnectionError
 from msgspec.structs import replace
 
 from chalicelib.errors import MessagesLeft
-from chalicelib.webex.room_delivery import DIGEST_THRESHOLD
+from chalicelib.webex.pacing import DIGEST_THRESHOLD, QUIET
 from local.aws import LocalAws, Resources
 from local.ports import free_port
 from local.webex import ROOM, Fault, WebexServer
@@ -123,7 +123,7 @@ def test_a_notifier_that_crashes_at_any_request_sends_at_least_once_and_at_most_
         harness.now += 151
         harness.deliver_all()
         sent[step] = len(harness.webex.messages()) - before
-        harness.now += 151
+        harness.now += QUIET / 1000
 
     assert set(sent.values()) == {1, 2}
 
@@ -212,17 +212,51 @@ def test_notices_about_events_of_last_month_are_skipped(harness: NotifierHarness
 
 def test_a_burst_of_a_thousand_failures_becomes_few_digests(harness: NotifierHarness) -> None:
     notifier = harness.notifier()
-    for second in range(20):
+    for second in range(0, 60, 15):
         harness.recorder.record(
-            [a_failure(NOON + second * 3_000, jobName=f"job-{second}-{n}") for n in range(50)]
+            [a_failure(NOON + second * 1_000, jobName=f"job-{second}-{n}") for n in range(250)]
         )
         harness.deliver(notifier)
-        harness.now += 3
+        harness.now += 15
 
-    harness.deliver_all(notifier)
+    harness.deliver_all(notifier, step=60)
 
-    assert len(harness.webex.messages()) <= 20
+    assert len(harness.webex.messages()) <= 4
     assert sum(tally.sent for tally in harness.tallies) == 1_000
+
+
+def test_a_slow_storm_of_an_hour_is_few_messages(harness: NotifierHarness) -> None:
+    """The first failure is sent at once, and each of the others within ten minutes."""
+    notifier = harness.notifier()
+    for minute in range(60):
+        harness.recorder.record([a_failure(NOON + minute * 60_000 + n) for n in range(2)])
+        harness.deliver(notifier)
+        assert harness.texts()
+        harness.now += 60
+    of_storm = len(harness.webex.messages())
+
+    harness.deliver_all(notifier, step=600)
+
+    assert of_storm <= 20
+    assert sum(tally.sent for tally in harness.tallies) == 120
+
+
+def test_a_notice_after_a_quiet_quarter_of_an_hour_is_sent_at_once(
+    harness: NotifierHarness,
+) -> None:
+    harness.recorder.record([a_failure() for _ in range(DIGEST_THRESHOLD + 1)])
+    harness.deliver()
+    harness.recorder.record([a_failure()])
+    harness.deliver()
+    paused = len(harness.webex.messages())
+    harness.deliver_all(step=11)
+    harness.now += QUIET / 1000
+
+    harness.recorder.record([a_failure(NOON + QUIET) for _ in range(2)])
+    harness.deliver()
+
+    assert paused == 1
+    assert len(harness.webex.messages()) == 4
 
 
 def test_a_digest_includes_the_other_messages_of_the_queue(harness: NotifierHarness) -> None:

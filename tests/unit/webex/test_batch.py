@@ -6,7 +6,7 @@ from typing import Any
 from chalicelib.aws.lambda_event import Message
 from chalicelib.aws.sqs import Disposition
 from chalicelib.webex.notifier import Batch
-from chalicelib.webex.room_delivery import DIGEST_THRESHOLD, RoomResult
+from chalicelib.webex.room_delivery import RoomResult
 from tests.support.builders import NOON
 
 NOTICE = {"room": "a", "jobId": "j-1", "kind": "FAILED", "generation": 0, "at": NOON, "queue": "q"}
@@ -41,15 +41,6 @@ def test_a_message_without_a_sent_time_counts_as_sent_now() -> None:
     (pending,) = Batch.read([message(sent_at=None)], NOON + 7).rooms["a"]
 
     assert pending.queued_at == NOON + 7
-
-
-def test_more_notices_for_one_room_than_the_threshold_need_a_digest() -> None:
-    distinct = [message(jobId=f"j-{number}") for number in range(DIGEST_THRESHOLD + 1)]
-    duplicates = [message()] * 2 * DIGEST_THRESHOLD
-
-    assert Batch.read(distinct, NOON).needs_digest
-    assert not Batch.read(distinct[1:], NOON).needs_digest
-    assert not Batch.read(duplicates, NOON).needs_digest
 
 
 def test_each_message_gets_the_disposition_of_its_notice() -> None:

@@ -26,8 +26,7 @@ from chalicelib.api.representation.log import LogBody, log_body
 from chalicelib.errors import TableUnavailable
 from chalicelib.jobs.array_summary import Summary
 from chalicelib.jobs.array_table import ArrayTable
-from chalicelib.jobs.dependencies import Load, dependencies, first_failure
-from chalicelib.jobs.failure import Cause, failure_of
+from chalicelib.jobs.dependencies import Load, dependencies, first_failures, is_dependent
 from chalicelib.jobs.job import Job, JobId, JobStatus, Transition
 from chalicelib.jobs.job_table import JobTable
 from chalicelib.jobs.preemption import Preemption
@@ -126,18 +125,15 @@ class Jobs:
     def _related(self, snapshot: _Snapshot, load: Load) -> Related:
         job, preemptions, children = snapshot
         description = self._table.describe(job)
-        first = (
-            first_failure(description, load, self._table.describe)
-            if _failed_by_dependency(job)
-            else None
-        )
+        dependents = {job.job_id: description} if is_dependent(job) else {}
+        first = first_failures(dependents, load, self._table.describe_all)
         return Related(
             description,
             preemptions,
             children,
             *self._environment(job),
             dependencies=dependencies(description, load),
-            first_failure=first,
+            first_failure=first.get(job.job_id),
         )
 
     def _environment(self, job: Job) -> StoredEnvironment:
@@ -175,8 +171,3 @@ class Jobs:
                 if has_changed:
                     break
         return latest
-
-
-def _failed_by_dependency(job: Job) -> bool:
-    is_failed = job.status == JobStatus.FAILED
-    return is_failed and failure_of(job.details).cause is Cause.DEPENDENCY_FAILED

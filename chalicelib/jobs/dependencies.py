@@ -11,32 +11,58 @@ _MAX_CHAIN: Final = 10
 
 Load = Callable[[Collection[str]], Mapping[str, Job]]
 """Reads jobs by id; those without a record are missing."""
-Describe = Callable[[Job], Description]
+Describe = Callable[[Collection[Job]], Mapping[str, Description]]
+"""Reads the descriptions of jobs by id; those that are not stored are missing."""
 
 
 def dependencies(description: Description, load: Load) -> Mapping[str, Job]:
     """Return the recorded jobs that a job of this description depends on, by id."""
-    job_ids = [dependency.job_id for dependency in description.depends_on if dependency.job_id]
+    job_ids = _depends_on(description)
     return load(job_ids) if job_ids else {}
 
 
-def first_failure(description: Description, load: Load, describe: Describe) -> Job | None:
-    """Return the job whose failure made a job fail that has this description and the cause
-    DEPENDENCY_FAILED: the failed dependency or, if that failed because of a dependency too, the
-    first one of the chain. Return None if no record shows it."""
-    found: Job | None = None
+def first_failures(
+    descriptions: Mapping[str, Description], load: Load, describe: Describe
+) -> Mapping[str, Job]:
+    """Return the job whose failure made each of these jobs fail, by the id of the latter: its
+    failed dependency or, if that failed because of a dependency too, the first one of the chain.
+
+    `descriptions` are those of jobs with the cause DEPENDENCY_FAILED, by id. A job is missing if no
+    record shows which of its dependencies failed.
+    """
+    found: dict[str, Job] = {}
     for _ in range(_MAX_CHAIN):
-        failed = _failed(dependencies(description, load).values())
-        if failed is None:
+        known = load({job_id for each in descriptions.values() for job_id in _depends_on(each)})
+        failed = {
+            job_id: first
+            for job_id, description in descriptions.items()
+            if (first := _first_failed(description, known))
+        }
+        found |= failed
+        chained = {job_id: job for job_id, job in failed.items() if is_dependent(job)}
+        if not chained:
             break
-        found = failed
-        if failure_of(found.details).cause is not Cause.DEPENDENCY_FAILED:
-            break
-        description = describe(found)
+        described = describe(list({job.job_id: job for job in chained.values()}.values()))
+        descriptions = {
+            job_id: described[job.job_id]
+            for job_id, job in chained.items()
+            if job.job_id in described
+        }
     return found
 
 
-def _failed(jobs: Collection[Job]) -> Job | None:
-    """Return the failed job that ended first."""
+def is_dependent(job: Job) -> bool:
+    """Return whether a job failed because of a dependency."""
+    failed = job.status == JobStatus.FAILED
+    return failed and failure_of(job.details).cause is Cause.DEPENDENCY_FAILED
+
+
+def _depends_on(description: Description) -> list[str]:
+    return [dependency.job_id for dependency in description.depends_on if dependency.job_id]
+
+
+def _first_failed(description: Description, known: Mapping[str, Job]) -> Job | None:
+    """Return the failed dependency that ended first."""
+    jobs = [known[job_id] for job_id in _depends_on(description) if job_id in known]
     failed = [job for job in jobs if job.status == JobStatus.FAILED]
     return min(failed, key=lambda job: (job.since, job.job_id), default=None)

@@ -236,6 +236,20 @@ class JobTable:
         record = answer["Item"]["record"]["S"] if "Item" in answer else "{}"
         return msgspec.json.decode(record, type=Description)
 
+    def describe_all(self, jobs: Collection[Job]) -> dict[str, Description]:
+        """Return the descriptions of jobs by id. One that is not stored or can't be read is
+        missing."""
+        keys = {key_of(key): key for key in map(_description_key, jobs)}
+        items, _ = self._table.read(
+            list(keys.values()), attributes=("pk", "sk", "record"), consistent=False
+        )
+        found = {
+            key_of(item): msgspec.json.decode(item["record"]["S"], type=Description)
+            for item in items
+        }
+        described = {job.job_id: found.get(key_of(_description_key(job))) for job in jobs}
+        return {job_id: each for job_id, each in described.items() if each}
+
     def preemptions(self, job_id: str) -> list[Preemption]:
         """Return the preemptions of a service job, in order of time."""
         items = self._table.items_under(*table_keys.preemptions(job_id))

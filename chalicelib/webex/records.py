@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 
 from chalicelib.aws.dynamodb import Outcome
 from chalicelib.jobs.array_table import ArrayTable
-from chalicelib.jobs.dependencies import first_failure
-from chalicelib.jobs.failure import Cause, failure_of
+from chalicelib.jobs.dependencies import first_failures, is_dependent
 from chalicelib.jobs.job import Job, JobStatus, is_terminal
 from chalicelib.jobs.job_table import JobTable, Loaded
 from chalicelib.notices.notice import RESOLUTIONS, Notice, is_outdated
@@ -115,13 +114,17 @@ class RecordReader:
     def add_description(self, context: NoticeContext) -> NoticeContext:
         """Read the job's description if its message shows parts of it."""
         job = context.described_job
-        if job is None:
-            return context
-        description, dependency = self._jobs.describe(job), None
-        failed = job.status == JobStatus.FAILED
-        if failed and failure_of(job.details).cause is Cause.DEPENDENCY_FAILED:
-            dependency = first_failure(description, self._load, self._jobs.describe)
-        return replace(context, description=description, dependency=dependency)
+        return replace(context, description=self._jobs.describe(job)) if job else context
+
+    def add_dependencies(self, contexts: Sequence[NoticeContext]) -> list[NoticeContext]:
+        """Find the job whose failure made each job fail that failed because of a dependency."""
+        jobs = [context.job for context in contexts if context.job]
+        descriptions = self._jobs.describe_all([job for job in jobs if is_dependent(job)])
+        first = first_failures(descriptions, self._load, self._jobs.describe_all)
+        return [
+            replace(context, dependency=first.get(context.job.job_id)) if context.job else context
+            for context in contexts
+        ]
 
     def _load(self, job_ids: Collection[str]) -> dict[str, Job]:
         """Return the jobs that could be read. A message is sent without those that could not."""

@@ -321,9 +321,10 @@ class RoomDelivery:
         """Return the message's markdown. Raise Refused for a defect, so that it affects no other
         notice of the room."""
         try:
-            if len(batch) > 1:
-                return self._text.digest([claimed.context for claimed in batch])
-            return self._text.message(self._records.add_description(batch[0].context))
+            contexts = self._records.add_dependencies([claimed.context for claimed in batch])
+            if len(contexts) > 1:
+                return self._text.digest(contexts)
+            return self._text.message(self._records.add_description(contexts[0]))
         except (ClientError, BotoCoreError):
             raise
         except Exception as error:

@@ -28,11 +28,15 @@ from chalicelib.webex.text.context import NoticeContext
 from chalicelib.webex.text.layout import MessageLayout, lines
 from chalicelib.webex.text.phrases import (
     TIMES,
+    after_colon,
     causes_in_short,
     failure_in_short,
+    headline,
     plural,
+    queue_name,
     severity,
     sign,
+    why,
 )
 
 _MAX_NAMES_BYTES: Final = 3_000
@@ -81,7 +85,7 @@ class _Group:
 def message(contexts: Sequence[NoticeContext], layout: MessageLayout) -> str:
     """Return one message for many notices."""
     groups = _grouped(contexts)
-    head = _head(groups)
+    head = _head_of_dependents(contexts) or _head(groups)
     foot = lines(
         layout.time_range(context.notice.at for context in contexts), _link(groups, layout)
     )
@@ -106,6 +110,23 @@ def _grouped(contexts: Sequence[NoticeContext]) -> list[_Group]:
         members.setdefault(key, []).append(context)
     groups = [_Group(*key, tuple(members[key])) for key in members]
     return sorted(groups, key=lambda group: (-len(group.contexts), severity(group.kind)))
+
+
+def _head_of_dependents(contexts: Sequence[NoticeContext]) -> str | None:
+    """Return the first line if all jobs failed, all but one of them because of that one."""
+    dependents = [context.dependency for context in contexts if context.dependency]
+    others = [context.job for context in contexts if not context.dependency]
+    job = others[0] if len(others) == 1 else None
+    if job is None or any(context.notice.kind != JobStatus.FAILED for context in contexts):
+        return None
+    if any(dependency.job_id != job.job_id for dependency in dependents):
+        return None
+    count = len(dependents)
+    verb = "depends" if count == 1 else "depend"
+    return (
+        f"{headline(job)} in {queue_name(job)}{after_colon(why(job))}; "
+        f"**{count:,} job{plural(count)} that {verb} on it** failed too"
+    )
 
 
 def _head(groups: Sequence[_Group]) -> str:
@@ -197,6 +218,9 @@ def _cause(context: NoticeContext) -> str:
         return _queue_cause(context)
     if job is None:
         return ""
+    if context.dependency:
+        first = context.dependency
+        return f"dependency {escape_name(first.details.job_name)} failed: {failure_in_short(first)}"
     if outcome and outcome.causes:
         return escape(next(iter(outcome.causes)), _MAX_CAUSE_CHARACTERS)
     if context.notice.kind == STUCK:

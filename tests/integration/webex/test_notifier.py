@@ -259,6 +259,29 @@ def test_a_notice_after_a_quiet_quarter_of_an_hour_is_sent_at_once(
     assert len(harness.webex.messages()) == 4
 
 
+def test_a_failed_dependency_and_what_depends_on_it_are_one_message(
+    harness: NotifierHarness,
+) -> None:
+    prepare, merge = a_job_id(), a_job_id()
+    because = {"status": "FAILED", "statusReason": "Dependent Job failed"}
+    harness.recorder.record(
+        [
+            a_failure(jobId=prepare, jobName="prepare"),
+            a_body(jobId=merge, jobName="merge", dependsOn=[{"jobId": prepare}], **because),
+            *(
+                a_body(jobName=f"report-{n}", dependsOn=[{"jobId": merge}], **because)
+                for n in range(30)
+            ),
+        ]
+    )
+
+    harness.deliver()
+
+    [text] = harness.texts()
+    assert "**prepare** failed" in text.replace("\u200b", "")
+    assert "**31 jobs that depend on it** failed too" in text.splitlines()[0]
+
+
 def test_a_digest_includes_the_other_messages_of_the_queue(harness: NotifierHarness) -> None:
     now = int(time.time() * 1000)
     harness.recorder.record([a_failure(now) for _ in range(40)])

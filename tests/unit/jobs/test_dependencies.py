@@ -1,8 +1,9 @@
 """The jobs that a job depends on, and the first failure of a chain."""
 
+from collections.abc import Collection
 from typing import Any
 
-from chalicelib.jobs.dependencies import dependencies, first_failure
+from chalicelib.jobs.dependencies import dependencies, first_failures
 from chalicelib.jobs.job import Dependency, Description, Details, ExitRule, Job, Transition
 from chalicelib.webex.text.job import status_changed
 from tests.support.builders import NOON, job_of_case, observed_case
@@ -39,8 +40,8 @@ def load(job_ids: Any) -> dict[str, Job]:
     return {job_id: JOBS[job_id] for job_id in job_ids if job_id in JOBS}
 
 
-def describe(job: Job) -> Description:
-    return DESCRIPTIONS.get(job.job_id, Description())
+def describe(jobs: Collection[Job]) -> dict[str, Description]:
+    return {job.job_id: DESCRIPTIONS[job.job_id] for job in jobs if job.job_id in DESCRIPTIONS}
 
 
 def test_a_dependency_without_a_record_is_missing() -> None:
@@ -52,20 +53,41 @@ def test_a_dependency_without_a_record_is_missing() -> None:
 def test_the_first_failure_of_a_chain_is_found() -> None:
     description = Description(depends_on=(Dependency("b"), Dependency("c")))
 
-    assert first_failure(description, load, describe) is JOBS["a"]
+    assert first_failures({"d": description}, load, describe) == {"d": JOBS["a"]}
+
+
+def test_the_first_failures_of_many_jobs_are_read_together() -> None:
+    loads: list[set[str]] = []
+
+    def counted(job_ids: Any) -> dict[str, Job]:
+        loads.append(set(job_ids))
+        return load(job_ids)
+
+    on_a, on_b, on_c = (Description(depends_on=(Dependency(each),)) for each in "abc")
+    dependents = {f"a-{n}": on_a for n in range(500)} | {"b-0": on_b, "c-0": on_c}
+
+    found = first_failures(dependents, counted, describe)
+
+    assert {job.job_id for job in found.values()} == {"a"}
+    assert len(found) == 501
+    assert loads == [{"a", "b", "c"}, {"a", "c"}]
 
 
 def test_a_chain_without_records_has_no_first_failure() -> None:
-    assert first_failure(Description(depends_on=(Dependency("x"),)), load, describe) is None
+    description = Description(depends_on=(Dependency("x"),))
+
+    assert first_failures({"d": description}, load, describe) == {}
 
 
 def test_a_chain_that_returns_to_itself_ends() -> None:
     loop = a_job("loop", reason="Dependent Job failed")
     description = Description(depends_on=(Dependency("loop"),))
 
-    found = first_failure(description, lambda ids: {"loop": loop}, lambda job: description)
+    found = first_failures(
+        {"d": description}, lambda ids: {"loop": loop}, lambda jobs: {"loop": description}
+    )
 
-    assert found is loop
+    assert found == {"d": loop}
 
 
 def test_a_notice_names_the_first_job_that_failed() -> None:

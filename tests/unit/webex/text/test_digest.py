@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from chalicelib.jobs.job import Job
 from chalicelib.notices.notice import CHILD_FAILED
 from chalicelib.webex.text import NoticeContext
 from tests.support.rendering import rendered
@@ -24,6 +25,8 @@ from tests.support.samples.notice_samples import (
     lines,
     queue_context,
 )
+
+DEPENDENT = "Dependent Job failed"
 
 
 def test_a_digest_of_one_kind_states_how_many_where_and_the_most_frequent_cause() -> None:
@@ -101,6 +104,58 @@ def test_causes_of_at_most_half_of_the_jobs_are_counted() -> None:
     message = TEXT.digest([job_context(job) for job in failed])
 
     assert lines(message)[0] == "❌ 6 jobs failed in high-priority for 6 reasons"
+
+
+def dependents_of(dependency: Job, count: int, **fields: Any) -> list[NoticeContext]:
+    """Return the contexts of jobs that failed because of a dependency."""
+    jobs = [
+        an_ended_job(
+            name=f"merge-{n}", job_id=f"m-{n}", exit_code=None, status_reason=DEPENDENT, **fields
+        )
+        for n in range(count)
+    ]
+    return [job_context(job, dependency=dependency) for job in jobs]
+
+
+def test_a_failed_dependency_and_its_dependents_are_one_failure() -> None:
+    prepare = an_ended_job(name="prepare", job_id="p", queue="cpu")
+
+    message = lines(TEXT.digest([*dependents_of(prepare, 499), job_context(prepare)]))
+
+    assert message[0] == (
+        "❌ prepare failed in cpu: exit code 1; 499 jobs that depend on it failed too"
+    )
+    assert "499 jobs failed in high-priority (dependency prepare failed: exit code 1)" in message[1]
+
+
+def test_one_dependent_is_singular() -> None:
+    prepare = an_ended_job(name="prepare", job_id="p")
+
+    message = lines(TEXT.digest([job_context(prepare), *dependents_of(prepare, 1)]))
+
+    assert message[0].endswith("exit code 1; 1 job that depends on it failed too")
+
+
+def test_dependents_of_a_job_that_was_reported_before_name_it() -> None:
+    prepare = an_ended_job(name="prepare", job_id="p", exit_code=137, reason=OUT_OF_MEMORY)
+
+    message = lines(TEXT.digest(dependents_of(prepare, 7)))
+
+    assert message[0] == (
+        "❌ 7 jobs failed in high-priority: dependency prepare failed: out of memory"
+    )
+
+
+def test_dependents_among_other_failures_are_a_group() -> None:
+    prepare = an_ended_job(name="prepare", job_id="p")
+    others = [job_context(an_ended_job(name=f"other-{n}", job_id=f"o-{n}")) for n in range(2)]
+
+    message = lines(TEXT.digest([*dependents_of(prepare, 3), *others]))
+
+    assert message[0] == (
+        "❌ 5 jobs failed in high-priority: most often dependency prepare failed: exit code 1"
+    )
+    assert message[1].startswith("3 jobs failed (dependency prepare failed: exit code 1): merge-0")
 
 
 def test_a_child_in_a_digest_is_named_and_linked() -> None:

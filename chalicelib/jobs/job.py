@@ -222,6 +222,11 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
         return self.containers[0].name if len(self.containers) > 1 else None
 
     @property
+    def is_init(self) -> bool:
+        """Whether that container is an init container of a pod."""
+        return len(self.containers) > 1 and self.containers[0].is_init
+
+    @property
     def pod(self) -> Pod | None:
         """The pod of an attempt on EKS."""
         return self.containers[0].pod if self.containers else None

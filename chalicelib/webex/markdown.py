@@ -58,16 +58,17 @@ class ListItem:
     count: int = 1
 
 
-def join_items(items: Sequence[ListItem], max_bytes: int) -> str:
-    """Return the items that fit and the number of the others, as in "3, 17, 40 … and 312 more".
+def join_items(items: Sequence[ListItem], max_bytes: int, max_items: int | None = None) -> str:
+    """Return the items that fit, at most `max_items` of them, and the number of the others, as in
+    "3, 17, 40 … and 312 more".
 
     Return "" if not even the first item fits.
     """
     complete = ", ".join(item.text for item in items)
-    if byte_size(complete) <= max_bytes:
+    if byte_size(complete) <= max_bytes and len(items) == len(items[:max_items]):
         return complete
     omitted, shown = sum(item.count for item in items), ""
-    for item in items:
+    for item in items[:max_items]:
         longer = f"{shown}, {item.text}" if shown else item.text
         if byte_size(longer) + _MORE_BYTES > max_bytes:
             break

@@ -62,6 +62,10 @@ class AttemptEnd(Protocol):
     def container(self) -> str | None:
         """The name of the container that determined the result, if there are several."""
 
+    @property
+    def is_init(self) -> bool:
+        """Whether that container had to succeed before the others of a pod started."""
+
 
 class FailedJob(Protocol):
     """A job that is FAILED.
@@ -100,7 +104,8 @@ def failure_of(job: FailedJob) -> Failure:
     if cause := _flagged(job):
         explanation = EXPLANATIONS[cause] + _beside(exit_code)
         return failure(cause, explanation, job.status_reason)
-    failed = f"Container {container} failed. " if container else ""
+    kind = "Init container" if last and last.is_init else "Container"
+    failed = f"{kind} {container} failed. " if container else ""
     of_attempt = stated_of_container(reason) or stated(attempt_reason)
     of_job = stated(job.status_reason)
     if of_job and not (of_attempt and _is_general(job.status_reason)):

@@ -39,6 +39,8 @@ from chalicelib.webex.text.phrases import (
     why,
 )
 
+_MAX_NAMES: Final = 20
+"""The names in a line; nobody reads more in a room. The rest is counted."""
 _MAX_NAMES_BYTES: Final = 3_000
 """The length of the list if it doesn't fit with links. The rest is counted."""
 _MAX_CAUSE_CHARACTERS: Final = 100
@@ -167,7 +169,7 @@ class _Listing:
             if byte_size(label) + _REST_BYTES > max_bytes:
                 break
             share = max_bytes // (len(self.groups) - position) - byte_size(label) - _REST_BYTES
-            names = join_items(self._names(group), share)
+            names = join_items(self._names(group), share, _MAX_NAMES)
             lines.append(f"{label}: {names}" if names else label)
             max_bytes -= byte_size(lines[-1]) + 1
         rest = sum(len(group.contexts) for group in self.groups[len(lines) :])

@@ -97,21 +97,30 @@ def _usual(notice: Notice) -> str:
     return f"Nine of ten jobs like it run for at most {duration(notice.usual_ms / 1000)}. "
 
 
-def recovered(job: Job, description: Description, layout: MessageLayout) -> str:
+def recovered(job: Job, description: Description, notice: Notice, layout: MessageLayout) -> str:
     """Return the message that a stuck job entered another status, or that an array has no stuck
     child any longer."""
     if job.details.array and not job.is_terminal:
         return layout.job_message(
             f"{_no_longer_stuck(job)} none of its child jobs is stuck", "", "", job
         )
-    waits = [(after.at - before.at, before.status) for before, after in pairwise(job.history)]
-    longest, waited_in = max(waits, default=(0, ""))
     return layout.job_message(
-        _recovery(job),
-        f"It was {escape(waited_in)} for {duration(longest / 1000)}." if longest > 0 else "",
-        _facts(job, description),
-        job,
+        _recovery(job), _reported_wait(job, notice), _facts(job, description), job
     )
+
+
+def _reported_wait(job: Job, notice: Notice) -> str:
+    """Return how long the job was in the status in which it was reported as stuck."""
+    reported = notice.status, notice.generation
+    waits = (
+        after.at - before.at
+        for before, after in pairwise(job.history)
+        if before.transition_id == reported
+    )
+    waited = next(waits, 0)
+    if not notice.status or waited <= 0:
+        return ""
+    return f"It was {escape(notice.status)} for {duration(waited / 1000)}."
 
 
 def _recovery(job: Job) -> str:

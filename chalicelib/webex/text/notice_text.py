@@ -38,5 +38,5 @@ class NoticeText:
         if notice.kind == STUCK:
             return job.stuck(record, context.description, notice, layout)
         if notice.kind == RECOVERED:
-            return job.recovered(record, context.description, layout)
+            return job.recovered(record, context.description, notice, layout)
         return job.status_changed(record, context.description, layout, context.dependency)

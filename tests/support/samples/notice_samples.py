@@ -1,5 +1,7 @@
 """Samples for the text of notices: jobs, incidents of queues, and the contexts of their notices."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -120,17 +122,28 @@ def a_bulk_incident(
     return BulkIncident(**{**values, **fields})
 
 
-def job_context(job: Job, kind: str = "", *, at: int = ENDED, **records: Any) -> NoticeContext:
-    """Return the context of a notice about the job, by default about its status."""
-    notice = Notice(
-        room="r",
-        job_id=job.job_id,
-        kind=kind or job.status,
-        generation=0,
-        at=at,
-        queue=job.queue,
+def job_context(
+    job: Job,
+    kind: str = "",
+    *,
+    at: int = ENDED,
+    notice: Mapping[str, Any] = MappingProxyType({}),
+    **records: Any,
+) -> NoticeContext:
+    """Return the context of a notice about the job, by default about its status, with these fields
+    of the notice."""
+    fields: dict[str, Any] = {
+        "room": "r",
+        "job_id": job.job_id,
+        "kind": kind or job.status,
+        "generation": 0,
+        "at": at,
+        "queue": job.queue,
+    }
+    return NoticeContext(
+        notice=Notice(**fields | notice),
+        **{"job": job, "description": DESCRIPTION, **records},
     )
-    return NoticeContext(notice=notice, **{"job": job, "description": DESCRIPTION, **records})
 
 
 def queue_context(

@@ -124,6 +124,7 @@ def test_an_init_container_that_failed_is_the_cause() -> None:
     failure = failure_of(details)
 
     assert (failure.cause, failure.exit_code, failure.container) == (Cause.EXIT_CODE, 1, "fetch")
+    assert failure.explanation.startswith("Init container fetch failed. ")
     assert [(end.name, end.is_init) for end in details.attempts[0].containers] == [
         ("fetch", True),
         ("app", False),

@@ -282,13 +282,19 @@ def test_a_job_that_runs_too_long_states_the_usual_run_time() -> None:
 # Recovered
 
 
-def test_a_recovered_job_states_how_long_it_was_stuck() -> None:
-    steps = [("PENDING", 5 * HOUR), ("RUNNABLE", 4 * HOUR), ("STARTING", MINUTE), ("RUNNING", 0)]
+@pytest.mark.parametrize(
+    ("status", "lasted"), [("RUNNABLE", "3 h 59 min"), ("PENDING", "9 h"), ("STARTING", "1 min")]
+)
+def test_a_recovered_job_states_how_long_it_was_in_the_reported_status(
+    status: str, lasted: str
+) -> None:
+    steps = [("PENDING", 13 * HOUR), ("RUNNABLE", 4 * HOUR), ("STARTING", MINUTE), ("RUNNING", 0)]
     history = tuple(Transition(status, 0, ENDED - before) for status, before in steps)
+    job = a_job("RUNNING", history=history)
 
-    assert lines(job_message(a_job("RUNNING", history=history), "RECOVERED")) == [
+    assert lines(job_message(job, "RECOVERED", notice={"status": status})) == [
         "👍 align-reads is no longer stuck in high-priority: it is RUNNING",
-        "It was RUNNABLE for 3 h 59 min.",
+        f"It was {status} for {lasted}.",
         "Attempt 1 of 3",
         "RUNNING since Tue 24 Nov 2026, 04:55 CET",
         "Dashboard · AWS Batch",

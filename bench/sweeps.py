@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import boto3
 from botocore.awsrequest import AWSPreparedRequest
+from botocore.config import Config
 
 from bench.filling import STATUSES, fill, queue_name
 from bench.recording import RecordingStack
@@ -81,7 +82,8 @@ def _container(
     stack: RecordingStack, batch: BatchServer, now: Callable[[], float], requests: Counter[str]
 ) -> Container:
     """Return the sweep's parts. They count their requests to DynamoDB by operation."""
-    clients = Clients()
+    # The local AWS reads a whole partition to count it, and a retry would be another request.
+    clients = Clients(config=Config(read_timeout=120))
     clients.batch = boto3.client("batch", endpoint_url=batch.url)
 
     def count(request: AWSPreparedRequest, **_: object) -> None:

@@ -74,7 +74,7 @@ def authorize(request: AuthRequest) -> AuthResponse:
     return authorize_token(request, container.access, container.report)
 
 
-routes = Routes(app, authorize, lambda: container.access)
+routes = Routes(app, authorize, lambda: container.access, lambda tally: container.report(tally))
 
 
 @routes.public("/")

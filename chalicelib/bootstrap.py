@@ -91,7 +91,7 @@ class Container:
 
     @cached_property
     def report(self) -> Callable[[Tally], None]:
-        return reporter(self.settings.jobs_table)
+        return reporter(self.settings.service_name)
 
     # Queues and tables
 

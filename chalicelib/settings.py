@@ -176,6 +176,11 @@ class Settings:
         _name("batchwatch-prod"),
         "Name or ARN of the secret with apiTokens, pageKey and webexToken.",
     )
+    service_name: str = _setting(
+        _name("batchwatch-prod"),
+        "Dimension `service` of the metrics, by which alarms distinguish stages.",
+        "batchwatch",
+    )
     event_sources: tuple[str, ...] = _setting(
         Kind(_list_with_elements, "event sources separated by commas", "aws.batch"),
         "Event sources to record, separated by commas.",

@@ -72,12 +72,20 @@ class Route:
 
 
 class Routes:
-    """The routes of an app. `access` is called for each request, so that it may be replaced."""
+    """The routes of an app. `access` is called for each request, so that it may be replaced;
+    `report` receives the tally of each response with a 5xx status."""
 
-    def __init__(self, app: Chalice, authorizer: Any, access: Callable[[], Access]) -> None:
+    def __init__(
+        self,
+        app: Chalice,
+        authorizer: Any,
+        access: Callable[[], Access],
+        report: Callable[[Tally], None],
+    ) -> None:
         self._app = app
         self._authorizer = authorizer
         self._access = access
+        self._report = report
         self.registered: list[Route] = []
 
     def private(self, path: str, *raises: type[ApiError]) -> Callable[[View], View]:
@@ -136,11 +144,9 @@ class Routes:
     def _respond_error(self, error: ApiError, request: ChaliceRequest) -> Response:
         # `chalice local` has no id of the gateway's.
         request_id = request.context.get("requestId") or self._app.lambda_context.aws_request_id
-        cause = error.__cause__
-        if isinstance(error, InternalError) and cause:
-            telemetry.exception(LogEvent.REQUEST_FAILED, cause, requestId=request_id)
-        elif error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            telemetry.error(LogEvent.REQUEST_FAILED, error=str(cause), requestId=request_id)
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            self._report(FailedRequest())
+            _log_failure(error, request_id)
         return respond_error(error, request_id)
 
     def _request(self, route: Route, request: ChaliceRequest) -> Request[Any]:
@@ -153,6 +159,15 @@ class Routes:
         # The context has the path with the stage, the request itself has it without.
         path = str(request.context.get("path") or "/")
         return Request(query, scope, known_versions(request.headers), path)
+
+
+@dataclass(kw_only=True)
+class FailedRequest(Tally):
+    """A response with a 5xx status. The line `request_failed` has its error and its id."""
+
+    EVENT = LogEvent.FAILURE_COUNTED
+
+    failed: int = count("RequestsFailed", default=1)
 
 
 @dataclass(kw_only=True)
@@ -171,6 +186,15 @@ def authorize(
         report(FailedAuthentication())
         return AuthResponse(routes=[], principal_id="nobody")
     return AuthResponse(routes=["*"], principal_id=holder)
+
+
+def _log_failure(error: ApiError, request_id: str) -> None:
+    """Log the cause of an error, with its stack trace if it is a defect of batchwatch."""
+    cause = error.__cause__
+    if isinstance(error, InternalError) and cause:
+        telemetry.exception(LogEvent.REQUEST_FAILED, cause, requestId=request_id)
+    else:
+        telemetry.error(LogEvent.REQUEST_FAILED, error=str(cause), requestId=request_id)
 
 
 @contextmanager

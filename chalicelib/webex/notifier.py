@@ -15,7 +15,7 @@ from chalicelib.aws.sqs import Disposition, MessageQueue, Settled
 from chalicelib.errors import MessagesLeft
 from chalicelib.notices.notice import Notice, NoticeKey
 from chalicelib.runtime import Runtime
-from chalicelib.telemetry import LogEvent, Tally, count
+from chalicelib.telemetry import LogEvent, Tally, count, seconds
 from chalicelib.webex.room_delivery import PendingNotice, RoomDelivery, RoomResult
 
 MAX_BATCH = 6_000
@@ -32,7 +32,9 @@ class NoticeTally(Tally):
     notices queue, `messages` those in Webex rooms, and the other counts notices.
 
     `already_done` are duplicates of notices that were sent or skipped before. `unauthorized` counts
-    the rooms for which Webex rejected the token. `errors` are by room.
+    the rooms for which Webex rejected the token. `oldest_notice_age` is how long the oldest of the
+    retried messages has been in the queue, which SQS does not report of messages that were received
+    three times. `errors` are by room.
     """
 
     EVENT = LogEvent.NOTICES_DELIVERED
@@ -45,6 +47,7 @@ class NoticeTally(Tally):
     dead_lettered: int = count("NoticesQuarantined")
     retried: int = count("NoticesHandedBack")
     unauthorized: int = count("WebexUnauthorized")
+    oldest_notice_age: int | None = seconds("OldestNoticeAge")
     errors: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -120,7 +123,7 @@ class Notifier:
         }
 
         settled = self._queue.settle(batch.dispositions(results))
-        self._report(_tally(results, settled))
+        self._report(_tally(results, settled, self._runtime.now_ms()))
         if left := set(settled.retried) & set(messages):
             raise MessagesLeft(
                 f"{len(left)} of {len(messages)} messages returned to the queue for retry"
@@ -137,8 +140,9 @@ class Notifier:
         return Batch.read([*messages, *more], self._runtime.now_ms())
 
 
-def _tally(results: Mapping[str, RoomResult], settled: Settled) -> NoticeTally:
+def _tally(results: Mapping[str, RoomResult], settled: Settled, now: int) -> NoticeTally:
     total = sum(results.values(), RoomResult())
+    sent_at = [message.sent_at for message in settled.retried if message.sent_at is not None]
     return NoticeTally(
         received=len(settled.acknowledged) + len(settled.retried) + len(settled.dead_lettered),
         sent=total.sent,
@@ -148,5 +152,6 @@ def _tally(results: Mapping[str, RoomResult], settled: Settled) -> NoticeTally:
         dead_lettered=len(settled.dead_lettered),
         retried=len(settled.retried),
         unauthorized=sum(result.is_unauthorized for result in results.values()),
+        oldest_notice_age=max(0, (now - min(sent_at)) // 1000) if sent_at else None,
         errors={room: result.error for room, result in results.items() if result.error},
     )

@@ -22,9 +22,10 @@ from local.aws import ROOT
 class ExampleTally(Tally):
     EVENT = LogEvent.BATCH_RECORDED
 
-    received: int = count("Received")
+    received: int = count("Recorded")
+    unchanged: int = count("Unchanged")
     age: int | None = seconds("OldestEventAge")
-    lost_jobs: list[str] = ids("JobsLost")
+    lost_jobs: list[str] = ids("JobsUnknownToBatch")
     reasons: set[str] = field(default_factory=set)
     failed_rooms: dict[str, str] = field(default_factory=dict)
     left: bool = False
@@ -59,10 +60,11 @@ def test_a_report_is_one_line_with_the_figures_and_one_record_of_metrics(logged:
 
     metrics, line = logged(lambda: reporter("jobs")(tally))
 
-    assert (metrics["Received"], metrics["OldestEventAge"], metrics["JobsLost"]) == ([3], [17], [2])
+    assert (metrics["Recorded"], metrics["OldestEventAge"]) == ([3], [17])
+    assert metrics["JobsUnknownToBatch"] == [2]
     assert metrics["service"] == "jobs"
     assert line["message"] == "batch_recorded"
-    assert (line["received"], line["oldestEventAge"], line["jobsLost"]) == (3, 17, 2)
+    assert (line["recorded"], line["oldestEventAge"], line["jobsUnknownToBatch"]) == (3, 17, 2)
     assert (line["lostJobs"], line["left"]) == (["a", "b"], True)
 
 
@@ -71,7 +73,7 @@ def test_an_empty_collection_and_a_missing_duration_are_not_logged(logged: Logge
 
     assert "OldestEventAge" not in metrics
     assert not {"oldestEventAge", "age", "lostJobs", "reasons", "failedRooms"} & line.keys()
-    assert (line["received"], line["left"]) == (0, False)
+    assert (line["recorded"], line["left"]) == (0, False)
 
 
 def test_at_most_five_elements_are_logged_and_all_are_counted(logged: Logged) -> None:
@@ -81,8 +83,23 @@ def test_at_most_five_elements_are_logged_and_all_are_counted(logged: Logged) ->
 
     metrics, line = logged(lambda: reporter("jobs")(tally))
 
-    assert metrics["JobsLost"] == [9]
+    assert metrics["JobsUnknownToBatch"] == [9]
     assert line["lostJobs"] == line["reasons"] == names[:5]
+
+
+def test_a_figure_that_no_alarm_needs_is_logged_only(logged: Logged) -> None:
+    metrics, line = logged(lambda: reporter("jobs")(ExampleTally(unchanged=7)))
+
+    assert line["unchanged"] == 7
+    assert "Unchanged" not in metrics
+
+
+def test_every_published_metric_is_declared_by_a_tally() -> None:
+    declared = {
+        metric.name for tally in declared_tallies() for metric in metrics_of(tally).values()
+    }
+
+    assert declared >= telemetry.PUBLISHED
 
 
 def test_a_warning_has_its_fields_and_the_place_that_logged_it(logged: Logged) -> None:
@@ -94,19 +111,6 @@ def test_a_warning_has_its_fields_and_the_place_that_logged_it(logged: Logged) -
     assert (line["level"], line["message"]) == ("WARNING", "sqs_call_failed")
     assert (line["queue"], line["error"]) == ("events", "AccessDenied")
     assert str(line["location"]).startswith("warn:")
-
-
-def test_every_alarm_on_our_metrics_watches_a_metric_that_a_tally_declares() -> None:
-    resources = json.loads((ROOT / "infra" / "resources.json").read_text())["Resources"].values()
-    alarms = [r["Properties"] for r in resources if r["Type"] == "AWS::CloudWatch::Alarm"]
-
-    watched = {alarm["MetricName"] for alarm in alarms if alarm["Namespace"] == telemetry.NAMESPACE}
-
-    declared = {
-        metric.name for tally in declared_tallies() for metric in metrics_of(tally).values()
-    }
-    assert watched
-    assert watched <= declared
 
 
 def test_every_log_event_that_an_alarm_names_exists() -> None:

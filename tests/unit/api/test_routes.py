@@ -39,7 +39,7 @@ from chalicelib.api.health import HealthBody
 from chalicelib.api.parameters.queries import JobsQuery, LogQuery, NoParameters
 from chalicelib.api.representation.body import Body, Versioned
 from chalicelib.api.representation.job import JobPage
-from chalicelib.api.routes import Request, Routes, authorize
+from chalicelib.api.routes import FailedRequest, Request, Routes, authorize
 from chalicelib.errors import SecretUnavailable, TableUnavailable
 from chalicelib.telemetry import Tally
 from local.aws import ROOT
@@ -69,7 +69,7 @@ class Server:
         def authorizer(request: AuthRequest) -> AuthResponse:
             return authorize(request, access, self.reports.append)
 
-        self.routes = Routes(app, authorizer, lambda: access)
+        self.routes = Routes(app, authorizer, lambda: access, self.reports.append)
         self._register(self.routes)
         self.client = Client(app, project_dir=str(ROOT))
 
@@ -281,6 +281,7 @@ def test_an_outage_is_a_503_that_does_not_reveal_the_cause(
     response = server.get("/raises")
 
     assert response.status_code == 503
+    assert server.reports == [FailedRequest()]
     assert response.headers["Retry-After"] == "5"
     assert (
         response.json_body.items()

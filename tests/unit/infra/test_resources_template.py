@@ -158,37 +158,3 @@ def test_an_alarm_has_instructions_and_a_topic(alarm: str) -> None:
     assert properties(alarm)["AlarmActions"] == {
         "Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]
     }
-
-
-def test_there_is_an_alarm_for_each_way_in_which_events_or_notices_can_be_lost() -> None:
-    watched = {
-        (properties(alarm)["MetricName"], json.dumps(properties(alarm)["Dimensions"][0]["Value"]))
-        for alarm in of_type("AWS::CloudWatch::Alarm")
-    }
-
-    assert watched == {
-        ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["DeadLetterQueue", "QueueName"]}'),
-        (
-            "ApproximateNumberOfMessagesVisible",
-            '{"Fn::GetAtt": ["UndeliverableQueue", "QueueName"]}',
-        ),
-        ("ApproximateAgeOfOldestMessage", '{"Fn::GetAtt": ["EventsQueue", "QueueName"]}'),
-        ("FailedInvocations", '{"Ref": "BatchEventsRule"}'),
-        (
-            "ApproximateNumberOfMessagesVisible",
-            '{"Fn::GetAtt": ["NoticesDeadLetterQueue", "QueueName"]}',
-        ),
-        ("ApproximateAgeOfOldestMessage", '{"Fn::GetAtt": ["NoticesQueue", "QueueName"]}'),
-        ("WebexUnauthorized", '{"Ref": "JobsTable"}'),
-        ("JobsUnknownToBatch", '{"Ref": "JobsTable"}'),
-        ("EventsMissing", '{"Ref": "JobsTable"}'),
-        ("Swept", '{"Ref": "JobsTable"}'),
-    }
-
-
-def test_the_absence_of_sweeps_raises_an_alarm() -> None:
-    alarm = properties("NoSweepAlarm")
-
-    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
-    assert alarm["TreatMissingData"] == "breaching"
-    assert alarm["Period"] >= 60 * 60, "the maximum of SWEEP_MINUTES"

@@ -64,6 +64,7 @@ def test_a_new_stage_has_the_configuration_of_prod_with_its_own_name(chalice: Pa
         "NOTICES_DEAD_LETTER_QUEUE": "batchwatch-trial-notices-dead-letters",
         "NOTICES_QUEUE": "batchwatch-trial-notices",
         "SECRET_ID": "batchwatch-trial",
+        "SERVICE_NAME": "batchwatch-trial",
     }
     for function in stage_config(chalice, "trial")["lambda_functions"].values():
         policy = (chalice / function["iam_policy_file"]).read_text()

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from chalicelib.aws.lambda_event import Message
-from chalicelib.aws.sqs import Disposition
-from chalicelib.webex.notifier import Batch
+from chalicelib.aws.sqs import Disposition, Settled
+from chalicelib.webex.notifier import Batch, _tally
 from chalicelib.webex.room_delivery import RoomResult
 from tests.support.builders import NOON
 
@@ -77,3 +77,12 @@ def test_results_of_parts_of_a_rooms_work_add_up() -> None:
         resume_at=7,
         error="RoomGone: no such room",
     )
+
+
+def test_the_oldest_retried_notice_is_reported() -> None:
+    old, new, sent = message(9, NOON - 7_200_000), message(1, NOON), message(1, NOON - 9_000_000)
+
+    tally = _tally({}, Settled([sent], [new, old], []), NOON)
+
+    assert tally.oldest_notice_age == 7_200
+    assert _tally({}, Settled([sent], [], []), NOON).oldest_notice_age is None

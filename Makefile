@@ -14,7 +14,7 @@ PYTEST := $(PY) -m pytest -n auto --maxprocesses 4 --dist worksteal
 LOCAL_AWS := AWS_ENDPOINT_URL=http://127.0.0.1:$(AWS_PORT) AWS_DEFAULT_REGION=us-east-1 \
              AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
 
-.PHONY: help run simulate send test test-fast check check-rules explain-rules bench deploy backfill \
+.PHONY: help run simulate send test test-fast check check-rules explain-rules bench deploy destroy backfill \
         redrive token tokens webex-test webex-token clean
 
 help:  ## list the targets
@@ -71,6 +71,10 @@ deploy:  ## create or update a stage [STAGE=prod JOB_QUEUES='high,genomics-*' AD
 	    $(if $(ADD_QUEUES),--add-queues '$(ADD_QUEUES)') \
 	    $(if $(REMOVE_QUEUES),--remove-queues '$(REMOVE_QUEUES)') \
 	    $(if $(ALARM_TOPIC),--alarm-topic '$(ALARM_TOPIC)')
+
+destroy:  ## delete a stage, except for its table and its secret [STAGE=dev CONFIRM=dev]
+	$(INSTALL) deploy
+	@$(PY) -m infra.destroy --stage '$(STAGE)' $(if $(CONFIRM),--confirm '$(CONFIRM)')
 
 token:  ## create or remove an API token [STAGE=prod NAME=ada QUEUES='genomics-*' EXPIRES REPLACE=1 REMOVE=1]
 	$(INSTALL) deploy

@@ -8,12 +8,15 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import boto3
-from botocore.exceptions import NoRegionError
+from botocore.exceptions import ClientError, NoRegionError
 
 from infra import gateway, job_queues, stages
 from infra.errors import CommandError, run_command
@@ -21,6 +24,8 @@ from infra.stack import StackSpec, deploy_stack
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 ROOT = Path(__file__).parent.parent
 API_STAGE = "api"
@@ -83,6 +88,7 @@ def deploy(
         stage,
         {key: value for key, value in parameters.items() if value is not None},
         template,
+        retained_resources(session.client("dynamodb"), session.client("secretsmanager"), stage),
     )
     print("Deploying the app …", flush=True)
     run_chalice(stage)
@@ -103,14 +109,47 @@ def create_resources(
     stage: str,
     parameters: dict[str, str],
     template: str | None = None,
+    retained: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> None:
-    name = f"batchwatch-{stage}-resources"
+    """Deploy the resources stack. A new one adopts the retained resources."""
+    name = resources_stack(stage)
     deploy_stack(
         cloudformation,
         StackSpec(name, template or TEMPLATE.read_text(), parameters),
+        retained=retained,
         report=lambda line: print(f"  {line}", flush=True),
     )
     cloudformation.update_termination_protection(StackName=name, EnableTerminationProtection=True)
+
+
+def resources_stack(stage: str) -> str:
+    return f"batchwatch-{stage}-resources"
+
+
+def retained_resources(
+    dynamodb: "DynamoDBClient", secrets: "SecretsManagerClient", stage: str
+) -> dict[str, dict[str, str]]:
+    """Return the table and the secret that an earlier stack of the stage left: the identifiers for
+    an import, by logical id."""
+    environment = stages.environment_of(stage)
+    retained: dict[str, dict[str, str]] = {}
+    with _suppressed("ResourceNotFoundException"):
+        dynamodb.describe_table(TableName=environment["JOBS_TABLE"])
+        retained["JobsTable"] = {"TableName": environment["JOBS_TABLE"]}
+    with _suppressed("ResourceNotFoundException"):
+        secret = secrets.describe_secret(SecretId=environment["SECRET_ID"])
+        retained["Secret"] = {"Id": secret["ARN"]}
+    return retained
+
+
+@contextmanager
+def _suppressed(code: str) -> Iterator[None]:
+    """Suppress a ClientError with this code."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] != code:
+            raise
 
 
 def _watched(session: boto3.Session, queues: list[str]) -> str:

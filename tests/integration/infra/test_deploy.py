@@ -20,10 +20,10 @@ from typing import Any
 import pytest
 
 from infra import stages
-from infra.deploy import create_resources
+from infra.deploy import create_resources, resources_stack, retained_resources
 from infra.errors import CommandError, StackError
 from infra.secret import read_secret
-from infra.stack import StackSpec, deploy_stack
+from infra.stack import StackSpec, delete_stack, deploy_stack
 from infra.token import allow_token, new_token, remove_token
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
@@ -74,6 +74,40 @@ def test_the_resources_stack_is_created_then_unchanged_then_updated(
     assert pattern["source"] == ["my.batch"]
     [stack] = cloudformation.describe_stacks(StackName="batchwatch-prod-resources")["Stacks"]
     assert stack["EnableTerminationProtection"] is True
+
+
+def test_a_new_stack_adopts_the_table_and_the_secret_of_a_deleted_one(
+    aws: LocalAws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The local AWS can't import a secret, so only the table is adopted."""
+    cloudformation, secrets = aws.client("cloudformation"), aws.client("secretsmanager")
+    parameters = {"Stage": "prod"}
+    create_resources(cloudformation, "prod", parameters)
+    item = {"pk": {"S": "JOB#1"}, "sk": {"S": "JOB"}}
+    aws.dynamodb.put_item(TableName="batchwatch-prod-jobs", Item=item)
+
+    assert delete_stack(cloudformation, resources_stack("prod"), poll_seconds=0.01)
+    assert not delete_stack(cloudformation, resources_stack("prod"))
+    with pytest.raises(aws.sqs.exceptions.QueueDoesNotExist):
+        aws.queue_url("batchwatch-prod-events")
+    retained = retained_resources(aws.dynamodb, secrets, "prod")
+    assert retained.keys() == {"JobsTable", "Secret"}
+    secrets.delete_secret(SecretId="batchwatch-prod", ForceDeleteWithoutRecovery=True)
+    retained = retained_resources(aws.dynamodb, secrets, "prod")
+    create_resources(cloudformation, "prod", parameters, retained=retained)
+
+    assert "adopts JobsTable of an earlier stack" in capsys.readouterr().out
+    assert aws.dynamodb.scan(TableName="batchwatch-prod-jobs")["Items"] == [item]
+    assert aws.queue_url("batchwatch-prod-events")
+    [stack] = cloudformation.describe_stacks(StackName=resources_stack("prod"))["Stacks"]
+    assert stack["StackStatus"] == "UPDATE_COMPLETE"
+
+
+def test_a_stage_is_destroyed_only_if_its_name_is_confirmed(aws: LocalAws) -> None:
+    result = run("infra.destroy", "--stage", "prod", environment=aws.environment)
+
+    assert result.returncode == 1
+    assert result.stderr.endswith("confirm it with CONFIRM=prod\n")
 
 
 def test_the_error_of_a_failed_stack_contains_the_resource_and_the_reason(
@@ -128,7 +162,7 @@ def test_a_queue_that_does_not_exist_is_refused_before_anything_is_deployed(
     assert (project / ".chalice" / "config.json").read_text() == config
 
 
-def test_a_new_stage_is_deployed_and_records_events(
+def test_a_new_stage_is_deployed_records_events_and_is_destroyed(
     aws: LocalAws, project: Path, batch: BatchServer
 ) -> None:
     batch.put_queue("high")
@@ -165,6 +199,18 @@ def test_a_new_stage_is_deployed_and_records_events(
     )
     assert notifier["Environment"]["Variables"]["PUBLIC_URL"].removesuffix("/") == public_url
     assert "jobId" in first_item(aws, "batchwatch-trial-jobs")
+
+    destroyed = run(
+        "infra.destroy",
+        *("--stage", "trial", "--confirm", "trial"),
+        project=project,
+        environment=aws.environment,
+    )
+    assert destroyed.returncode == 0, destroyed.stderr
+    assert "aws dynamodb delete-table --table-name batchwatch-trial-jobs" in destroyed.stdout
+    functions = aws.client("lambda").list_functions()["Functions"]
+    assert [each for each in functions if "trial" in each["FunctionName"]] == []
+    assert aws.dynamodb.scan(TableName="batchwatch-trial-jobs")["Items"]
 
 
 def first_item(aws: LocalAws, table: str) -> dict[str, Any]:

@@ -54,23 +54,3 @@ export function sparkline(hours) {
       drawing("rect", { class: "succeeded", x: n * width, y: up - height(succeeded), width: width - 1, height: height(succeeded) }),
       drawing("rect", { class: "failed", x: n * width, y: up + 1, width: width - 1, height: height(failed) }))));
 }
-
-const SPANS = [["queuedSeconds", "waiting", "queued"], ["startingSeconds", "starting", "starting"], ["runningSeconds", "running", "running"]];
-
-// A job's queued, starting and running time.
-export function spansChart(durations) {
-  const spans = SPANS.map(([name, tone, words]) => ({ seconds: durations[name], tone, words }))
-    .filter(({ seconds }) => seconds != null);
-  const all = spans.reduce((sum, { seconds }) => sum + seconds, 0);
-  if (!all) return null;
-  let x = 0;
-  return element("figure", { class: "spans" },
-    drawing("svg", { viewBox: "0 0 1000 10", preserveAspectRatio: "none", "aria-hidden": "true" },
-      spans.map(({ seconds, tone }) => {
-        const width = (seconds / all) * 1000;
-        x += width;
-        return drawing("rect", { class: tone, x: x - width, y: 0, width: Math.max(width - 3, 1), height: 10 });
-      })),
-    element("figcaption", {}, spans.map(({ seconds, tone, words }) =>
-      element("span", { class: tone }, element("i", {}), element("b", {}, duration(seconds)), ` ${words}`))));
-}

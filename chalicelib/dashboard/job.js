@@ -2,7 +2,6 @@
 // ends.
 
 import { get, getVersion, Unauthorized } from "./api.js";
-import { spansChart } from "./chart.js";
 import { button, element, facts, link, linkOut, section, table } from "./elements.js";
 import { hashOf, jobList, jobName, parentOf } from "./job_list.js";
 import { log } from "./log.js";
@@ -10,6 +9,7 @@ import { problem } from "./problem.js";
 import { queueWords } from "./queue.js";
 import { badge, causeWords, hasEnded, number, STATUSES, tone } from "./status.js";
 import { ago, duration, elapsed, moment } from "./time.js";
+import { timeline } from "./timeline.js";
 import { money, usage } from "./usage.js";
 
 const WAIT_SECONDS = 20;
@@ -25,24 +25,38 @@ export async function job(page, query, id) {
   };
   show(page, body, kept);
   if (body.waiting) showQueue(page, body, kept.queue);
-  if (!hasEnded(body.status)) await follow(page, body, etag, kept);
+  if (["RUNNING", "FAILED"].includes(body.status) && hasLog(body)) kept.log.show();
+  if (hasEnded(body.status)) return;
+  let current = body;
+  kept.log.follow(() => hasEnded(current.status));
+  await follow(page, body, etag, kept, (job) => { current = job; });
 }
 
-async function follow(page, job, etag, kept) {
+const hasLog = ({ attempts }) => attempts.some(({ logStreamName }) => logStreamName);
+
+// Waits for changes by long polls or, while all their slots are taken, by polling.
+async function follow(page, job, etag, kept, changed) {
+  let wait = WAIT_SECONDS;
   kept.following.textContent = "updating live";
   while (!hasEnded(job.status)) {
     await visible(page.signal);
     try {
-      const update = await getVersion(["jobs", job.jobId], { wait: WAIT_SECONDS }, page.signal, etag);
-      kept.following.textContent = "updating live";
+      const update = await getVersion(["jobs", job.jobId], { wait }, page.signal, etag);
+      if (wait) kept.following.textContent = "updating live";
+      else await pause(PAUSE_SECONDS);
+      wait = WAIT_SECONDS;
       etag = update.etag;
       if (!update.body) continue;
       if (update.body.status !== job.status) page.announce(`The job is now ${update.body.status}`);
       job = update.body;
+      changed(job);
       show(page, job, kept);
     } catch (error) {
       if (page.signal.aborted || error instanceof Unauthorized) throw error;
-      kept.following.textContent = "not up to date: the API is unavailable, retrying";
+      wait = error.status === 429 ? 0 : WAIT_SECONDS;
+      kept.following.textContent = wait
+        ? "not up to date: the API is unavailable, retrying"
+        : "updating every few seconds";
       await pause(error.retrySeconds || PAUSE_SECONDS);
     }
   }
@@ -68,10 +82,11 @@ function show(page, job, kept) {
       element("span", { class: "soft" }, ago(job.since)), kept.following),
     element("p", { class: "id" }, element("code", {}, job.jobId),
       button("Copy", () => copy(page, job.jobId), { id: "copy", "aria-label": "Copy job ID" }),
+      button("Copy curl", () => copy(page, curl(job)), { id: "copy-curl" }),
       linkOut(job.links.console, "AWS Batch"), linkOut(job.links.logs, "CloudWatch log")),
     why(job, kept.queue),
-    spansChart(job.durations),
-    summary(job), kept.children,
+    timeline(job),
+    summary(job), kept.children, dependencies(job),
     element("div", { class: "two" },
       section("History", history(job)),
       section("Attempts", attempts(job, kept.log))),
@@ -80,6 +95,9 @@ function show(page, job, kept) {
       section("Container", container(job)),
       element("div", {}, named("Parameters", job.parameters), named("Tags", job.tags))));
 }
+
+const curl = (job) =>
+  `curl -H "Authorization: Bearer $TOKEN" '${new URL(`jobs/${encodeURIComponent(job.jobId)}`, document.baseURI.split("#")[0])}'`;
 
 async function copy(page, text) {
   await navigator.clipboard.writeText(text);
@@ -92,17 +110,30 @@ function why(job, queue) {
   const { heading, text, quoted } = reason(job);
   return element("section", { class: `why ${tone(job.status)}`, "aria-label": "Explanation" },
     element("h2", {}, heading),
+    element("p", { class: "figures" }, figures(job)),
     text && element("p", {}, text),
     quoted && !text?.includes(quoted) && element("p", { class: "quoted" }, "Reported by AWS Batch: ", element("q", {}, quoted)),
     job.waiting && queue);
+}
+
+// As in "Had 16 GiB of memory · ran 3 h 2 min · attempt 3 of 3".
+function figures({ container: { memory }, durations, attempts, retryStrategy, failure, status }) {
+  const last = attempts.at(-1)?.attempt;
+  const allowed = retryStrategy.attempts;
+  const needsMemory = ["OUT_OF_MEMORY", "KILLED"].includes(failure?.cause);
+  const words = [
+    needsMemory && memory && `had ${memory < 1024 ? `${memory} MiB` : `${number(memory / 1024)} GiB`} of memory`,
+    status !== "RUNNING" && durations.runningSeconds && `ran ${duration(durations.runningSeconds)}`,
+    last && (last > 1 || allowed > 1) && `attempt ${last}${allowed >= last ? ` of ${allowed}` : ""}`,
+  ].filter(Boolean).join(" · ");
+  return words && words[0].toUpperCase() + words.slice(1);
 }
 
 function reason(job) {
   const quoted = job.statusReason;
   const ran = duration(job.durations.runningSeconds);
   if (job.failure) {
-    const exitCode = job.attempts.at(-1)?.exitCode;
-    return { heading: causeWords(job.failure.cause, exitCode), text: job.failure.explanation, quoted };
+    return { heading: causeWords(job.failure.cause, job.failure.exitCode), text: job.failure.explanation, quoted };
   }
   if (job.waiting) {
     const { cause, explanation } = job.waiting;
@@ -137,8 +168,9 @@ function attempts(job, log) {
   const rows = job.attempts.map((attempt) => [
     attempt.attempt,
     attempt.exitCode ?? "none",
-    [attempt.cause ? causeWords(attempt.cause) : attempt.stoppedAt ? "Succeeded" : "Running",
+    [attempt.cause ? causeWords(attempt.cause, attempt.exitCode) : attempt.stoppedAt ? "Succeeded" : "Running",
       element("small", {}, attempt.reason ?? attempt.statusReason ?? ""),
+      attempt.computeEnvironment && element("small", {}, attempt.computeEnvironment),
       ...attempt.containers.map(containerEnd)],
     attempt.startedAt && attempt.stoppedAt
       ? duration((new Date(attempt.stoppedAt) - new Date(attempt.startedAt)) / 1000) : elapsed(attempt.startedAt) ?? "",
@@ -154,6 +186,16 @@ function containerEnd({ name, init, essential, exitCode, cause }) {
   const kind = init ? "init container" : essential ? "essential" : "not essential";
   const ended = exitCode == null ? "no exit code" : `exit code ${exitCode}`;
   return element("small", {}, `${name ?? "container"} (${kind}): ${ended}${cause ? `, ${causeWords(cause, exitCode)}` : ""}`);
+}
+
+function dependencies({ dependsOn }) {
+  if (!dependsOn.length) return null;
+  const rows = dependsOn.map(({ jobId, type, jobName, status, cause }) => [
+    status ? badge(status) : "not recorded",
+    jobId ? link(hashOf(jobId), jobName ?? jobId) : "the child before",
+    cause ? causeWords(cause) : type?.toLowerCase().replaceAll("_", " ") ?? "",
+  ]);
+  return section("Depends on", table("Dependencies", ["Status", "Job", ["Cause", "why"]], rows));
 }
 
 function container(job) {

@@ -74,7 +74,7 @@ function rowsOf(jobs, children) {
 
 function why(job) {
   if (job.failure)
-    return element("span", { class: "failed", title: job.failure.explanation }, causeWords(job.failure.cause));
+    return element("span", { class: "failed", title: job.failure.explanation }, causeWords(job.failure.cause, job.failure.exitCode));
   if (job.status === "SUCCEEDED" || !job.statusReason) return "";
   return element("span", { title: job.statusReason }, job.statusReason);
 }

@@ -205,8 +205,6 @@ def test_a_failed_job_shows_its_cause_its_attempts_and_the_end_of_its_log(
     sign_in(page, f"{served.url}/#/jobs/{job_id}", token)
     expect_text(page, "Out of memory", explanation, "Spot interruption", reason)
     expect_text(page, "RUNNABLE", "1 min 30 s", "align:1.4", "atlas")
-    page.get_by_role("button", name="Log of attempt 2").click()
-
     expect_text(page, "loading the genome", "FunctionCrashed", "CloudWatch log")
     assert "undefined" not in str(page.locator("main").text_content())
 
@@ -414,6 +412,104 @@ def test_a_job_shows_its_usage_and_cost(page: Page) -> None:
         sign_in(page, f"{server.url}#/jobs/4c75")
 
         expect_text(page, "0.067 vCPU h, 1.2 GB h", "Cost (estimate)", "0.0039 USD")
+
+
+def test_the_spans_of_a_job_add_up_and_each_attempt_has_a_lane(page: Page) -> None:
+    history = [
+        {"status": status, "attempt": attempt, "at": rfc3339(before), "source": "event"}
+        for status, attempt, before in [
+            ("PENDING", None, 4000),
+            ("RUNNABLE", None, 3000),
+            ("RUNNING", 1, 2500),
+            ("RUNNABLE", 2, 1500),
+            ("STARTING", 2, 1000),
+            ("RUNNING", 2, 900),
+            ("FAILED", 2, 100),
+        ]
+    ]
+    job = a_job_body(history=history, createdAt=rfc3339(4100), stoppedAt=rfc3339(100))
+    bodies = {"jobs/4c75": job, "jobs/4c75/children": NO_JOBS, "jobs/4c75/logs": a_log_body()}
+    with PageServer(bodies) as server:
+        sign_in(page, f"{server.url}#/jobs/4c75")
+
+        spans = page.locator("[data-seconds]").evaluate_all(
+            "all => all.map(({ dataset }) => Number(dataset.seconds))"
+        )
+        total = page.locator("[data-total]").get_attribute("data-total")
+        assert (
+            sum(spans) == pytest.approx(float(total or 0), abs=0.01) == pytest.approx(4000, abs=1)
+        )
+        lanes = page.locator(".spans rect").evaluate_all(
+            "all => new Set(all.map((each) => each.getAttribute('y'))).size"
+        )
+        assert lanes == 2
+        expect_text(page, "2 attempts, one below the other")
+
+
+def a_log_body(*messages: str) -> dict[str, Any]:
+    lines = [{"at": rfc3339(60), "message": message} for message in messages or ("done",)]
+    names = {"logGroup": "/aws/batch/job", "logStreamName": "def/default/1"}
+    return {"jobId": "4c75", "attempt": 1, **names, "lines": lines}
+
+
+def test_the_log_of_a_failed_job_is_open_without_colours_and_searchable(page: Page) -> None:
+    log = a_log_body("start\n", "\x1b[31mFatal error\x1b[0m: no such file", "\r 10 %\r100 %")
+    bodies = {"jobs/4c75": a_job_body(), "jobs/4c75/children": NO_JOBS, "jobs/4c75/logs": log}
+    with PageServer(bodies) as server:
+        sign_in(page, f"{server.url}#/jobs/4c75")
+
+        lines = page.locator("pre > span")
+        expect(lines).to_have_count(4)
+        expect(page.locator("pre .failed")).to_contain_text("Fatal error: no such file")
+        expect(page.locator("pre")).not_to_contain_text("[31m")
+        page.get_by_label("Search the log").fill("FATAL")
+        expect(page.locator("pre > span:visible")).to_have_count(1)
+        expect(page.get_by_label("Search the log")).to_be_focused()
+        expect_text(page, "1 line found")
+
+
+def test_the_verdict_of_a_job_has_its_figures(page: Page) -> None:
+    job = a_job_body(
+        attempts=[an_attempt_body(attempt=3)],
+        container={**a_job_body()["container"], "memory": 32_768},
+        dependsOn=[
+            {
+                "jobId": "9a",
+                "type": None,
+                "jobName": "prepare",
+                "status": "FAILED",
+                "cause": "TIMEOUT",
+            },
+            {"jobId": None, "type": "SEQUENTIAL", "jobName": None, "status": None, "cause": None},
+        ],
+    )
+    bodies = {"jobs/4c75": job, "jobs/4c75/children": NO_JOBS, "jobs/4c75/logs": a_log_body()}
+    with PageServer(bodies) as server:
+        sign_in(page, f"{server.url}#/jobs/4c75")
+
+        expect_text(page, "Had 32 GiB of memory · ran 4 min · attempt 3 of 3")
+        expect(page.get_by_role("link", name="prepare")).to_have_attribute("href", "#/jobs/9a")
+        page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+        page.get_by_role("button", name="Copy curl").click()
+        copied = str(page.evaluate("window.copied"))
+        assert copied == f"curl -H \"Authorization: Bearer $TOKEN\" '{server.url}jobs/4c75'"
+
+
+def test_a_job_is_polled_while_all_slots_of_long_polls_are_taken(page: Page) -> None:
+    running = a_job_body(status="RUNNING", waiting=None, attempts=[])
+    bodies: dict[str, Any] = {"jobs/4c75": running, "jobs/4c75/children": NO_JOBS}
+    with PageServer(bodies) as server:
+        page.clock.install()
+        sign_in(page, f"{server.url}#/jobs/4c75")
+        server.bodies["jobs/4c75"] = 429
+        page.clock.run_for(6_000)
+        expect_text(page, "updating every few seconds")
+        expect_no_text(page, "unavailable")
+
+        server.bodies["jobs/4c75"] = a_job_body(status="SUCCEEDED", failure=None)
+        page.clock.run_for(6_000)
+
+        expect_text(page, "Succeeded")
 
 
 def test_a_waiting_job_shows_that_its_queue_is_blocked(page: Page) -> None:

@@ -64,7 +64,12 @@ def an_incident(kind: str, **fields: Any) -> dict[str, Any]:
 
 def a_job_body(**fields: Any) -> dict[str, Any]:
     status = fields.get("status", "FAILED")
-    failed = {"cause": "OUT_OF_MEMORY", "explanation": "It used too much memory."}
+    failed = {
+        "cause": "OUT_OF_MEMORY",
+        "explanation": "It used too much memory.",
+        "container": None,
+        "exitCode": 137,
+    }
     return {
         "jobId": "4c75",
         "jobName": "align",
@@ -105,6 +110,8 @@ def a_job_body(**fields: Any) -> dict[str, Any]:
         "usage": {"vcpuHours": 0.06667, "gbHours": 1.2, "gpuHours": 0},
         "cost": {"estimate": 0.003884, "wasted": 0, "currency": "USD"},
         "waiting": None,
+        "dependsOn": [],
+        "retryStrategy": {"attempts": 3, "evaluateOnExit": []},
         **fields,
     }
 
@@ -119,6 +126,7 @@ def an_attempt_body(**fields: Any) -> dict[str, Any]:
         "statusReason": "Essential container in task exited",
         "logStreamName": "def/default/1",
         "containers": [],
+        "computeEnvironment": None,
         "cause": "OUT_OF_MEMORY",
         **fields,
     }

@@ -4,6 +4,7 @@
 import { get, getVersion, Unauthorized } from "./api.js";
 import { button, element, facts, link, linkOut, section, table } from "./elements.js";
 import { hashOf, jobList, jobName, parentOf } from "./job_list.js";
+import { visible } from "./live.js";
 import { log } from "./log.js";
 import { problem } from "./problem.js";
 import { queueWords } from "./queue.js";
@@ -61,12 +62,6 @@ async function follow(page, job, etag, kept, changed) {
     }
   }
   kept.following.textContent = "";
-}
-
-// Waits until the page is visible: a page in the background must not hold a long-poll slot.
-async function visible(signal) {
-  while (document.hidden && !signal.aborted)
-    await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true, signal }));
 }
 
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));

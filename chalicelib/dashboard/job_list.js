@@ -3,7 +3,7 @@
 import { get, Unauthorized } from "./api.js";
 import { button, element, link, table } from "./elements.js";
 import { problem } from "./problem.js";
-import { badge, causeWords, plural } from "./status.js";
+import { badge, causeWords, number, plural } from "./status.js";
 import { ago, duration } from "./time.js";
 
 // A page may be empty and not be the last one: the maximum number of empty pages to skip.
@@ -20,35 +20,59 @@ export function jobName(job) {
   return child ? `${job.jobName} ${child}` : job.jobName;
 }
 
+const LONGEST_NAME = 44;
+
+// The jobs that a list has loaded, from which it can be built again.
+export const noJobs = () => ({ jobs: [], nextToken: null, isLoaded: false });
+
 // `none` is shown for an empty list; `only` is the number of jobs of a list that has one page.
-export function jobList(page, path, query, { none, only, children = false }) {
+export function jobList(page, path, query, { none, only, children = false, state = noJobs() }) {
   const list = table("Jobs", children ? CHILD_COLUMNS : COLUMNS, []);
   const after = element("div", { class: "after" });
-  let count = 0;
 
-  async function fetchMore(nextToken) {
+  async function fetchMore() {
     after.replaceChildren(element("p", { class: "loading" }, "Loading…"));
     try {
-      const found = await nextJobs(page, path, { limit: only, ...query, nextToken });
+      const found = await nextJobs(page, path, { limit: only, ...query, nextToken: state.nextToken });
       if (page.signal.aborted) return;
-      count += found.jobs.length;
-      list.tBodies[0].append(...rowsOf(found.jobs, children));
-      after.replaceChildren(...end(found.nextToken));
-      page.announce(count ? `${plural(count, "job")} listed` : "No jobs");
+      state.jobs.push(...found.jobs);
+      state.nextToken = found.nextToken;
+      state.isLoaded = true;
+      add(found.jobs);
+      page.announce(state.jobs.length ? `${plural(state.jobs.length, "job")} listed` : "No jobs");
     } catch (error) {
       if (error instanceof Unauthorized) page.failed(error);
-      else if (!page.signal.aborted) after.replaceChildren(problem(error, () => fetchMore(nextToken)));
+      else if (!page.signal.aborted) after.replaceChildren(problem(error, fetchMore));
     }
   }
 
-  function end(nextToken) {
-    if (nextToken && !only) return [button("Load more", () => fetchMore(nextToken), { id: "more" })];
-    if (count === 0) return [element("p", { class: "none" }, none)];
+  function add(jobs) {
+    list.tBodies[0].append(...rowsOf(jobs, children));
+    after.replaceChildren(...end());
+  }
+
+  function end() {
+    if (state.nextToken && !only) return [button("Load more", fetchMore, { id: "more" })];
+    if (!state.jobs.length) return [element("p", { class: "none" }, none)];
     return [];
   }
 
-  fetchMore();
+  if (state.isLoaded) add(state.jobs);
+  else fetchMore();
   return element("div", { class: "list" }, list, after);
+}
+
+// Shows the changes of listed jobs in their rows, and returns how many jobs are not listed yet.
+export function update(list, state, found) {
+  const known = new Map(state.jobs.map((job, n) => [job.jobId, n]));
+  for (const job of found) {
+    const n = known.get(job.jobId);
+    const row = list.querySelectorAll("tbody tr")[n];
+    if (n === undefined || JSON.stringify(state.jobs[n]) === JSON.stringify(job) || row.contains(document.activeElement)) continue;
+    state.jobs[n] = job;
+    row.replaceWith(...rowsOf([job], false));
+  }
+  return found.filter(({ jobId }) => !known.has(jobId)).length;
 }
 
 async function nextJobs(page, path, query) {
@@ -63,13 +87,27 @@ async function nextJobs(page, path, query) {
 function rowsOf(jobs, children) {
   const rows = jobs.map((job) => [
     badge(job.status),
-    [link(hashOf(job.jobId), jobName(job)), job.array?.size && element("small", {}, ` array of ${job.array.size}`)],
+    [link(hashOf(job.jobId), middleCut(jobName(job))), progress(job.array)],
     ...(children ? [] : [link(`#/queues/${encodeURIComponent(job.jobQueue)}`, job.jobQueue)]),
     ago(job.since),
     duration(job.durations.runningSeconds) ?? "",
     why(job),
   ]);
   return [...table("", children ? CHILD_COLUMNS : COLUMNS, rows).tBodies[0].rows];
+}
+
+// Names of one project begin alike and differ at their end.
+const middleCut = (name) => name.length <= LONGEST_NAME ? name
+  : element("span", { title: name }, `${name.slice(0, LONGEST_NAME - 19)}…${name.slice(-18)}`);
+
+// The children that have ended, of an array.
+function progress(array) {
+  if (!array?.size) return null;
+  const { SUCCEEDED = 0, FAILED = 0 } = array.statusSummary ?? {};
+  if (!array.statusSummary) return element("small", {}, `array of ${number(array.size)}`);
+  const words = `${number(SUCCEEDED + FAILED)} of ${number(array.size)} ended${FAILED ? `, ${number(FAILED)} failed` : ""}`;
+  return element("small", { class: FAILED && "failed" },
+    element("progress", { max: array.size, value: SUCCEEDED + FAILED, "aria-label": "Ended children" }), words);
 }
 
 function why(job) {

@@ -1,10 +1,12 @@
-// A filtered list of jobs. The filter is part of the address, so that it can be shared.
+// A filtered list of jobs, kept up to date. The filter is part of the address, so that it can be
+// shared; changing it adds no entry to the history.
 
-import { get } from "./api.js";
+import { get, Unauthorized } from "./api.js";
 import { button, element } from "./elements.js";
-import { jobList } from "./job_list.js";
-import { badge, STATUSES } from "./status.js";
-import { clock } from "./time.js";
+import { jobList, noJobs, update } from "./job_list.js";
+import { visibleFor } from "./live.js";
+import { badge, plural, STATUSES } from "./status.js";
+import { ago } from "./time.js";
 
 const NAMES = ["queue", "status", "name", "since", "until"];
 const SINCE = [
@@ -12,29 +14,73 @@ const SINCE = [
   ["-30d", "the last 30 days"],
 ];
 
-export function jobs(page, query) {
-  const filter = Object.fromEntries(NAMES.map((name) => [name, query.get(name) ?? ""]));
-  const list = () =>
-    jobList(page, ["jobs"], filter, { none: emptyText(Object.values(filter).some(Boolean)) });
-  const place = element("div", {}, list());
-  const asOf = element("span", { class: "soft" }, "as of ", clock(new Date().toISOString()));
+const REFRESH = 15_000;
 
-  function refresh() {
-    asOf.replaceChildren("as of ", clock(new Date().toISOString()));
-    place.replaceChildren(list());
+// The list that was left last: Back shows its rows again, at the same position.
+let left = null;
+
+export async function jobs(page, query) {
+  let filter = Object.fromEntries(NAMES.map((name) => [name, query.get(name) ?? ""]));
+  let address = location.hash;
+  const back = left?.address === address ? left : null;
+  let state = back?.state ?? noJobs();
+  const place = element("div", {});
+  const live = element("span", { id: "live", class: "soft" }, "Live · ", ago(new Date().toISOString()));
+  const news = element("span", { role: "status" });
+  page.signal.addEventListener("abort", () => { left = { address, state, scroll: scrollY }; });
+
+  function show(newState) {
+    state = newState;
+    news.replaceChildren();
+    const none = emptyText(Object.values(filter).some(Boolean));
+    place.replaceChildren(jobList(page, ["jobs"], filter, { none, state }));
+  }
+
+  function apply(changed) {
+    if (hashFor(changed) === hashFor(filter)) return;
+    filter = changed;
+    history.replaceState(null, "", hashFor(filter));
+    address = location.hash;
+    show(noJobs());
   }
 
   page.show("Jobs",
-    element("div", { class: "title" },
-      element("h1", {}, "Jobs"), asOf, button("Refresh", refresh, { id: "refresh" })),
-    filters(page, filter), place);
+    element("div", { class: "title" }, element("h1", {}, "Jobs"), live, news,
+      button("Refresh", () => show(noJobs()), { id: "refresh" })),
+    filters(page, filter, apply), place);
+  show(state);
+  if (back) scrollTo(0, back.scroll);
+  await follow();
+
+  async function follow() {
+    let updated = new Date().toISOString();
+    while (!page.signal.aborted) {
+      await visibleFor(REFRESH, page.signal);
+      const current = state;
+      try {
+        const found = await get(["jobs"], filter, page.signal);
+        if (state !== current) continue;
+        updated = new Date().toISOString();
+        live.replaceChildren("Live · ", ago(updated));
+        if (state.jobs.length) announce(update(place, state, found.jobs));
+        else if (found.jobs.length) show(noJobs());
+      } catch (error) {
+        if (page.signal.aborted || error instanceof Unauthorized) throw error;
+        live.replaceChildren("The API is unavailable. Last update ", ago(updated));
+      }
+    }
+  }
+
+  function announce(count) {
+    news.replaceChildren(...count ? [button(`${plural(count, "new job")}: show`, () => show(noJobs()), { id: "news" })] : []);
+  }
 }
 
 const emptyText = (isFiltered) => isFiltered
   ? ["No matching jobs. ", element("a", { href: "#/jobs" }, "Show all jobs")]
   : "No jobs recorded yet, or none in the queues that your token covers. A job appears when its next event is received.";
 
-function filters(page, filter) {
+function filters(page, filter, applied) {
   const chosen = filter.status.toUpperCase().split(",");
   const times = SINCE.some(([value]) => value === filter.since) ? SINCE : [...SINCE, [filter.since, filter.since]];
   const queues = element("datalist", { id: "queues" });
@@ -59,8 +105,7 @@ function filters(page, filter) {
   function apply(event) {
     event.preventDefault();
     const data = new FormData(form);
-    const changed = { ...filter, ...Object.fromEntries(data), status: data.getAll("status").join(",") };
-    location.hash = hashFor(changed);
+    applied({ ...filter, ...Object.fromEntries(data), status: data.getAll("status").join(",") });
   }
   return form;
 }

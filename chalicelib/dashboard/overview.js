@@ -6,6 +6,7 @@ import { get, Unauthorized } from "./api.js";
 import { sparkline } from "./chart.js";
 import { element, link, section, table } from "./elements.js";
 import { hashFor } from "./jobs.js";
+import { visibleFor } from "./live.js";
 import { problem } from "./problem.js";
 import { atLeast } from "./queue.js";
 import { causeWords, number, plural, STARTING, WAITING } from "./status.js";
@@ -38,18 +39,6 @@ export async function overview(page) {
     const live = document.getElementById("live");
     if (!error && live) live.replaceChildren("Live · ", ago(updated));
   }
-}
-
-// Resolves after some milliseconds in which the page was visible at the end.
-function visibleFor(milliseconds, signal) {
-  return new Promise((resolve) => {
-    const done = () => {
-      if (document.hidden && !signal.aborted) return document.addEventListener("visibilitychange", done, { once: true });
-      resolve();
-    };
-    const timer = setTimeout(done, milliseconds);
-    signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
-  });
 }
 
 function show(page, queues, error, updated) {

@@ -32,7 +32,7 @@ const icon = (kind) =>
 
 // As in "Out of memory" or "Exit code 1".
 export function causeWords(cause, exitCode) {
-  if (cause === "EXIT_CODE" && exitCode != null) return `Exit code ${exitCode}`;
+  if (cause === "EXIT_CODE") return exitCode == null ? "The program failed" : `Exit code ${exitCode}`;
   if (cause === "UNKNOWN") return "Unknown cause";
   if (cause === "CANNOT_START") return "Could not be started";
   if (cause === "KILLED") return "Killed (137), usually out of memory";

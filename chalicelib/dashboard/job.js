@@ -3,6 +3,7 @@
 
 import { get, getVersion, Unauthorized } from "./api.js";
 import { button, element, facts, link, linkOut, section, table } from "./elements.js";
+import { grid } from "./grid.js";
 import { hashOf, jobList, jobName, parentOf } from "./job_list.js";
 import { visible } from "./live.js";
 import { log } from "./log.js";
@@ -21,6 +22,7 @@ export async function job(page, query, id) {
   const kept = {
     log: log(page, id),
     children: parentOf(id) ? null : children(page, id),
+    grid: body.array?.childStatuses ? grid(id) : null,
     queue: element("div", { class: "queue-words" }),
     following: element("span", { class: "soft" }),
   };
@@ -81,7 +83,7 @@ function show(page, job, kept) {
       linkOut(job.links.console, "AWS Batch"), linkOut(job.links.logs, "CloudWatch log")),
     why(job, kept.queue),
     timeline(job),
-    summary(job), kept.children, dependencies(job),
+    summary(job), cells(job, kept.grid), kept.children, dependencies(job),
     element("div", { class: "two" },
       section("History", history(job)),
       section("Attempts", attempts(job, kept.log))),
@@ -239,6 +241,16 @@ function children(page, id) {
   fill();
   return place;
 }
+
+function cells({ array }, shown) {
+  if (!shown || !array.childStatuses) return null;
+  shown.draw(array.childStatuses);
+  return section("Children by index", failedIndexes(array), shown.element);
+}
+
+const failedIndexes = ({ failed }) => failed &&
+  element("p", { class: "indexes" }, "Failed: ", element("code", {}, failed),
+    button("Copy", () => navigator.clipboard.writeText(failed), { id: "copy-indexes", "aria-label": "Copy the indexes of failed children" }));
 
 const summary = ({ array }) => array?.statusSummary &&
   element("p", { class: "summary" }, Object.entries(array.statusSummary).map(([status, count]) =>

@@ -10,6 +10,7 @@ const LANE = 12;
 const WORDS = { waiting: "waiting", starting: "starting", running: "running", unknown: "unknown" };
 
 export function timeline(job) {
+  if (job.array?.size) return null; // PENDING while its children run
   const spans = spansOf(job);
   const [begin, end] = [spans[0]?.from, spans.at(-1)?.to];
   if (!(end > begin)) return null;

@@ -17,7 +17,7 @@ This module is pure: it must not know storage. Times are epoch milliseconds.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import msgspec
 
@@ -31,6 +31,20 @@ _ACTIVE_BY_RANK = (*ACTIVE, OTHER)
 _FIRST_TERMINAL = 224
 _MAX_ATTEMPTS = 10
 """AWS Batch's limit of attempts."""
+
+
+STATUS_DIGITS: Final[Mapping[str, str]] = {
+    JobStatus.SUBMITTED: "1",
+    JobStatus.PENDING: "2",
+    JobStatus.RUNNABLE: "3",
+    JobStatus.SCHEDULED: "4",
+    JobStatus.STARTING: "5",
+    JobStatus.RUNNING: "6",
+    JobStatus.SUCCEEDED: "7",
+    JobStatus.FAILED: "8",
+}
+"""The digit of each status in the order of a job's life; 9 is any other one, 0 a child that was not
+observed."""
 
 
 class BlockKey(NamedTuple):
@@ -72,12 +86,14 @@ class Block(msgspec.Struct, frozen=True):
 class Summary(NamedTuple):
     """The number of children by status, as observed until `as_of`.
 
-    `failed` are the indexes of the children that are known to have failed, where they were read.
+    `failed` are the indexes of the children that are known to have failed, and `statuses` has a
+    digit of `STATUS_DIGITS` for each child, where they were read.
     """
 
     counts: Mapping[str, int]
     as_of: int
     failed: tuple[int, ...] = ()
+    statuses: str = ""
 
     @property
     def ended(self) -> int:
@@ -136,6 +152,15 @@ def failed_indexes(blocks: Mapping[int, Block], size: int) -> tuple[int, ...]:
     )
 
 
+def status_digits(blocks: Mapping[int, Block], size: int) -> str:
+    """Return the digit of each child of an array of this size, by index."""
+    digits = bytearray(size)
+    for number, block in blocks.items():
+        start = number * CHILDREN_PER_BLOCK
+        digits[start : start + len(block.children)] = block.children
+    return bytes(digits[:size]).translate(_DIGIT_OF_BYTE).decode()
+
+
 def byte_of(child: Job) -> int:
     status, generation = child.details.transition_id
     terminal, generation, rank, _ = transition_key(status, generation, of_node=False)
@@ -149,3 +174,8 @@ def _status_of(byte: int) -> str:
     if byte >= _FIRST_TERMINAL:
         return JobStatus.FAILED if byte % 2 else JobStatus.SUCCEEDED
     return JobStatus.UNKNOWN if byte % 2 else _ACTIVE_BY_RANK[byte % 16 // 2 - 1]
+
+
+_DIGIT_OF_BYTE: Final = "".join(
+    STATUS_DIGITS.get(_status_of(byte), "9") if byte > 1 else "0" for byte in range(256)
+).encode()

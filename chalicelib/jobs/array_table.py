@@ -12,6 +12,7 @@ from chalicelib import table_keys
 from chalicelib.aws.dynamodb import Item, Outcome, Statement, Table, key_of
 from chalicelib.errors import TableUnavailable
 from chalicelib.jobs.array_summary import (
+    STATUS_DIGITS,
     Block,
     BlockKey,
     Summary,
@@ -20,6 +21,7 @@ from chalicelib.jobs.array_summary import (
     failed_indexes,
     reported_summary,
     size_of,
+    status_digits,
     summary_of,
 )
 from chalicelib.jobs.job import Job, JobStatus
@@ -74,20 +76,21 @@ class ArrayTable:
         return {job.job_id: _summary(job, blocks.get(job.job_id)) for job in arrays}
 
     def summary(self, job: Job) -> Summary | None:
-        """Return the summary of one job with the indexes of its failed children, or None if it is
-        not an array.
+        """Return the summary of one job with the status of each child, or None if it is not an
+        array.
 
         Raises TableUnavailable if it could not be read.
         """
-        if not size_of(job):
+        if not (size := size_of(job)):
             return None
-        if _has_reported_all(job) and not reported_summary(job).counts.get(JobStatus.FAILED):
-            return reported_summary(job)
+        if reported_summary(job).counts.get(JobStatus.SUCCEEDED, 0) >= size:
+            statuses = STATUS_DIGITS[JobStatus.SUCCEEDED] * size
+            return reported_summary(job)._replace(statuses=statuses)
         blocks = self._read_blocks([job])[job.job_id]
         summary = _summary(job, None if _has_reported_all(job) else blocks)
-        if not summary.counts.get(JobStatus.FAILED):
-            return summary
-        return summary._replace(failed=failed_indexes(blocks, size_of(job)))
+        return summary._replace(
+            failed=failed_indexes(blocks, size), statuses=status_digits(blocks, size)
+        )
 
     def _read_blocks(self, arrays: Sequence[Job]) -> dict[str, dict[int, Block]]:
         """Return the stored blocks of arrays by job id and number. Raises TableUnavailable."""

@@ -472,6 +472,34 @@ def test_a_long_name_keeps_its_end_and_an_array_shows_its_progress(page: Page) -
         expect_text(page, "92 of 200 ended, 2 failed")
 
 
+def test_ten_thousand_children_are_drawn_and_reachable_by_keyboard(page: Page) -> None:
+    digits = "7" * 4217 + "8" + "7" * 4782 + "6" * 500 + "3" * 500
+    counts = {"SUCCEEDED": 8999, "FAILED": 1, "RUNNING": 500, "RUNNABLE": 500}
+    array = {"size": 10_000, "index": None, "statusSummary": counts, "failed": "4217"}
+    parent = a_job_body(array=array | {"childStatuses": digits}, attempts=[])
+    child = a_job_body(jobId="4c75:4217", jobName="align")
+    bodies = {"jobs/4c75": parent, "jobs/4c75/children": NO_JOBS, "jobs/4c75%3A4217": child}
+    with PageServer({**bodies, "jobs/4c75%3A4217/logs": a_log_body()}) as server:
+        sign_in(page, f"{server.url}#/jobs/4c75")
+        canvas = page.locator("canvas")
+        cells = canvas.evaluate(
+            """(canvas) => {
+                const { data } = canvas.getContext("2d").getImageData(17 * 11, 42 * 11 + 5, 22, 1);
+                return [data.slice(0, 44), data.slice(44)].map((cell) => cell.join());
+            }"""
+        )
+        assert cells[0] != cells[1], "a failed child and one that succeeded"
+        assert canvas.evaluate("({ height }) => height") == 100 * 11
+
+        canvas.focus()
+        for key in ["ArrowDown"] * 42 + ["ArrowRight"] * 17:
+            page.keyboard.press(key)
+        expect_text(page, "Child 4217: FAILED", "Failed: 4217")
+        page.keyboard.press("Enter")
+
+        expect(page).to_have_url(f"{server.url}#/jobs/4c75%3A4217")
+
+
 def test_the_spans_of_a_job_add_up_and_each_attempt_has_a_lane(page: Page) -> None:
     history = [
         {"status": status, "attempt": attempt, "at": rfc3339(before), "source": "event"}
@@ -485,7 +513,8 @@ def test_the_spans_of_a_job_add_up_and_each_attempt_has_a_lane(page: Page) -> No
             ("FAILED", 2, 100),
         ]
     ]
-    job = a_job_body(history=history, createdAt=rfc3339(4100), stoppedAt=rfc3339(100))
+    times = {"createdAt": rfc3339(4100), "stoppedAt": rfc3339(100)}
+    job = a_job_body(history=history, array=None, **times)
     bodies = {"jobs/4c75": job, "jobs/4c75/children": NO_JOBS, "jobs/4c75/logs": a_log_body()}
     with PageServer(bodies) as server:
         sign_in(page, f"{server.url}#/jobs/4c75")

@@ -71,7 +71,8 @@ class PreemptionBody(Body, frozen=True):
 
 class ArrayBody(Body, frozen=True):
     """`status_summary` counts the children whose events were received by `status_summary_as_of`.
-    `failed` contains the indexes of failed children, null in lists."""
+    `failed` contains the indexes of failed children, and `child_statuses` a digit for the status of
+    each child; both are null in lists."""
 
     size: int | None
     index: int | None
@@ -79,6 +80,7 @@ class ArrayBody(Body, frozen=True):
     status_summary: dict[str, int] | None
     status_summary_as_of: str | None
     failed: str | None
+    child_statuses: str | None
 
 
 class EnvironmentVariable(Body, frozen=True):
@@ -383,4 +385,7 @@ def _array(job: Job, children: Summary | None) -> ArrayBody | None:
     counts = dict(children.counts) if children else {}
     as_of = rfc3339(children.as_of) if children and counts else None
     failed = ", ".join(found.text for found in index_ranges(children.failed if children else ()))
-    return ArrayBody(facts.size, facts.index, parent, counts or None, as_of, failed or None)
+    statuses = children.statuses if children else ""
+    return ArrayBody(
+        facts.size, facts.index, parent, counts or None, as_of, failed or None, statuses or None
+    )

@@ -232,7 +232,8 @@ def test_the_api_returns_the_more_complete_summary_and_its_time(api: Api) -> Non
         api.record(*bodies)
         array = api.get(f"/jobs/{root}").body["array"]
         (listed,) = api.get("/jobs").body["jobs"]
-        assert listed["array"] == array | {"failed": None}, "a list does not contain the indexes"
+        of_children = {"failed": None, "childStatuses": None}
+        assert listed["array"] == array | of_children, "a list does not contain the children"
         return array["statusSummary"], array["statusSummaryAsOf"]
 
     assert summary_after(a_parent(root)) == (None, None)
@@ -244,6 +245,7 @@ def test_the_api_returns_the_more_complete_summary_and_its_time(api: Api) -> Non
     assert summary_after(children[1]) == ({"RUNNING": 2}, "2026-05-28T20:26:41.000Z")
     ended = a_body(jobId=f"{root}:0", status="FAILED", at=NOON + 20_000)
     assert summary_after(ended) == ({"FAILED": 1, "RUNNING": 1}, "2026-05-28T20:27:00.000Z")
+    assert api.get(f"/jobs/{root}").body["array"]["childStatuses"].startswith("860")
     assert summary_after(a_parent(root, at=NOON + 30_000, FAILED=1, RUNNING=2))[0] == {
         "FAILED": 1,
         "RUNNING": 2,

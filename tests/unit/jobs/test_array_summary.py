@@ -17,6 +17,7 @@ from chalicelib.jobs.array_summary import (
     blocks_of_array,
     byte_of,
     failed_indexes,
+    status_digits,
     summary_of,
 )
 from chalicelib.jobs.job import Job, Observation, listed_status, transition_key
@@ -200,3 +201,14 @@ def test_the_failed_children_are_known_by_index() -> None:
 
     assert failed_indexes(blocks, 502) == (0, 2, 500)
     assert failed_indexes({}, 502) == ()
+
+
+def test_each_child_has_the_digit_of_its_status() -> None:
+    lost = byte_of(a_child(0, "RUNNING").lost())
+    blocks = {
+        0: Block(bytes([0x02, 0x04, 0x06, 0x08, 0x0A, 0x0C, 0x0E, 0, lost, 0xE2, 0xE3])),
+        1: Block(bytes([0xAC, 0xF5, 0xE0])),
+    }
+
+    assert status_digits(blocks, 502) == "12345690978" + "0" * 489 + "68"
+    assert status_digits({}, 3) == "000"

@@ -1,0 +1,100 @@
+// The children of an array as a grid of cells, drawn on a canvas: 10,000 elements would be too many.
+// Statuses differ by shape too: a failed child is a full cell with a cross, one that runs or starts is a
+// ring, one that waits is a dot.
+
+import { element } from "./elements.js";
+import { hashOf } from "./job_list.js";
+import { number, tone } from "./status.js";
+
+// By digit of `childStatuses`.
+const STATUSES = ["not recorded", "SUBMITTED", "PENDING", "RUNNABLE", "SCHEDULED", "STARTING", "RUNNING", "SUCCEEDED", "FAILED", "another status"];
+const COLUMNS = 100;
+const CELL = 11;
+
+// `draw` shows the statuses; the selected child is kept.
+export function grid(id) {
+  let statuses = "";
+  let selected = 0;
+  let colour = {};
+  const words = element("p", { class: "soft", role: "status" });
+  const canvas = element("canvas", {
+    id: "grid", tabindex: "0", role: "application", "aria-roledescription": "grid of children",
+    onkeydown: (event) => press(event), onpointermove: (event) => select(childAt(event)),
+    onclick: (event) => open(childAt(event)), onfocus: () => select(selected),
+  });
+
+  function draw(digits) {
+    statuses = digits;
+    colour = colours();
+    canvas.width = COLUMNS * CELL;
+    canvas.height = Math.ceil(digits.length / COLUMNS) * CELL;
+    canvas.setAttribute("aria-label", `${number(digits.length)} children. Arrow keys select one, Enter opens it`);
+    const context = canvas.getContext("2d");
+    for (let n = 0; n < digits.length; n++) cell(context, n, digits[n]);
+    if (canvas === document.activeElement) select(selected);
+  }
+
+  function cell(context, n, digit) {
+    const [x, y] = [(n % COLUMNS) * CELL, Math.floor(n / COLUMNS) * CELL];
+    const kind = digit === "0" ? "none" : tone(STATUSES[digit]);
+    context.clearRect(x, y, CELL, CELL);
+    context.fillStyle = context.strokeStyle = colour[kind];
+    if (kind === "failed") {
+      context.fillRect(x, y, CELL - 1, CELL - 1);
+      context.strokeStyle = colour.card;
+      context.lineWidth = 1.5;
+      context.beginPath();
+      context.moveTo(x + 2.5, y + 2.5);
+      context.lineTo(x + CELL - 3.5, y + CELL - 3.5);
+      context.moveTo(x + CELL - 3.5, y + 2.5);
+      context.lineTo(x + 2.5, y + CELL - 3.5);
+      context.stroke();
+    } else if (kind === "running" || kind === "starting") {
+      context.lineWidth = 2;
+      context.strokeRect(x + 2, y + 2, CELL - 5, CELL - 5);
+    } else {
+      const margin = kind === "succeeded" ? 1 : 4;
+      context.globalAlpha = kind === "succeeded" ? 0.45 : 1;
+      context.fillRect(x + margin, y + margin, CELL - 1 - 2 * margin, CELL - 1 - 2 * margin);
+      context.globalAlpha = 1;
+    }
+  }
+
+  function childAt({ offsetX, offsetY }) {
+    const size = canvas.clientWidth / COLUMNS;
+    return Math.floor(offsetY / size) * COLUMNS + Math.min(COLUMNS - 1, Math.floor(offsetX / size));
+  }
+
+  function select(n) {
+    if (!(n >= 0 && n < statuses.length)) return;
+    const context = canvas.getContext("2d");
+    cell(context, selected, statuses[selected] ?? "0");
+    selected = n;
+    context.strokeStyle = colour.text;
+    context.lineWidth = 2;
+    context.strokeRect((n % COLUMNS) * CELL + 1, Math.floor(n / COLUMNS) * CELL + 1, CELL - 3, CELL - 3);
+    words.textContent = `Child ${n}: ${STATUSES[statuses[n]]}`;
+  }
+
+  function press(event) {
+    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -COLUMNS, ArrowDown: COLUMNS, Home: -selected, End: statuses.length - 1 - selected }[event.key];
+    if (event.key === "Enter") open(selected);
+    else if (step === undefined) return;
+    event.preventDefault();
+    if (step !== undefined) select(selected + step);
+  }
+
+  const open = (n) => {
+    if (n >= 0 && n < statuses.length) location.hash = hashOf(`${id}:${n}`);
+  };
+
+  return { element: element("div", { class: "grid" }, canvas, words), draw };
+}
+
+// The colours of the style; `none` is a child of which nothing is recorded.
+function colours() {
+  const style = getComputedStyle(document.documentElement);
+  const names = ["waiting", "starting", "running", "succeeded", "failed", "unknown", "card", "text"];
+  const found = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`)]));
+  return { ...found, none: style.getPropertyValue("--line") };
+}

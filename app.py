@@ -89,7 +89,7 @@ def get_asset(version: str, name: str) -> File:
 
 @routes.public("/health")
 def get_health() -> HealthBody:
-    """Check that the table and the queues are available."""
+    """Check that the table, the queues and the secret are available."""
     return container.health.check()
 
 

@@ -427,7 +427,8 @@ class Container:
     def health(self) -> "Health":
         from chalicelib.api.health import Health
 
-        checks = [self.job_table.answers, self.events_queue.answers, self.notices_queue.answers]
+        queues = [self.events_queue.answers, self.notices_queue.answers]
+        checks = [self.job_table.answers, *queues, self.secret.text]
         return Health(checks, self.runtime)
 
 

@@ -1,4 +1,4 @@
-"""The health of the table and the queues, for load balancers and after a deployment."""
+"""The health of the table, the queues and the secret, for load balancers and after a deployment."""
 
 from collections.abc import Callable, Sequence
 from typing import Final, Literal
@@ -7,6 +7,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
 from chalicelib import telemetry
+from chalicelib.errors import SecretUnavailable
 from chalicelib.runtime import Runtime
 from chalicelib.telemetry import LogEvent
 from chalicelib.version import VERSION
@@ -20,8 +21,8 @@ class HealthBody(Struct, frozen=True):
 
 
 class Health:
-    """`checks` raise botocore's errors. The result is cached for ten seconds, because anyone may
-    request it."""
+    """`checks` raise botocore's errors or SecretUnavailable. The result is cached for ten seconds,
+    because anyone may request it."""
 
     def __init__(
         self, checks: Sequence[Callable[[], object]], runtime: Runtime = Runtime()
@@ -41,7 +42,7 @@ class Health:
         try:
             for check in self._checks:
                 check()
-        except (ClientError, BotoCoreError) as error:
+        except (ClientError, BotoCoreError, SecretUnavailable) as error:
             telemetry.error(LogEvent.HEALTH_CHECK_FAILED, error=str(error))
             return HealthBody("failing")
         return HealthBody("ok")

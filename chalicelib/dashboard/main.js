@@ -96,15 +96,33 @@ function askForToken(wasRejected) {
   signIn(newPage(), visitAddress, wasRejected);
 }
 
+// The id of a job in an ARN, in a link of the AWS console, or alone.
+const ID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}([:#]\d+)?/i;
+
 at("sign-out").addEventListener("click", () => askForToken(false));
 at("skip").addEventListener("click", () => main.focus());
 at("find").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = at("search").value.trim();
   if (!text) return;
-  const isId = /^[0-9a-f]{8}-[0-9a-f-]{27}([:#]\d+)?$/i.test(text);
-  location.hash = isId ? `#/jobs/${encodeURIComponent(text)}` : `#/jobs?name=${encodeURIComponent(text)}`;
+  const id = ID.exec(decoded(text))?.[0];
+  location.hash = id ? `#/jobs/${encodeURIComponent(id)}` : `#/jobs?name=${encodeURIComponent(text)}`;
   at("search").value = "";
 });
 addEventListener("hashchange", visitAddress);
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, canvas")) return;
+  if (event.key === "/") at("search").focus();
+  else if (event.key === "j" || event.key === "k") moveToRow(event.key === "j" ? 1 : -1);
+  else return;
+  event.preventDefault();
+});
+
+// Moves the focus to the link of the next or the previous row of a list; Enter opens it.
+function moveToRow(step) {
+  const links = [...document.querySelectorAll("tbody tr")].map((row) => row.querySelector("a")).filter(Boolean);
+  const current = links.findIndex((link) => link.closest("tr").contains(document.activeElement));
+  const next = current < 0 ? 0 : current + step;
+  links[Math.max(0, Math.min(links.length - 1, next))]?.focus();
+}
 visitAddress();

@@ -666,6 +666,42 @@ def test_a_job_can_be_opened_with_the_keyboard_alone(page: Page) -> None:
         expect(page).to_have_title("align FAILED · batchwatch")
 
 
+def test_keys_reach_the_search_and_the_rows_of_a_list(page: Page) -> None:
+    with PageServer({"jobs": summaries(1, 2, 3)}) as server:
+        sign_in(page, f"{server.url}#/jobs")
+        expect(page.locator("tbody tr")).to_have_count(3)
+
+        for key, job in (("j", 1), ("j", 2), ("k", 1), ("k", 1)):
+            page.keyboard.press(key)
+            expect(page.get_by_role("link", name=f"job-{job}")).to_be_focused()
+        page.keyboard.press("/")
+        expect(page.get_by_role("search").get_by_role("textbox")).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("{id}", "#/jobs/{id}"),
+        ("arn:aws:batch:us-east-1:111122223333:job/{id}:17", "#/jobs/{id}%3A17"),
+        (
+            "https://us-east-1.console.aws.amazon.com/batch/home?region=us-east-1#jobs/detail/{id}",
+            "#/jobs/{id}",
+        ),
+        ("https://batch.example/prod/#/jobs/{id}%3A17", "#/jobs/{id}%3A17"),
+        ("align-", "#/jobs?name=align-"),
+    ],
+)
+def test_the_search_accepts(page: Page, text: str, address: str) -> None:
+    job_id = "4c7599ae-0a82-49aa-ba5a-4727fcce14a8"
+    with PageServer({}) as server:
+        sign_in(page, f"{server.url}#/jobs")
+        page.keyboard.press("/")
+        page.keyboard.insert_text(text.format(id=job_id))
+        page.keyboard.press("Enter")
+
+        expect(page).to_have_url(server.url + address.format(id=job_id))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_all_text_is_legible_and_no_view_is_wider_than_the_screen(

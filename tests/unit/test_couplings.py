@@ -12,6 +12,7 @@ from chalicelib.api.errors import InvalidParameter
 from chalicelib.api.long_poll import LEASE_SECONDS
 from chalicelib.api.parameters.parameter import parse
 from chalicelib.api.parameters.queries import JobQuery
+from chalicelib.aws import clients
 from chalicelib.aws.secret import CACHED_SECONDS
 from chalicelib.aws.sqs import Disposition
 from chalicelib.jobs.job import BATCH_LOG_GROUP, JobStatus
@@ -112,6 +113,15 @@ def test_a_changed_token_takes_effect_within_a_minute() -> None:
     (cached_by_the_gateway,) = re.findall(r"authorizer\(ttl_seconds=(\d+)\)", APP)
 
     assert int(cached_by_the_gateway) + CACHED_SECONDS < 60
+
+
+def test_an_unresponsive_table_is_a_503_before_the_gateway_gives_up() -> None:
+    config: Any = clients.CONFIG
+    attempts = config.retries["total_max_attempts"]
+    longest_backoff = sum(2**attempt for attempt in range(attempts - 1))
+
+    of_one_request = attempts * config.read_timeout + longest_backoff
+    assert of_one_request < CONFIG["api_handler"]["lambda_timeout"] - 5
 
 
 def test_jobs_are_repaired_before_batch_forgets_them() -> None:

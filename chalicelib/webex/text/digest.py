@@ -21,6 +21,7 @@ from chalicelib.webex.markdown import (
     byte_size,
     escape,
     escape_name,
+    html_size,
     join_blocks,
     join_items,
 )
@@ -91,9 +92,9 @@ def message(contexts: Sequence[NoticeContext], layout: MessageLayout) -> str:
     foot = lines(
         layout.time_range(context.notice.at for context in contexts), _link(groups, layout)
     )
-    available = MAX_MESSAGE_BYTES - byte_size(f"{head}\n\n\n\n{foot}")
+    available = MAX_MESSAGE_BYTES - html_size(f"{head}\n\n\n\n{foot}")
     body = _Listing(groups, layout).text(_UNLIMITED)
-    if byte_size(body) > available:
+    if html_size(body) > available:
         body = _Listing(groups).text(min(available, _MAX_NAMES_BYTES))
     return join_blocks([head, body, foot])
 

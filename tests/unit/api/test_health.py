@@ -3,6 +3,7 @@
 from botocore.exceptions import EndpointConnectionError
 
 from chalicelib.api.health import Health, HealthBody
+from chalicelib.errors import SecretUnavailable
 from chalicelib.runtime import Runtime
 
 
@@ -15,6 +16,13 @@ def test_health_is_failing_if_a_check_raises() -> None:
         raise EndpointConnectionError(endpoint_url="http://dynamodb")
 
     assert Health([lambda: True, check]).check() == HealthBody("failing")
+
+
+def test_health_is_failing_without_the_secret() -> None:
+    def check() -> None:
+        raise SecretUnavailable("denied")
+
+    assert Health([check]).check() == HealthBody("failing")
 
 
 def test_the_result_is_cached_for_ten_seconds() -> None:

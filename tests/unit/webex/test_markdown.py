@@ -5,6 +5,7 @@ import unicodedata
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from chalicelib.webex.limits import MAX_MESSAGE_BYTES
 from chalicelib.webex.markdown import (
@@ -12,6 +13,8 @@ from chalicelib.webex.markdown import (
     bold_name,
     byte_size,
     escape,
+    escape_name,
+    html_size,
     join_blocks,
     join_items,
     link,
@@ -194,6 +197,17 @@ def test_the_longest_block_is_omitted_but_never_the_first() -> None:
 @given(blocks=st.lists(st.text(max_size=4_000), max_size=5))
 def test_joined_blocks_never_exceed_the_limit(blocks: list[str]) -> None:
     assert len(join_blocks(["head", *blocks]).encode()) <= MAX_MESSAGE_BYTES
+
+
+@given(
+    names=st.lists(st.text(min_size=1, max_size=40), min_size=1, max_size=60),
+    address=st.sampled_from(["https://batch.example/prod/#/jobs/4c75", "https://a/"]),
+)
+def test_the_html_of_a_message_is_no_larger_than_estimated(names: list[str], address: str) -> None:
+    linked = [f"- **{escape_name(name)}**: [{escape_name(name)}]({address})" for name in names]
+    message = join_blocks(["❌ **9 jobs** failed", "\n".join(linked), f"Ended  \n[Log]({address})"])
+
+    assert byte_size(MarkdownIt().render(message)) <= html_size(message)
 
 
 def test_the_short_form_has_no_links_and_whole_lines() -> None:

@@ -310,6 +310,7 @@ class Container:
                 self.job_index,
                 self.queue_state_table,
                 OverdueReader(
+                    self.job_table,
                     self.job_index,
                     RunTimes(self.job_index, self.runtime),
                     StuckLimits.of_durations(settings.stuck_after),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from chalicelib.jobs.failure import Cause, failure_of
-from chalicelib.jobs.job import Description, Job, JobStatus
+from chalicelib.jobs.job import ACTIVE, Description, Job, JobId, JobStatus
 
 _MAX_CHAIN: Final = 10
 """Jobs of a chain that are read to find its first failure."""
@@ -49,6 +49,41 @@ def first_failures(
             if job.job_id in described
         }
     return found
+
+
+def with_active_dependencies(
+    jobs: Collection[Job], load: Load, describe: Describe
+) -> frozenset[str]:
+    """Return the ids of those jobs, roots or children, that depend on a job that is active."""
+    roots = load({_root(job) for job in jobs})
+    descriptions = describe(roots.values())
+    waits_for = {
+        job.job_id: _waits_for(JobId.parse(job.job_id), descriptions.get(_root(job), Description()))
+        for job in jobs
+    }
+    known = load({job_id for job_ids in waits_for.values() for job_id in job_ids})
+    active = {job_id for job_id, job in known.items() if job.status in ACTIVE}
+    return frozenset(
+        job_id for job_id, job_ids in waits_for.items() if not active.isdisjoint(job_ids)
+    )
+
+
+def _root(job: Job) -> str:
+    return JobId.parse(job.job_id).root
+
+
+def _waits_for(job_id: JobId, description: Description) -> list[str]:
+    """Return the jobs that a job waits for, given the description of its root: a child of an array
+    may wait for the child before it, or for the child of the same index of another array."""
+    waits_for: list[str] = []
+    for dependency in description.depends_on:
+        if dependency.job_type == "SEQUENTIAL" and not dependency.job_id:
+            waits_for += [f"{job_id.root}:{job_id.index - 1}"] if job_id.index else []
+        elif dependency.job_id and dependency.job_type == "N_TO_N" and job_id.separator:
+            waits_for.append(f"{dependency.job_id}:{job_id.index}")
+        elif dependency.job_id:
+            waits_for.append(dependency.job_id)
+    return waits_for
 
 
 def is_dependent(job: Job) -> bool:

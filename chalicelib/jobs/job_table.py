@@ -230,6 +230,11 @@ class JobTable:
             raise TableUnavailable(f"the record of job {job_id} has an unknown format")
         return None if self.has_expired(job) else job
 
+    def stored(self, job_ids: Collection[str]) -> dict[str, Job]:
+        """Return the jobs that are stored and could be read, by id."""
+        loaded = self.load(job_ids, consistent=False)
+        return {job_id: stored.job for job_id, stored in loaded.jobs.items()}
+
     def describe(self, job: Job) -> Description:
         """Return the job's description, an empty one if it is not stored."""
         answer = self._client.get_item(TableName=self._name, Key=_description_key(job))

@@ -120,16 +120,11 @@ class RecordReader:
         """Find the job whose failure made each job fail that failed because of a dependency."""
         jobs = [context.job for context in contexts if context.job]
         descriptions = self._jobs.describe_all([job for job in jobs if is_dependent(job)])
-        first = first_failures(descriptions, self._load, self._jobs.describe_all)
+        first = first_failures(descriptions, self._jobs.stored, self._jobs.describe_all)
         return [
             replace(context, dependency=first.get(context.job.job_id)) if context.job else context
             for context in contexts
         ]
-
-    def _load(self, job_ids: Collection[str]) -> dict[str, Job]:
-        """Return the jobs that could be read. A message is sent without those that could not."""
-        loaded = self._jobs.load(job_ids, consistent=False)
-        return {job_id: stored.job for job_id, stored in loaded.jobs.items()}
 
 
 def sample_of(indexes: Sequence[int]) -> Sequence[int]:

@@ -112,7 +112,8 @@ class OverdueJobs:
     An array is represented by its child that has been overdue the longest; `children` is the number
     of its overdue children, None if there are more than were read. `last_start` is when a job last
     left RUNNABLE in the queue, 0 if not within the limit. `usual` are the run times of jobs
-    that are like those in RUNNING.
+    that are like those in RUNNING. `dependent` are the ids of the jobs in PENDING that depend on an
+    active job.
     """
 
     jobs: Mapping[StuckKey, Job]
@@ -121,6 +122,7 @@ class OverdueJobs:
     last_start: int = 0
     children: Mapping[StuckKey, int | None] = field(default_factory=dict)
     usual: Mapping[StuckKey, UsualRunTime] = field(default_factory=dict)
+    dependent: Collection[str] = ()
 
     @classmethod
     def among(
@@ -132,6 +134,7 @@ class OverdueJobs:
         last_start: int = 0,
         usual: Mapping[StuckKey, UsualRunTime] | None = None,
         truncated: Collection[str] = (),
+        dependent: Collection[str] = (),
         watched_since: int = 0,
     ) -> Self:
         """Select from jobs that have been in one status for longer than its limit.
@@ -161,6 +164,7 @@ class OverdueJobs:
                 if count
             },
             usual=usual,
+            dependent=dependent,
         )
 
     def after_block(self, ended_at: int) -> Self:
@@ -177,6 +181,8 @@ class OverdueJobs:
         """Return whether an overdue job is stuck."""
         if job.details.is_cancelled:
             return False
+        if job.details.status == JobStatus.PENDING:
+            return job.job_id not in self.dependent
         if job.details.status != JobStatus.RUNNABLE:
             return True
         return bool(cause_of(job)) or not self.is_moving
@@ -195,7 +201,11 @@ class OverdueJobs:
         state a reason that no event contained."""
         new = [job for key, job in self.jobs.items() if key not in reported]
         stuck = [job for job in new if self.is_stuck(job)]
-        waiting = [job for job in new if not self.is_stuck(job)]
+        waiting = [
+            job
+            for job in new
+            if job.details.status == JobStatus.RUNNABLE and not self.is_stuck(job)
+        ]
         return (stuck + waiting[:MAX_ASKED_IN_MOVING_QUEUE])[:limit]
 
 

@@ -8,8 +8,10 @@ past those within their usual time, and counts when an incident is opened or may
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from chalicelib.jobs.dependencies import with_active_dependencies
 from chalicelib.jobs.job import TERMINAL, Job, JobStatus
 from chalicelib.jobs.job_index import JobIndex, StatusPartition, TimeRange
+from chalicelib.jobs.job_table import JobTable
 from chalicelib.queues.blocked import STARTED, last_start
 from chalicelib.queues.state import QueueState
 from chalicelib.queues.stuck.bulk_incident import GROWTH
@@ -43,7 +45,10 @@ class Overdue(NamedTuple):
 
 
 class OverdueReader:
-    def __init__(self, index: JobIndex, run_times: RunTimes, limits: StuckLimits) -> None:
+    def __init__(
+        self, jobs: JobTable, index: JobIndex, run_times: RunTimes, limits: StuckLimits
+    ) -> None:
+        self._jobs = jobs
         self._index = index
         self._run_times = run_times
         self._limits = limits
@@ -78,18 +83,27 @@ class OverdueReader:
             last_start=self._last_start(queue, jobs, now - (limits.get("RUNNABLE") or 0)),
             usual={key_of(job): usual for job, usual in too_long},
             truncated=more_children,
+            dependent=self._dependent(jobs),
             watched_since=state.watched_since,
         )
         to_count = [
             status
             for status in sorted(more_roots & overdue.counts().keys())
             if _is_count_due(state, status, now)
+            and not (status == JobStatus.PENDING and overdue.dependent)
         ]
         return Overdue(
             overdue,
             {status: self._count(queue, status, state, overdue) for status in to_count},
             has_waiting or any(job.details.status == JobStatus.RUNNABLE for job in jobs),
         )
+
+    def _dependent(self, jobs: Iterable[Job]) -> frozenset[str]:
+        """Return the ids of the jobs in PENDING that depend on an active job."""
+        pending = [job for job in jobs if job.details.status == JobStatus.PENDING]
+        if not pending:
+            return frozenset()
+        return with_active_dependencies(pending, self._jobs.stored, self._jobs.describe_all)
 
     def _oldest(self, partition: StatusPartition, before: int) -> tuple[list[Job], bool]:
         """Return the jobs that entered their status before a time, and whether there are more."""

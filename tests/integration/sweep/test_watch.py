@@ -265,6 +265,24 @@ def test_an_array_is_reported_once_for_all_its_children_and_is_not_stuck_while_p
     assert received_kinds(harness) == ["RECOVERED"]
 
 
+def test_a_job_that_depends_on_a_running_job_for_25_hours_is_not_stuck(
+    harness: SweepHarness,
+) -> None:
+    running = put_job(harness, "RUNNING", minutes=10)
+    depends_on = [{"jobId": running}]
+    waiting = put_job(harness, "PENDING", minutes=25 * 60, dependsOn=depends_on)
+    forgotten = put_job(harness, "PENDING", minutes=25 * 60)
+
+    harness.watch_queues()
+    [first] = received_notices(harness)
+    change_status(harness, running, "SUCCEEDED")
+    harness.watch_queues()
+    [second] = received_notices(harness)
+
+    assert (first["jobId"], second["jobId"]) == (forgotten, waiting)
+    assert first["kind"] == second["kind"] == "STUCK"
+
+
 def test_hundreds_of_stuck_jobs_are_one_incident(harness: SweepHarness) -> None:
     details = [a_detail(status="RUNNABLE", jobName=f"align-{n}") for n in range(500)]
     harness.batch.put(details)

@@ -3,7 +3,9 @@
 from collections.abc import Collection
 from typing import Any
 
-from chalicelib.jobs.dependencies import dependencies, first_failures
+import pytest
+
+from chalicelib.jobs.dependencies import dependencies, first_failures, with_active_dependencies
 from chalicelib.jobs.job import Dependency, Description, Details, ExitRule, Job, Transition
 from chalicelib.webex.text.job import status_changed
 from tests.support.builders import NOON, job_of_case, observed_case
@@ -71,6 +73,42 @@ def test_the_first_failures_of_many_jobs_are_read_together() -> None:
     assert {job.job_id for job in found.values()} == {"a"}
     assert len(found) == 501
     assert loads == [{"a", "b", "c"}, {"a", "c"}]
+
+
+SEQUENTIAL = Description(depends_on=(Dependency(None, "SEQUENTIAL"),))
+N_TO_N = Description(depends_on=(Dependency("first", "N_TO_N"),))
+PLAIN = Description(depends_on=(Dependency("done"), Dependency("gone"), Dependency("busy")))
+
+
+@pytest.mark.parametrize(
+    ("job_id", "description", "active", "is_dependent"),
+    [
+        ("j", PLAIN, {"busy"}, True),
+        ("j", PLAIN, set(), False),
+        ("j", Description(), {"busy"}, False),
+        ("array:3", SEQUENTIAL, {"array:2"}, True),
+        ("array:3", SEQUENTIAL, {"array:1"}, False),
+        ("array:0", SEQUENTIAL, {"array:1"}, False),
+        ("array:3", N_TO_N, {"first:3"}, True),
+        ("array:3", N_TO_N, {"first:2"}, False),
+        ("array:3", PLAIN, {"busy"}, True),
+    ],
+)
+def test_a_job_with_an_active_dependency_waits(
+    job_id: str, description: Description, active: set[str], is_dependent: bool
+) -> None:
+    root = job_id.partition(":")[0]
+    known = {root: a_job(root, "PENDING"), job_id: a_job(job_id, "PENDING")}
+    known |= {each: a_job(each, "RUNNING") for each in active}
+    known |= {"done": a_job("done", "SUCCEEDED")}
+
+    found = with_active_dependencies(
+        [known[job_id]],
+        lambda job_ids: {each: known[each] for each in job_ids if each in known},
+        lambda jobs: {job.job_id: description for job in jobs},
+    )
+
+    assert found == ({job_id} if is_dependent else set())
 
 
 def test_a_chain_without_records_has_no_first_failure() -> None:

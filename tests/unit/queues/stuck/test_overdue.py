@@ -76,6 +76,15 @@ def test_a_job_in_another_status_is_stuck_even_if_its_queue_moves() -> None:
     assert stuck(overdue(a_job(status="STARTING"), last_start=NOW)) == ["j-1"]
 
 
+def test_a_pending_job_is_not_stuck_while_a_job_that_it_depends_on_is_active() -> None:
+    waiting, forgotten = (a_job(job_id, "PENDING") for job_id in ("waiting", "forgotten"))
+
+    jobs = overdue(waiting, forgotten, dependent={"waiting"})
+
+    assert stuck(jobs) == ["forgotten"]
+    assert [job.job_id for job in jobs.to_confirm([], 10)] == ["forgotten"]
+
+
 def test_an_array_is_one_job_in_each_status_with_the_number_of_its_children() -> None:
     children = [a_job(f"array:{index}", since=NOON - index) for index in range(3)]
     starting = a_job("array:9", "STARTING")

@@ -15,7 +15,7 @@ LOCAL_AWS := AWS_ENDPOINT_URL=http://127.0.0.1:$(AWS_PORT) AWS_DEFAULT_REGION=us
              AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
 
 .PHONY: help run simulate send test test-fast check check-rules explain-rules bench deploy destroy backfill \
-        redrive token tokens webex-test webex-token clean
+        dead-letters redrive token tokens webex-test webex-token clean
 
 help:  ## list the targets
 	@sed -n -e 's/^## \(.*\)/\n\1/p' -e 's/^\([a-z-]*\):.*## /  make \1: /p' $(firstword $(MAKEFILE_LIST))
@@ -92,10 +92,15 @@ backfill:  ## record the jobs that Batch still has, without waiting for events [
 	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m infra.backfill \
 	    --stage '$(STAGE)' --since '$(SINCE)'
 
-redrive:  ## process the messages of a dead-letter queue again [STAGE=prod FROM=dead-letters]
+dead-letters:  ## count dead letters by reason, or delete them [STAGE=prod FROM=dead-letters DISCARD='*source*']
 	$(INSTALL) deploy
-	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m infra.redrive \
-	    --stage '$(STAGE)' --from '$(FROM)'
+	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m infra.dead_letters.reasons \
+	    --stage '$(STAGE)' $(if $(FROM),--from '$(FROM)') $(if $(DISCARD),--discard '$(DISCARD)')
+
+redrive:  ## process the messages of a dead-letter queue again [STAGE=prod FROM=dead-letters REASON='*source*']
+	$(INSTALL) deploy
+	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m infra.dead_letters.redrive \
+	    --stage '$(STAGE)' --from '$(FROM)' $(if $(REASON),--reason '$(REASON)')
 
 ## Notices
 

@@ -339,7 +339,18 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
             REGION,
             "such as QUEUES=high,low",
         ),
-        ("infra.redrive", ["--stage", "prod", "--from", "x"], REGION, "FROM must be dead-letters"),
+        (
+            "infra.dead_letters.redrive",
+            ["--stage", "prod", "--from", "x"],
+            REGION,
+            "FROM must be dead-letters",
+        ),
+        (
+            "infra.dead_letters.reasons",
+            ["--stage", "prod", "--discard", "*"],
+            REGION,
+            "DISCARD needs FROM",
+        ),
     ],
 )
 def test_an_error_is_printed_in_one_line(

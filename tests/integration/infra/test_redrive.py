@@ -1,6 +1,7 @@
 """`make redrive`: dead letters are processed once more, and none is lost."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -8,9 +9,11 @@ import pytest
 
 from chalicelib.aws.lambda_event import Message, messages_in
 from chalicelib.aws.sqs import Disposition, MessageQueue
+from infra.dead_letters.reasons import dead_letters as letters_in
+from infra.dead_letters.reasons import discard, render
+from infra.dead_letters.redrive import Tally, function_target, queue_target, redrive
 from infra.errors import CommandError
 from infra.functions import Function
-from infra.redrive import Tally, function_target, queue_target, redrive
 from local.aws import LocalAws, Resources
 from tests.support.builders import a_body, a_job_id
 from tests.support.lambda_server import FunctionServer
@@ -29,14 +32,21 @@ class DeadLetterQueue:
         self._queue = MessageQueue(harness.sqs, resources.events_queue, resources.dead_letter_queue)
         self.server = FunctionServer({"on_batch_events": self._on_batch_events})
 
-    def add(self, *bodies: str) -> None:
+    def add(self, *bodies: str, reason: str = "test") -> None:
         messages = [Message(f"m{n}", "-", body) for n, body in enumerate(bodies)]
-        reason = Disposition.dead_letter("test")
-        self._queue.settle(dict.fromkeys(messages, reason), lambda_deletes=True)
+        disposition = Disposition.dead_letter(reason)
+        self._queue.settle(dict.fromkeys(messages, disposition), lambda_deletes=True)
 
-    def redrive(self) -> Tally:
+    def redrive(self, reason: str = "*") -> Tally:
         function = Function(self.server.client, "on_batch_events", "jobs")
-        return redrive(self._sqs, self.url, function_target(function), report=lambda line: None)
+        target = function_target(function)
+        return redrive(self._sqs, self.url, target, lambda line: None, reason)
+
+    def reasons(self) -> dict[str, int]:
+        return dict(Counter(letter.reason for letter in letters_in(self._sqs, self.url)))
+
+    def discard(self, reason: str) -> int:
+        return discard(self._sqs, self.url, reason)
 
     def bodies(self) -> list[str]:
         response = self._sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10)
@@ -94,6 +104,45 @@ def test_a_message_that_makes_the_function_fail_is_left_and_the_others_are_recor
 
     assert tally == Tally(passed_on=4, failed=1)
     assert [bad in body for body in dead_letters.bodies()] == [True]
+
+
+def test_messages_are_counted_passed_on_and_discarded_by_reason(
+    dead_letters: DeadLetterQueue, harness: RecorderHarness
+) -> None:
+    recorded, discarded = a_job_id(), a_job_id()
+    dead_letters.add(a_body(jobId=recorded), reason="its record can't be stored")
+    dead_letters.add(a_body(jobId=discarded), "x", reason="no valid job id: [1]")
+
+    assert dead_letters.reasons() == {"its record can't be stored": 1, "no valid job id: [1]": 2}
+    assert dead_letters.redrive(reason="its record*") == Tally(passed_on=1, other=2)
+    assert dead_letters.reasons() == {"no valid job id: [1]": 2}
+    assert dead_letters.discard("no valid job id*") == 2
+    assert dead_letters.reasons() == {}
+    assert recorded in harness.records()
+    assert discarded not in harness.records()
+
+
+def test_a_message_without_a_reason_has_that_of_eventbridge_or_of_sqs(
+    aws: LocalAws, resources: Resources, harness: RecorderHarness
+) -> None:
+    url = aws.queue_url(resources.dead_letter_queue)
+    error = {"ERROR_CODE": "NO_PERMISSIONS", "ERROR_MESSAGE": "denied"}
+    harness.sqs.send_message(QueueUrl=url, MessageBody="received too often")
+    harness.sqs.send_message(
+        QueueUrl=url,
+        MessageBody="undeliverable",
+        MessageAttributes={
+            name: {"DataType": "String", "StringValue": value} for name, value in error.items()
+        },
+    )
+
+    lines = render("undeliverable", letters_in(harness.sqs, url))
+
+    assert lines[0] == "undeliverable: 2 messages"
+    assert sorted(line.split("Z  ")[1] for line in lines[1:]) == [
+        "NO_PERMISSIONS: denied",
+        "received too often: its function crashed or timed out",
+    ]
 
 
 def test_a_truncated_message_is_left_in_the_queue(dead_letters: DeadLetterQueue) -> None:

@@ -8,7 +8,7 @@
 Only the EventBridge rule may write to the events queue, so events are passed to the function
 itself, as a batch of its queue. A message is deleted after the function has returned or the queue
 has accepted it. The function dead-letters again what it still can't record; such a message is left
-in the queue. Bodies are never printed.
+in the queue. With REASON='…', only the messages of that reason are passed on.
 """
 
 import argparse
@@ -22,15 +22,25 @@ from typing import TYPE_CHECKING
 import boto3
 
 from infra import stages
-from infra.errors import CommandError, run_command
+from infra.dead_letters.queues import (
+    ANY_REASON,
+    SOURCES,
+    attribute,
+    check_source,
+    delete,
+    has_reason,
+    queue_name,
+    queue_url,
+    receive,
+    visible_again,
+)
+from infra.errors import run_command
 from infra.functions import Function, FunctionFailed, lambda_client
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageTypeDef as Message
 
-SOURCES = ("dead-letters", "undeliverable", "notices-dead-letters")
-_VISIBILITY_SECONDS = 900
 _MAX_PAYLOAD_BYTES = 5_000_000
 """The most bytes of message bodies per invocation. Lambda's limit is 6 MB for the whole payload."""
 
@@ -52,46 +62,34 @@ class Tally:
     """Incomplete, because the body was too long for a dead letter."""
     failed: int = 0
     """Not accepted by the target."""
+    other: int = 0
+    """Dead-lettered for another reason than the given one."""
 
 
-def redrive(sqs: "SQSClient", queue_url: str, target: Target, report: Report) -> Tally:
-    """Pass each message of the queue to the target, once."""
+def redrive(
+    sqs: "SQSClient", url: str, target: Target, report: Report, reason: str = ANY_REASON
+) -> Tally:
+    """Pass each message of the queue to the target, once, if its reason matches the glob."""
     ids: set[str] = set()
-    passed_on = returned = truncated = failed = 0
-    unfinished: list[Message] = []
-    try:
-        for messages in _receive(sqs, queue_url):
+    passed_on = returned = truncated = failed = other = 0
+    with visible_again(sqs, url) as unfinished:
+        for messages in receive(sqs, url):
             unfinished += messages
-            new = [m for m in messages if _attribute(m, "MessageId") not in ids]
-            complete = [message for message in new if _attribute(message, "BodyCut") != "true"]
+            new = [m for m in messages if attribute(m, "MessageId") not in ids]
+            chosen = [message for message in new if has_reason(message, reason)]
+            complete = [message for message in chosen if attribute(message, "BodyCut") != "true"]
             rejected = _pass_on(complete, target, report, ids)
             for message in complete:
                 if message not in rejected:
-                    sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+                    delete(sqs, url, message)
                     passed_on += 1
                     unfinished.remove(message)
             returned += len(messages) - len(new)
-            truncated += len(new) - len(complete)
+            other += len(new) - len(chosen)
+            truncated += len(chosen) - len(complete)
             failed += len(rejected)
             report(f"{passed_on} messages passed on")
-    finally:
-        for message in unfinished:
-            sqs.change_message_visibility(
-                QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
-            )
-    return Tally(passed_on, returned, truncated, failed)
-
-
-def _receive(sqs: "SQSClient", queue_url: str) -> "Iterator[list[Message]]":
-    while messages := sqs.receive_message(
-        QueueUrl=queue_url,
-        MaxNumberOfMessages=10,
-        WaitTimeSeconds=2,
-        VisibilityTimeout=_VISIBILITY_SECONDS,
-        MessageAttributeNames=["All"],
-        MessageSystemAttributeNames=["SentTimestamp"],
-    ).get("Messages"):
-        yield messages
+    return Tally(passed_on, returned, truncated, failed, other)
 
 
 def _pass_on(
@@ -120,10 +118,10 @@ def function_target(function: Function) -> Target:
     return invoke
 
 
-def queue_target(sqs: "SQSClient", queue_url: str) -> Target:
+def queue_target(sqs: "SQSClient", url: str) -> Target:
     def send(messages: "list[Message]") -> Collection[str]:
         return [
-            sqs.send_message(QueueUrl=queue_url, MessageBody=message["Body"])["MessageId"]
+            sqs.send_message(QueueUrl=url, MessageBody=message["Body"])["MessageId"]
             for message in messages
         ]
 
@@ -159,11 +157,6 @@ def _record(message: "Message") -> dict[str, object]:
     }
 
 
-def _attribute(message: "Message", name: str) -> str | None:
-    attribute = message.get("MessageAttributes", {}).get(name)
-    return attribute.get("StringValue") if attribute else None
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="make redrive", description="Process the messages of a dead-letter queue again."
@@ -172,41 +165,30 @@ def main() -> None:
     parser.add_argument(
         "--from", dest="source", required=True, metavar="FROM", help=" or ".join(SOURCES)
     )
+    parser.add_argument("--reason", default=ANY_REASON, help="a reason or a glob: no others")
     options = parser.parse_args()
-    if options.source not in SOURCES:
-        raise CommandError(f"FROM must be {', '.join(SOURCES)}, not {options.source!r}")
+    check_source(options.source)
     environment = stages.environment_of(options.stage)
     sqs = boto3.client("sqs")
+    source = queue_name(options.source, environment)
     if options.source == "notices-dead-letters":
-        source = environment["NOTICES_DEAD_LETTER_QUEUE"]
-        target = queue_target(sqs, _queue_url(sqs, environment["NOTICES_QUEUE"]))
+        target = queue_target(sqs, queue_url(sqs, environment["NOTICES_QUEUE"]))
     else:
-        source = _event_queue(options.source, environment)
         function = Function(lambda_client(), "on_batch_events", environment["JOBS_TABLE"])
         target = function_target(function)
 
     tally = redrive(
-        sqs, _queue_url(sqs, source), target, report=lambda line: print(line, flush=True)
+        sqs,
+        queue_url(sqs, source),
+        target,
+        report=lambda line: print(line, flush=True),
+        reason=options.reason,
     )
     print(
         f"{tally.passed_on} messages passed on. Left in {source}: {tally.returned} dead-lettered"
-        f" again, {tally.truncated} truncated, {tally.failed} failed"
+        f" again, {tally.truncated} truncated, {tally.failed} failed, {tally.other} of another"
+        " reason"
     )
-
-
-def _event_queue(source: str, environment: dict[str, str]) -> str:
-    if source == "undeliverable":
-        return environment["EVENTS_QUEUE"].removesuffix("events") + "undeliverable"
-    return environment["DEAD_LETTER_QUEUE"]
-
-
-def _queue_url(sqs: "SQSClient", queue: str) -> str:
-    try:
-        return sqs.get_queue_url(QueueName=queue)["QueueUrl"]
-    except sqs.exceptions.QueueDoesNotExist as error:
-        raise CommandError(
-            f"queue {queue} not found: is the stage deployed in this account and region?"
-        ) from error
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import { overview } from "./overview.js";
 import { problem } from "./problem.js";
 import { queue } from "./queue.js";
 import { signIn } from "./sign_in.js";
-import { forget, token } from "./token.js";
+import { forget, shareToken, signOut, token } from "./token.js";
 
 const VIEWS = [
   [/^$/, "overview", overview],
@@ -99,7 +99,7 @@ function askForToken(wasRejected) {
 // The id of a job in an ARN, in a link of the AWS console, or alone.
 const ID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}([:#]\d+)?/i;
 
-at("sign-out").addEventListener("click", () => askForToken(false));
+at("sign-out").addEventListener("click", () => { signOut(); askForToken(false); });
 at("skip").addEventListener("click", () => main.focus());
 at("find").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -110,6 +110,7 @@ at("find").addEventListener("submit", (event) => {
   at("search").value = "";
 });
 addEventListener("hashchange", visitAddress);
+shareToken(visitAddress);
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, canvas")) return;
   if (event.key === "/") at("search").focus();

@@ -18,7 +18,7 @@ export function signIn(page, signedIn, wasRejected) {
       element("code", {}, "make run"), " prints the token of the local stack."),
     element("input", { autocomplete: "username", value: "batchwatch", hidden: true }),
     element("label", { for: "token" }, "API token"), input,
-    element("label", { class: "choice" }, onThisDevice, "Keep it on this device (otherwise until this tab is closed)"),
+    element("label", { class: "choice" }, onThisDevice, "Keep it on this device (otherwise until its tabs are closed)"),
     message,
     element("button", { class: "first" }, "Sign in"));
 

@@ -127,6 +127,21 @@ def test_a_user_signs_in_once_and_reaches_the_linked_job(
         check(activity)
 
 
+def test_a_new_tab_is_signed_in_and_all_tabs_are_signed_out(browser: Browser) -> None:
+    bodies = {"jobs/4c75": a_job_body(), "jobs/4c75/children": NO_JOBS, "jobs/4c75/logs": 404}
+    with PageServer(bodies) as server, browser.new_context() as context:
+        first, second = context.new_page(), context.new_page()
+        sign_in(first, server.url)
+
+        second.goto(f"{server.url}#/jobs/4c75")
+        expect_text(second, "It used too much memory.")
+        assert second.evaluate("localStorage.length") == 0
+        second.get_by_role("button", name="Sign out").click()
+
+        expect(first.get_by_label("API token")).to_be_visible()
+        expect(second.get_by_label("API token")).to_be_visible()
+
+
 def test_a_token_that_was_taken_back_leads_to_the_sign_in_page(
     browser: Browser, served: Served
 ) -> None:

@@ -26,12 +26,14 @@ from chalicelib.recording.event import (
 from chalicelib.settings import Settings
 from chalicelib.sweep.batch_api import RETENTION_MS
 from chalicelib.sweep.count.windows import WINDOWS
+from chalicelib.version import VERSION
 from chalicelib.webex.client import retry_after
 from local.aws import ROOT
 from local.batch import RETENTION_MS as LOCAL_RETENTION_MS
 from tests.support.builders import REQUIRED_SETTINGS
 
-CONFIG = json.loads((ROOT / ".chalice" / "config.json").read_text())["lambda_functions"]
+CHALICE_CONFIG = json.loads((ROOT / ".chalice" / "config.json").read_text())
+CONFIG = CHALICE_CONFIG["lambda_functions"]
 RESOURCES = json.loads((ROOT / "infra" / "resources.json").read_text())["Resources"]
 APP = (ROOT / "app.py").read_text()
 DEFAULTS = Settings.from_environment(REQUIRED_SETTINGS)
@@ -45,6 +47,10 @@ def properties(resource: str) -> dict[str, Any]:
 def timeout(function: str) -> int:
     seconds: int = CONFIG[function]["lambda_timeout"]
     return seconds
+
+
+def test_the_functions_are_tagged_with_the_version() -> None:
+    assert CHALICE_CONFIG["tags"] == {"version": VERSION}
 
 
 def test_a_slot_for_long_polling_outlives_the_function_that_holds_it() -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.version import VERSION
 from infra import stages
 from infra.deploy import create_resources, resources_stack, retained_resources
 from infra.errors import CommandError, StackError
@@ -198,6 +199,8 @@ def test_a_new_stage_is_deployed_records_events_and_is_destroyed(
         FunctionName="batchwatch-trial-on_notices"
     )
     assert notifier["Environment"]["Variables"]["PUBLIC_URL"].removesuffix("/") == public_url
+    sweep = aws.client("lambda").get_function(FunctionName="batchwatch-trial-sweep")
+    assert sweep["Tags"]["version"] == VERSION
     assert "jobId" in first_item(aws, "batchwatch-trial-jobs")
 
     destroyed = run(

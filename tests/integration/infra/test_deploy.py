@@ -75,6 +75,9 @@ def test_the_resources_stack_is_created_then_unchanged_then_updated(
     assert pattern["source"] == ["my.batch"]
     [stack] = cloudformation.describe_stacks(StackName="batchwatch-prod-resources")["Stacks"]
     assert stack["EnableTerminationProtection"] is True
+    dashboard = aws.client("cloudwatch").get_dashboard(DashboardName="batchwatch-prod")
+    [alarms, *_] = json.loads(dashboard["DashboardBody"])["widgets"]
+    assert alarms["properties"]["alarms"][0].endswith(":alarm:batchwatch-prod-dead-letters")
 
 
 def test_a_new_stack_adopts_the_table_and_the_secret_of_a_deleted_one(

@@ -15,9 +15,10 @@ import pytest
 from chalicelib.telemetry import NAMESPACE, PUBLISHED
 from local.aws import RESOURCES
 
+STACK = json.loads(RESOURCES.read_text())["Resources"]
 ALARMS: dict[str, dict[str, Any]] = {
     name: resource["Properties"]
-    for name, resource in json.loads(RESOURCES.read_text())["Resources"].items()
+    for name, resource in STACK.items()
     if resource["Type"] == "AWS::CloudWatch::Alarm"
 }
 MINUTE, HOUR = 60, 3_600
@@ -135,3 +136,15 @@ def test_an_alarm_watches_a_published_metric_of_its_stage(name: str) -> None:
 
     assert alarm["MetricName"] in PUBLISHED
     assert alarm["Dimensions"] == [{"Name": "service", "Value": {"Fn::Sub": "batchwatch-${Stage}"}}]
+
+
+def test_the_dashboard_shows_every_alarm_and_every_published_metric() -> None:
+    [_, widgets, _] = STACK["Dashboard"]["Properties"]["DashboardBody"]["Fn::Join"][1]
+    properties = [json.loads(one["Fn::Sub"])["properties"] for one in widgets["Fn::Join"][1]]
+
+    metrics = [metric for one in properties for metric in one.get("metrics", [])]
+    assert {name for namespace, name, *_ in metrics if namespace == NAMESPACE} == PUBLISHED
+    assert {tuple(rest) for namespace, _, *rest in metrics if namespace == NAMESPACE} == {
+        ("service", "batchwatch-${Stage}")
+    }
+    assert set(properties[0]["alarms"]) == {f"${{{name}.Arn}}" for name in ALARMS}

@@ -1,11 +1,12 @@
 """A list of jobs, a job and its log as text."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from chalicelib.api.formats.text import (
-    MAX_NAME,
-    MAX_QUEUE,
+    MAX_STATUS,
+    WIDTH,
     clean,
     cost,
     cut,
@@ -26,13 +27,15 @@ from chalicelib.api.representation.job import (
 )
 from chalicelib.api.representation.log import LogBody
 from chalicelib.jobs.durations import Durations
+from chalicelib.jobs.failure import Cause
 from chalicelib.jobs.job import TERMINAL
 from chalicelib.text_format import duration
 
+_MIN_NAME: Final = 8
+
 
 def format_page(page: JobPage) -> str:
-    heads = ("STATUS", "SINCE (UTC)", "NAME", "QUEUE", "JOB ID", "CHILDREN", "CAUSE")
-    lines = table(heads, map(_row, page.jobs))
+    lines = _table(page.jobs)
     if not page.jobs:
         lines = ["No jobs on this page." if page.next_token else "No jobs."]
     if page.next_token:
@@ -40,23 +43,45 @@ def format_page(page: JobPage) -> str:
     return document(lines)
 
 
-def _row(job: JobSummary) -> tuple[str, ...]:
-    return (
-        cut(clean(job.status), MAX_QUEUE),
-        moment(job.since)[:16],
-        cut(clean(job.job_name), MAX_NAME),
-        cut(clean(job.job_queue), MAX_QUEUE),
-        clean(job.job_id),
-        _ended_children(job.array),
-        job.failure.cause if job.failure else "",
-    )
+def _table(jobs: Sequence[JobSummary]) -> list[str]:
+    """Return the table, which fits a terminal of 100 columns: names and queues get the width that
+    the other columns leave. A single queue has no column."""
+    columns = {
+        "STATUS": [f"{cut(clean(job.status), MAX_STATUS)}{_ended(job.array)}" for job in jobs],
+        "SINCE (UTC)": [moment(job.since)[5:16] for job in jobs],
+        "CAUSE": [_cause(job) for job in jobs],
+        "NAME": [clean(job.job_name) for job in jobs],
+        "QUEUE": [clean(job.job_queue) for job in jobs],
+        "JOB ID": [clean(job.job_id) for job in jobs],
+    }
+    if len(set(columns["QUEUE"])) == 1:
+        del columns["QUEUE"]
+    if not any(columns["CAUSE"]):
+        del columns["CAUSE"]
+    widths = {head: max(map(len, (head, *cells))) for head, cells in columns.items()}
+    flexible = [head for head in ("NAME", "QUEUE") if head in columns]
+    left = WIDTH - sum(width + 2 for head, width in widths.items() if head not in flexible)
+    for head, part in zip(reversed(flexible), (1 / 3, 1)[-len(flexible) :], strict=True):
+        width = max(_MIN_NAME, min(widths[head], int(left * part) - 2))
+        columns[head] = [cut(cell, width) for cell in columns[head]]
+        left -= max(map(len, (head, *columns[head]))) + 2
+    return table(tuple(columns), zip(*columns.values(), strict=True))
 
 
-def _ended_children(array: ArrayBody | None) -> str:
+def _cause(job: JobSummary) -> str:
+    if job.failure is None:
+        return ""
+    if job.failure.cause is Cause.EXIT_CODE and job.failure.exit_code is not None:
+        return f"EXIT {job.failure.exit_code}"
+    return job.failure.cause
+
+
+def _ended(array: ArrayBody | None) -> str:
+    """Return how many children of an array have ended, as in " 2/3"."""
     if array is None or array.size is None:
         return ""
     counts = array.status_summary or {}
-    return f"{sum(counts.get(status, 0) for status in TERMINAL)}/{array.size}"
+    return f" {sum(counts.get(status, 0) for status in TERMINAL)}/{array.size}"
 
 
 def format_job(job: JobBody) -> str:

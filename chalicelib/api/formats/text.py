@@ -9,7 +9,7 @@ from chalicelib.api.representation.usage import Amounts, CostBody, UsageBody
 
 WIDTH: Final = 98
 MAX_NAME: Final = 24
-MAX_QUEUE: Final = 16
+MAX_STATUS: Final = 16
 
 
 def document(lines: Iterable[str]) -> str:

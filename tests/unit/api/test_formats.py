@@ -5,6 +5,8 @@ import io
 from textwrap import wrap
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chalicelib.api.formats.media import CSV, JSON, TEXT, encode, negotiate, offered
 from chalicelib.api.representation.job import (
@@ -109,12 +111,47 @@ def test_a_list_is_a_table() -> None:
     page = JobPage([summary(*failed_job()), summary(running)], None)
 
     assert encode(page, TEXT) == (
-        "STATUS    SINCE (UTC)       NAME                      QUEUE          JOB ID"
-        "                                CHILDREN  CAUSE\n"
-        "FAILED    2026-05-28 20:28  align-reads               high-priority  "
-        "4c7599ae-0a82-49aa-ba5a-4727fcce14a8            OUT_OF_MEMORY\n"
-        "RUNNABLE  2026-05-28 20:26  a-name-that-is-longer-t…  high-priority  b\n"
+        "STATUS    SINCE (UTC)  CAUSE          NAME                  JOB ID\n"
+        "FAILED    05-28 20:28  OUT_OF_MEMORY  align-reads           "
+        "4c7599ae-0a82-49aa-ba5a-4727fcce14a8\n"
+        "RUNNABLE  05-28 20:26                 a-name-that-is-long…  b\n"
     )
+
+
+@given(
+    jobs=st.lists(
+        st.tuples(
+            st.text(min_size=1, max_size=128).filter(str.strip),
+            st.from_regex(r"[a-z]{1,60}", fullmatch=True),
+            st.sampled_from(["SUBMITTED", "FAILED"]),
+            st.sampled_from(["", ":9999", "#12"]),
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_a_table_fits_a_terminal(jobs: list[tuple[str, str, str, str]]) -> None:
+    summaries = [
+        summary(a_body(jobName=name, jobQueue=queue, status=status, jobId=f"{JOB_ID}{child}"))
+        for name, queue, status, child in jobs
+    ]
+
+    table = encode(JobPage(summaries, None), TEXT)
+
+    assert max(map(len, table.splitlines())) <= 100
+    assert all(job.job_id in table for job in summaries)
+
+
+def test_an_exit_code_is_a_cause_and_several_queues_have_a_column() -> None:
+    failed = a_body(
+        status="FAILED", attempts=[an_attempt(container={"exitCode": 127})], jobQueue="spot"
+    )
+
+    heads, row, _ = encode(JobPage([summary(failed), summary(a_body())], None), TEXT).splitlines()
+
+    assert heads.split() == ["STATUS", "SINCE", "(UTC)", "CAUSE", "NAME", "QUEUE", "JOB", "ID"]
+    assert "EXIT 127" in row
+    assert " spot " in row
 
 
 def test_a_table_ends_with_the_token_of_the_next_page() -> None:
@@ -143,7 +180,7 @@ def test_the_children_of_an_array_are_counted() -> None:
     table = encode(JobPage([summary(array, children=children)], None), TEXT)
     page = encode(body(array, children=children), TEXT)
 
-    assert table.endswith(f"{JOB_ID}  2/3\n")
+    assert table.splitlines()[1].startswith("PENDING 2/3  ")
     assert "\nchildren  3: 1 RUNNING, 2 SUCCEEDED as of 2026-05-28 20:26:41 UTC\n" in page
 
 

@@ -15,7 +15,7 @@ LOCAL_AWS := AWS_ENDPOINT_URL=http://127.0.0.1:$(AWS_PORT) AWS_DEFAULT_REGION=us
              AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
 
 .PHONY: help run simulate send test test-fast check check-rules explain-rules bench deploy destroy backfill \
-        dead-letters redrive token tokens webex-test webex-token clean
+        canary dead-letters redrive token tokens webex-test webex-token clean
 
 help:  ## list the targets
 	@sed -n -e 's/^## \(.*\)/\n\1/p' -e 's/^\([a-z-]*\):.*## /  make \1: /p' $(firstword $(MAKEFILE_LIST))
@@ -91,6 +91,10 @@ backfill:  ## record the jobs that Batch still has, without waiting for events [
 	$(INSTALL) deploy
 	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m infra.backfill \
 	    --stage '$(STAGE)' --since '$(SINCE)'
+
+canary:  ## send the event of a made-up job, and wait until the API returns the job [STAGE=prod URL TOKEN]
+	$(INSTALL) deploy
+	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m infra.canary --stage '$(STAGE)'
 
 dead-letters:  ## count dead letters by reason, or delete them [STAGE=prod FROM=dead-letters DISCARD='*source*']
 	$(INSTALL) deploy

@@ -172,6 +172,21 @@ def test_the_printed_curl_commands_work(tmp_path: Path) -> None:
         assert responses == [no_jobs, no_jobs, {"queues": []}]
 
 
+def test_a_canary_is_recorded_and_returned(tmp_path: Path) -> None:
+    with started(tmp_path / "state") as run:
+        api = {"URL": f"http://{LOOPBACK}:{run.port}", "TOKEN": run.token}
+        aws = LocalAws(run.aws_port, tmp_path).environment_for(os.environ)
+
+        output = subprocess.check_output(
+            [sys.executable, "-m", "infra.canary", "--stage", "local"],
+            env={**aws, **api},
+            cwd=ROOT,
+            text=True,
+        )
+
+        assert re.search(r"^job \S+ in queue canary recorded and returned after", output)
+
+
 def test_the_error_for_a_part_that_has_ended_contains_the_end_of_its_log(tmp_path: Path) -> None:
     with started(tmp_path / "state") as run:
         processes = run.descendants()

@@ -34,6 +34,7 @@ from local.package import package
 from local.ports import LOOPBACK, free_port, is_taken
 from local.process import LocalError
 from local.simulator.feed import feed
+from local.simulator.log_writer import LogWriter
 from local.stacks import create_app, kept_token, put_webex_token
 from local.workload import SimulatedEvent
 
@@ -148,7 +149,7 @@ def run(options: Options) -> None:
         api = parts.enter_context(Api(options.port, aws, token, options.state_dir / "api.log"))
         checks = [aws.check, api.check]
         if options.simulate:
-            jobs = Feed(aws.endpoint, on_event=_mirror(batch))
+            jobs = Feed(aws.endpoint, on_event=_mirror(batch, LogWriter(aws.client("logs"))))
             jobs.start()
             parts.callback(jobs.stop)
             checks.append(jobs.check)
@@ -194,10 +195,12 @@ def _put_queues(batch: BatchServer) -> None:
     )
 
 
-def _mirror(batch: BatchServer | None) -> Callable[[SimulatedEvent], None]:
-    """Return a function that stores the state of a simulated job in the stand-in Batch."""
+def _mirror(batch: BatchServer | None, logs: LogWriter) -> Callable[[SimulatedEvent], None]:
+    """Return a function that stores the state of a simulated job in the stand-in Batch, and what it
+    has written in its log."""
 
     def put(event: SimulatedEvent) -> None:
+        logs.write(event)
         if batch and event.is_status_change:
             batch.put([event.detail])
 

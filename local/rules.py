@@ -183,7 +183,10 @@ def _array_outcome(job: Job) -> ArrayOutcome | None:
 def _why_not_announced(job: Job) -> str:
     if JobId.parse(job.job_id).separator == "#":
         return "a node is part of its multi-node job, which is announced"
-    return "of an array's children only a failed one is announced, and then the array's end"
+    return (
+        "of an array's children only a failed one is announced, unless a person cancelled or "
+        "terminated it, and then the array's end"
+    )
 
 
 def _values(rule: Rule, field: str) -> str:

@@ -5,9 +5,10 @@ request it, and the notifier, which sends it. It contains ids and numbers, no fr
 secret. Its text is written from the stored records when it is sent, and so shows the state of that
 moment.
 
-An array gets one early warning, when its first child fails, and one summary at its end; its other
-children's changes are not announced. Nodes of a multi-node job are never announced. A problem of a
-queue is an incident: one notice when it is opened, one when it is resolved.
+An array gets one early warning, when its first child fails that no person cancelled or terminated,
+and one summary at its end; its other children's changes are not announced. Nodes of a multi-node
+job are never announced. A problem of a queue is an incident: one notice when it is opened, one when
+it is resolved.
 
 Pure: no queues, Webex, clock or environment. All times are epoch milliseconds.
 """
@@ -33,6 +34,8 @@ RESOLUTIONS: Final[Mapping[str, str]] = {
 }
 """Maps each kind of incident to the kind of the notice that reports it resolved. Rules call all
 three of those RECOVERED."""
+_WITHOUT_WARNING: Final = (None, Cause.CANCELLED, Cause.TERMINATED)
+"""The causes of a child that requests no notice: it has not failed, or a person ended it."""
 
 
 class NoticeKey(NamedTuple):
@@ -125,9 +128,9 @@ def notices_for(observation: Observation, rules: Rules) -> tuple[Notice, ...]:
     if rules.is_empty:
         return ()
     job_id, details = JobId.parse(observation.job_id), observation.details
-    if job_id.separator == "#" or (job_id.separator and details.status != JobStatus.FAILED):
+    cause, queue = failure_cause(details), details.queue
+    if job_id.separator == "#" or (job_id.separator and cause in _WITHOUT_WARNING):
         return ()
-    queue = details.queue
     return tuple(
         Notice(
             room=room,
@@ -143,7 +146,7 @@ def notices_for(observation: Observation, rules: Rules) -> tuple[Notice, ...]:
             queue,
             details.job_name,
             observation.description.tags,
-            failure_cause(details),
+            cause,
         )
     )
 

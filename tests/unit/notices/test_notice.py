@@ -118,13 +118,15 @@ def test_a_failed_child_requests_an_early_warning_of_its_array() -> None:
     assert notices_for(event, FAILURES) == (a_notice(kind=CHILD_FAILED, generation=0, child=17),)
 
 
-def test_a_child_that_a_person_cancelled_requests_no_early_warning() -> None:
-    rules = Rules.parse("[[rule]]\non = ['FAILED']\nnot_causes = ['CANCELLED']", "room")
-    cancelled = observed(jobId="j-1:17", status="FAILED", statusReason="Canceled by user: x")
-    failed = observed(jobId="j-1:17", status="FAILED", statusReason="Dependent Job failed")
+@pytest.mark.parametrize(
+    "reason", ["Canceled by user: x", "Terminated by user: x", "wrong samples"]
+)
+def test_a_child_that_a_person_ended_requests_no_early_warning(reason: str) -> None:
+    ended = observed(jobId="j-1:17", status="FAILED", statusReason=reason)
+    array = observed(jobId="j-1", status="FAILED", statusReason=reason)
 
-    assert notices_for(cancelled, rules) == ()
-    assert len(notices_for(failed, rules)) == 1
+    assert notices_for(ended, FAILURES) == ()
+    assert len(notices_for(array, FAILURES)) == 1
 
 
 @pytest.mark.parametrize("status", ["RUNNABLE", "RUNNING", "SUCCEEDED"])

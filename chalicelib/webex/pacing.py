@@ -49,8 +49,8 @@ class Pace:
         return notices > (1 if self.is_storm else DIGEST_THRESHOLD)
 
     def after(self, messages: int, notices: int, now: int) -> "Pace":
-        """Return the pace after messages with so many notices. A digest begins a storm."""
+        """Return the pace after messages with so many notices. So many at once begin a storm."""
         if not messages:
             return self
         total = self.messages + messages
-        return Pace(max(total, DIGEST_THRESHOLD) if notices > messages else total, now)
+        return Pace(max(total, DIGEST_THRESHOLD) if notices > DIGEST_THRESHOLD else total, now)

@@ -24,6 +24,7 @@ from chalicelib.aws.dynamodb import Outcome
 from chalicelib.aws.lambda_event import Message
 from chalicelib.aws.sqs import Disposition
 from chalicelib.errors import TableUnavailable
+from chalicelib.jobs.job import JobStatus
 from chalicelib.notices.notice import Notice, NoticeKey, is_too_old
 from chalicelib.runtime import Runtime
 from chalicelib.webex.client import Refused, RoomGone, Unauthorized, Webex, WebexError
@@ -181,10 +182,10 @@ class RoomDelivery:
             disposition = Disposition.retry(wait / 1000)
             return RoomResult({pending.notice.key: disposition for pending in requested})
         due, decided = self._decide(requested, time_left)
-        claimed, unclaimed = self._claim(due)
+        claimed, unclaimed = self._claim(self._with_dependencies(due))
         failing_ms = now - state.failing_since if state.failing_since else 0
         is_digest = state.pace.at(now).is_digest(len(claimed))
-        batches = [claimed] if is_digest else [[notice] for notice in claimed]
+        batches = [claimed] if is_digest else _by_first_failure(claimed)
         return decided + unclaimed + self._send_all(batches, time_left, failing_ms / 1000)
 
     # Decide
@@ -249,6 +250,12 @@ class RoomDelivery:
         saved, unsaved = self._deliveries.save(skipped, self._runtime.now_ms())
         acknowledged = {delivery.notice.key: Disposition.ack() for delivery in saved}
         return self._retry_each(unsaved) + RoomResult(acknowledged, skipped=len(saved))
+
+    def _with_dependencies(self, due: Sequence[DueNotice]) -> list[DueNotice]:
+        contexts = self._records.add_dependencies([notice.context for notice in due])
+        return [
+            replace(notice, context=context) for notice, context in zip(due, contexts, strict=True)
+        ]
 
     # Claim
 
@@ -321,10 +328,9 @@ class RoomDelivery:
         """Return the message's markdown. Raise Refused for a defect, so that it affects no other
         notice of the room."""
         try:
-            contexts = self._records.add_dependencies([claimed.context for claimed in batch])
-            if len(contexts) > 1:
-                return self._text.digest(contexts)
-            return self._text.message(self._records.add_description(contexts[0]))
+            if len(batch) > 1:
+                return self._text.digest([claimed.context for claimed in batch])
+            return self._text.message(self._records.add_description(batch[0].context))
         except (ClientError, BotoCoreError):
             raise
         except Exception as error:
@@ -403,6 +409,19 @@ class RoomDelivery:
                 for notice, outcome in outcomes.items()
             }
         )
+
+
+def _by_first_failure(claimed: Sequence[ClaimedNotice]) -> list[list[ClaimedNotice]]:
+    """Return the batches of single messages: a notice for itself, but a failed job together with
+    the jobs that failed because of it."""
+    batches: dict[NoticeKey | str, list[ClaimedNotice]] = {}
+    failed = {each.notice.job_id for each in claimed if each.notice.kind == JobStatus.FAILED}
+    for each in claimed:
+        dependency = each.context.dependency
+        first = dependency.job_id if dependency else each.notice.job_id
+        is_joined = each.notice.kind == JobStatus.FAILED and first in failed
+        batches.setdefault(str(first) if is_joined else each.notice.key, []).append(each)
+    return list(batches.values())
 
 
 def _waits_for_children(pending: PendingNotice, context: NoticeContext, now: int) -> bool:

@@ -282,6 +282,26 @@ def test_a_failed_dependency_and_what_depends_on_it_are_one_message(
     assert "**31 jobs that depend on it** failed too" in text.splitlines()[0]
 
 
+def test_a_few_failures_because_of_one_are_one_message_and_others_are_their_own(
+    harness: NotifierHarness,
+) -> None:
+    prepare = a_job_id()
+    because = {"status": "FAILED", "statusReason": "Dependent Job failed"}
+    harness.recorder.record(
+        [
+            a_failure(jobId=prepare, jobName="prepare"),
+            a_body(jobName="merge", dependsOn=[{"jobId": prepare}], **because),
+            a_failure(jobName="other"),
+        ]
+    )
+
+    harness.deliver()
+
+    first, second = sorted(harness.texts(), key=lambda text: "other" in text)
+    assert "**1 job that depends on it** failed too" in first
+    assert "**other** failed" in second
+
+
 def test_a_digest_includes_the_other_messages_of_the_queue(harness: NotifierHarness) -> None:
     now = int(time.time() * 1000)
     harness.recorder.record([a_failure(now) for _ in range(40)])

@@ -83,6 +83,10 @@ def test_a_burst_is_one_digest_and_what_follows_soon_is_another() -> None:
     assert not pace.is_digest(1)
 
 
+def test_a_message_for_a_failed_job_and_its_dependents_begins_no_storm() -> None:
+    assert not Pace().after(1, 3, NOON).is_storm
+
+
 def test_a_quiet_quarter_of_an_hour_ends_a_storm() -> None:
     pace = Pace().after(1, 100, NOON)
 

@@ -116,11 +116,12 @@ def _grouped(contexts: Sequence[NoticeContext]) -> list[_Group]:
 
 
 def _head_of_dependents(contexts: Sequence[NoticeContext]) -> str | None:
-    """Return the first line if all jobs failed, all but one of them because of that one."""
-    dependents = [context.dependency for context in contexts if context.dependency]
-    others = [context.job for context in contexts if not context.dependency]
+    """Return the first line if all jobs that failed, but one, failed because of that one."""
+    failed = [context for context in contexts if context.notice.kind == JobStatus.FAILED]
+    dependents = [context.dependency for context in failed if context.dependency]
+    others = [context.job for context in failed if not context.dependency]
     job = others[0] if len(others) == 1 else None
-    if job is None or any(context.notice.kind != JobStatus.FAILED for context in contexts):
+    if job is None or not dependents:
         return None
     if any(dependency.job_id != job.job_id for dependency in dependents):
         return None
@@ -128,7 +129,18 @@ def _head_of_dependents(contexts: Sequence[NoticeContext]) -> str | None:
     verb = "depends" if count == 1 else "depend"
     return (
         f"{headline(job)} in {queue_name(job)}{after_colon(why(job))}; "
-        f"**{count:,} job{plural(count)} that {verb} on it** failed too"
+        f"**{count:,} job{plural(count)} that {verb} on it** failed too{_rest(contexts)}"
+    )
+
+
+def _rest(contexts: Sequence[NoticeContext]) -> str:
+    """Return, for example, ", 1 job is no longer stuck" for what is not a failure."""
+    kinds = Counter(context.notice.kind for context in contexts)
+    kinds.pop(JobStatus.FAILED)
+    ordered = sorted(kinds, key=severity)
+    return "".join(
+        f", {kinds[kind]:,} {_noun(kind, kinds[kind])} {_verb(kind, kinds[kind])}"
+        for kind in ordered
     )
 
 

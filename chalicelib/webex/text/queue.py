@@ -67,7 +67,7 @@ def _stuck_jobs(notice: Notice, incident: BulkIncident) -> str:
     """Return, for example, "**1,240 jobs** are", with the number that the room's rules match."""
     share = incident.share(notice.room)
     count = share.jobs if share else incident.jobs
-    at_least = "at least " if share and share.is_at_least else ""
+    at_least = "At least " if share and share.is_at_least else ""
     verb = "is" if count == 1 else "are"
     if incident.is_update:
         verb += " still" if incident.jobs <= MAX_INDIVIDUAL else " now"

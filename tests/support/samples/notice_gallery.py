@@ -19,7 +19,7 @@ from chalicelib.notices.notice import CHILD_FAILED
 from chalicelib.notices.rules import RECOVERED, STUCK
 from chalicelib.queues.missing_events import MissingEvents
 from chalicelib.queues.stuck.bulk_incident import NamedJob, RoomShare
-from chalicelib.webex.text.array import ArrayOutcome
+from chalicelib.webex.text import ArrayOutcome, NoticeContext
 from local.aws import ROOT
 from tests.support.builders import job_of_case
 from tests.support.samples.notice_samples import (
@@ -98,6 +98,9 @@ def _ended() -> Iterator[Sample]:
     yield failed("A timeout", exit_code=137, status_reason="Job attempt duration exceeded timeout")
     host = "Host EC2 (instance i-0abc) terminated."
     yield failed("A Spot interruption", exit_code=None, status_reason=host)
+    reclaimed = "Cross-share preemption triggered to reclaim borrowed capacity"
+    yield failed("A preemption", exit_code=None, status_reason=reclaimed)
+    yield failed("No known cause", exit_code=None)
     yield Sample("A success", job_message(an_ended_job("SUCCEEDED", exit_code=0)))
     retried = a_job(
         "RUNNABLE",
@@ -140,7 +143,7 @@ def _reasons_of_aws() -> Iterator[Sample]:
 
 
 def _progress() -> Iterator[Sample]:
-    for status in ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING"):
+    for status in ("SUBMITTED", "PENDING", "RUNNABLE", "SCHEDULED", "STARTING", "RUNNING"):
         yield Sample(status, job_message(a_job(status)))
 
 
@@ -156,6 +159,9 @@ def _arrays() -> Iterator[Sample]:
     yield ended("Some children failed", ArrayOutcome(10_000, 9_975, 25, indexes, causes))
     yield ended("One child failed", ArrayOutcome(100, 99, 1, (17,), {"exit code 1": 1}))
     yield ended("All children failed", ArrayOutcome(40, 0, 40, tuple(range(40)), {"timed out": 40}))
+    sampled = {"exit code 1": 40, "out of memory": 38, "timed out": 22}
+    many = ArrayOutcome(10_000, 2_000, 8_000, tuple(range(2_000, 10_000)), sampled)
+    yield ended("Many children failed for several reasons", many)
     missing = ArrayOutcome(10_000, 9_963, 25, indexes, causes)
     yield ended("The end of some children is not recorded", missing)
     yield ended("All children succeeded", ArrayOutcome(500, 500, 0), an_array("SUCCEEDED", None))
@@ -183,13 +189,19 @@ def _stuck() -> Iterator[Sample]:
 
 
 def _recovered() -> Iterator[Sample]:
-    steps = [("RUNNABLE", 4 * HOUR), ("STARTING", MINUTE), ("RUNNING", 0)]
-    history = tuple(Transition(status, 0, ENDED - before) for status, before in steps)
-
     def recovered(title: str, job: Job) -> Sample:
-        return Sample(title, job_message(job, RECOVERED, notice={"status": "RUNNABLE"}))
+        """Return the sample of a job that was RUNNABLE for four hours until now, or until it ran
+        for 1 h 12 min."""
+        ran = 72 * MINUTE if job.details.attempts else 0
+        runnable = Transition("RUNNABLE", 0, ENDED - ran - 4 * HOUR)
+        steps = (Transition("RUNNING", 0, ENDED - ran),) if ran else ()
+        details = replace(job.details, created_at=runnable.at)
+        history = (runnable, *steps, *job.history)
+        moved = replace(job, details=details, history=history)
+        return Sample(title, job_message(moved, RECOVERED, notice={"status": "RUNNABLE"}))
 
-    yield recovered("It runs", a_job("RUNNING", history=history))
+    yield recovered("It runs", a_job("RUNNING"))
+    yield recovered("It succeeded", an_ended_job("SUCCEEDED", exit_code=0))
     yield recovered("It failed", an_ended_job())
     yield recovered(
         "It was cancelled", a_job(status_reason="Canceled by user: x", stopped_at=ENDED)
@@ -226,7 +238,14 @@ def _bulk() -> Iterator[Sample]:
     names = (NamedJob("a", "align"), NamedJob("b:3", "sweep"))
     few = (RoomShare(room="r", jobs=2, names=names),)
     yield bulk("A room whose rules match few of them", shares=few)
-    yield Sample("Resolved", queue_message("BULK_STUCK_RESOLVED", "gpu"))
+    at_least = (RoomShare(room="r", jobs=200, names=names, is_at_least=True),)
+    yield bulk("A room whose rules match many of a sample", shares=at_least)
+    yield bulk("Because the queue is blocked", thread=ENDED - 2 * HOUR)
+    before = ENDED - 2 * HOUR
+    more = (RoomShare(room="r", jobs=12_400, names=names),)
+    yield bulk("Ten times as many", since=before, jobs=12_400, shares=more)
+    yield bulk("Only a few are left", since=before, jobs=2, shares=few)
+    yield Sample("Resolved", queue_message("BULK_STUCK_RESOLVED", "gpu", status="RUNNABLE"))
 
 
 def _missing() -> Iterator[Sample]:
@@ -261,6 +280,11 @@ def _digests() -> Iterator[Sample]:
     yield Sample(
         "A job and those that depend on it", TEXT.digest([job_context(prepare), *dependents])
     )
+    recovery = job_context(a_job("RUNNING", name="moved"), RECOVERED)
+    yield Sample(
+        "The same, and a recovery", TEXT.digest([job_context(prepare), *dependents, recovery])
+    )
+    yield Sample("Arrays", TEXT.digest([*_failed_arrays()]))
     thousand = [job_context(an_ended_job(name=f"job-{n}", job_id=f"j-{n}")) for n in range(1_000)]
     yield Sample("A thousand failures", TEXT.digest(thousand))
     mixed = [
@@ -268,9 +292,19 @@ def _digests() -> Iterator[Sample]:
         job_context(an_ended_job("SUCCEEDED", name="ok", queue="spot", exit_code=0)),
         job_context(a_waiting_job(name="merge", status_reason=NO_CAPACITY), STUCK),
         queue_context("QUEUE_BLOCKED", "gpu", blocked=blocked_by("head", NO_CAPACITY)),
-        job_context(a_job("RUNNING", name="moved"), RECOVERED),
+        recovery,
     ]
     yield Sample("All kinds", TEXT.digest(mixed))
+
+
+def _failed_arrays() -> Iterator[NoticeContext]:
+    for n in range(3):
+        array = replace(an_array(), job_id=f"x-{n}")
+        outcome = ArrayOutcome(100, 98, 2, (3, 17), {"exit code 1": 2})
+        yield job_context(array, array_outcome=outcome)
+        child = an_ended_job(name="sweep", job_id=f"s-{n}:12")
+        notice = {"job_id": f"s-{n}", "child": 12}
+        yield job_context(child, CHILD_FAILED, array_size=100, notice=notice)
 
 
 if __name__ == "__main__":

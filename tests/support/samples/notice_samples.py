@@ -151,12 +151,15 @@ def queue_context(
     queue: str,
     *,
     lasted: int = HOUR,
+    status: str | None = None,
     job: Job | None = None,
     description: Description = Description(),  # noqa: B008 -- frozen
     **incidents: Any,
 ) -> NoticeContext:
     """Return the context of a notice about a queue, sent `lasted` after the incident began."""
-    (notice,) = incident_notices(kind, queue, ["r"], opened_at=ENDED - lasted, at=ENDED)
+    (notice,) = incident_notices(
+        kind, queue, ["r"], opened_at=ENDED - lasted, at=ENDED, status=status
+    )
     state = QueueState(watched_since=0, **incidents)
     return NoticeContext(notice=notice, job=job, description=description, queue_state=state)
 

@@ -136,6 +136,18 @@ def test_one_dependent_is_singular() -> None:
     assert message[0].endswith("exit code 1; 1 job that depends on it failed too")
 
 
+def test_a_recovery_does_not_hide_the_failed_dependency() -> None:
+    prepare = an_ended_job(name="prepare", job_id="p")
+    moved = job_context(a_job("RUNNING", name="moved"), "RECOVERED")
+
+    message = lines(TEXT.digest([moved, job_context(prepare), *dependents_of(prepare, 3)]))
+
+    assert message[0] == (
+        "❌ prepare failed in high-priority: exit code 1; 3 jobs that depend on it failed too, "
+        "1 job is no longer stuck"
+    )
+
+
 def test_dependents_of_a_job_that_was_reported_before_name_it() -> None:
     prepare = an_ended_job(name="prepare", job_id="p", exit_code=137, reason=OUT_OF_MEMORY)
 

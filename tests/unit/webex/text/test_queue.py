@@ -94,7 +94,7 @@ def test_a_room_gets_the_number_and_the_names_of_its_own_jobs() -> None:
 
     message = bulk_message((others, mine))
 
-    assert message[0].startswith("⏳ at least 1 job is stuck in RUNNABLE in gpu")
+    assert message[0].startswith("⏳ At least 1 job is stuck in RUNNABLE in gpu")
     assert "Jobs: merge" in message
     assert not any(line.startswith("Longest wait") for line in message)
 

@@ -126,7 +126,7 @@ def digest(description: Description) -> str:
 
 def _description(detail: JobDetail, redaction: Redaction) -> Description:
     containers = defined_containers(detail)
-    first = main_container(containers)
+    first = _with_settings_of_task(main_container(containers), detail)
     # AWS sends the tags of a service job in DescribeServiceJob, but not in events: with them, each
     # source would write another description.
     tags = None if isinstance(detail, ServiceJobDetail) else detail.tags
@@ -155,6 +155,20 @@ def _description(detail: JobDetail, redaction: Redaction) -> Description:
         cpu_architecture=truncated(
             first.runtime_platform.cpu_architecture if first.runtime_platform else None, MAX_NAME
         ),
+    )
+
+
+def _with_settings_of_task(container: Container, detail: JobDetail) -> Container:
+    """Return the container with what a job of several containers sets once, for its task."""
+    task = next(iter((detail.ecs_properties and detail.ecs_properties.task_properties) or ()), None)
+    if task is None:
+        return container
+    return replace(
+        container,
+        job_role_arn=task.task_role_arn,
+        execution_role_arn=task.execution_role_arn,
+        ephemeral_storage=task.ephemeral_storage,
+        runtime_platform=task.runtime_platform,
     )
 
 

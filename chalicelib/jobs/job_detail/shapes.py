@@ -102,6 +102,10 @@ class Containers(CamelStruct):
     eks_properties: "Containers | None" = None
     pod_properties: "Containers | None" = None
     task_arn: str | None = None
+    task_role_arn: str | None = None
+    execution_role_arn: str | None = None
+    ephemeral_storage: EphemeralStorage | None = None
+    runtime_platform: RuntimePlatform | None = None
 
     def all_containers(self) -> list[Container]:
         tasks = self.task_properties or ()

@@ -193,3 +193,21 @@ def test_another_log_driver_is_named() -> None:
 
     with pytest.raises(LogUnavailable, match="the log driver of the container is splunk"):
         locate(job, None, None, observation.description.log_driver)
+
+
+def test_the_roles_of_several_containers_are_those_of_their_task() -> None:
+    roles = {
+        "taskRoleArn": "arn:aws:iam::1:role/app",
+        "executionRoleArn": "arn:aws:iam::1:role/ecs",
+    }
+    platform = {"runtimePlatform": {"cpuArchitecture": "ARM64"}}
+    task = {"containers": [PROXY, APP], "ephemeralStorage": {"sizeInGiB": 50}, **roles, **platform}
+
+    event = an_event(container={}, ecsProperties={"taskProperties": [task]})
+    observation = reader.read(json.dumps(event))
+
+    assert isinstance(observation, Observation)
+    description = observation.description
+    assert description.image == "app:1"
+    assert (description.job_role, description.execution_role) == tuple(roles.values())
+    assert (description.ephemeral_storage_gib, description.cpu_architecture) == (50, "ARM64")

@@ -111,6 +111,7 @@ def html_size(markdown: str) -> int:
         + _LINK_TAGS * len(_LINK.findall(markdown))
         + _BOLD_TAGS * (markdown.count("**") // 2)
         + _LINE_TAGS * (markdown.count("\n") + 1)
+        + _ENTITY * len(_UNESCAPED.findall(markdown))
     )
 
 
@@ -118,6 +119,8 @@ _LINK_TAGS: Final = 30
 """`<a href="…">…</a>` has 11 bytes more than a link in markdown; public measurements found up to
 28, so Webex seems to add attributes."""
 _BOLD_TAGS: Final = byte_size("<strong></strong>") - byte_size("****")
+_ENTITY: Final = byte_size("&quot;") - 1
+_UNESCAPED: Final = re.compile(r'"|&(?!(?:amp|lt|gt);)')
 _LINE_TAGS: Final = byte_size("<ul>\n<li>\n</li>\n</ul>")
 _LINK: Final = re.compile(r"(?<!\\)\[((?:\\.|[^\]\\])*)\]\([^()\s]*\)")
 _MAX_SHORT_BYTES: Final = 2_000

@@ -210,6 +210,14 @@ def test_the_html_of_a_message_is_no_larger_than_estimated(names: list[str], add
     assert byte_size(MarkdownIt().render(message)) <= html_size(message)
 
 
+@pytest.mark.parametrize("character", list("\"'<>&*@|é"))
+def test_the_length_of_the_html_includes_entities(character: str) -> None:
+    address = "https://x.example/?" + "a=1&" * 50
+    message = f'Reason: "{escape(character * 300)}" {link("Log", address)}'
+
+    assert byte_size(MarkdownIt().render(message)) <= html_size(message)
+
+
 def test_the_short_form_has_no_links_and_whole_lines() -> None:
     message = (
         "❌ [**align**](https://x.example/#/jobs/1) failed: \\[1\\](x)  \nlogs: [log](https://a/b)"

@@ -58,9 +58,9 @@ check:  ## lint, types and tests [ARGS]
 	.venv/bin/cfn-lint infra/resources.json
 	$(PYTEST) $(ARGS)
 
-bench:  ## run the benchmarks and print them beside their alternatives
+bench:  ## run the benchmarks, for 50 minutes, and print them beside alternatives [ONLY='recording']
 	$(INSTALL) dev
-	@$(PY) -m bench
+	@$(PY) -m bench $(if $(ONLY),--only '$(ONLY)')
 
 ## A stage in AWS
 

@@ -57,20 +57,24 @@ def main() -> int:
     parser.add_argument(
         "--quick", action="store_true", help="run with tiny sizes, whose results are meaningless"
     )
-    sizes = _QUICK if parser.parse_args().quick else Sizes()
+    parser.add_argument(
+        "--only", default="", metavar="TEXT", help="run the benchmarks whose name contains the text"
+    )
+    options = parser.parse_args()
+    sizes = _QUICK if options.quick else Sizes()
     try:
         with (
             tempfile.TemporaryDirectory() as folder,
             LocalAws(free_port(), Path(folder), keep=False) as aws,
         ):
-            print(table(_rows(aws, sizes)))
+            print(table(_rows(aws, sizes, options.only)))
     except LocalError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _rows(aws: LocalAws, sizes: Sizes) -> list[Row]:
+def _rows(aws: LocalAws, sizes: Sizes, only: str) -> list[Row]:
     environment = {**aws.environment_for(os.environ), **aws.create_resources().environment}
     os.environ.clear()
     os.environ.update(environment)  # boto3 reads the endpoint and the credentials from it
@@ -88,9 +92,12 @@ def _rows(aws: LocalAws, sizes: Sizes) -> list[Row]:
         "counting requests of sweeps": lambda: sweeps.rows(aws, sizes.queues, sizes.waiting_jobs),
         "importing modules": lambda: cold_start.rows(environment, sizes.rounds),
     }
+    chosen = {name: measure for name, measure in benchmarks.items() if only in name}
+    if not chosen:
+        raise LocalError(f"no benchmark contains {only!r}; there are {', '.join(benchmarks)}")
     rows: list[Row] = []
-    for number, (name, measure) in enumerate(benchmarks.items(), 1):
-        print(f"{number}/{len(benchmarks)} {name} …", file=sys.stderr, flush=True)
+    for number, (name, measure) in enumerate(chosen.items(), 1):
+        print(f"{number}/{len(chosen)} {name} …", file=sys.stderr, flush=True)
         rows += measure()
     return rows
 

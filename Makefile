@@ -15,7 +15,7 @@ LOCAL_AWS := AWS_ENDPOINT_URL=http://127.0.0.1:$(AWS_PORT) AWS_DEFAULT_REGION=us
              AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
 
 .PHONY: help run simulate send test test-fast check check-rules explain-rules bench deploy destroy backfill \
-        canary dead-letters redrive token tokens webex-test webex-token clean
+        canary dead-letters redrive restore token tokens webex-test webex-token clean
 
 help:  ## list the targets
 	@sed -n -e 's/^## \(.*\)/\n\1/p' -e 's/^\([a-z-]*\):.*## /  make \1: /p' $(firstword $(MAKEFILE_LIST))
@@ -75,6 +75,10 @@ deploy:  ## create or update a stage [STAGE=prod JOB_QUEUES='high,genomics-*' AD
 destroy:  ## delete a stage, except for its table and its secret [STAGE=dev CONFIRM=dev]
 	$(INSTALL) deploy
 	@$(PY) -m infra.destroy --stage '$(STAGE)' $(if $(CONFIRM),--confirm '$(CONFIRM)')
+
+restore:  ## restore a table as that of a new stage [STAGE=prod AT=2026-11-26T12:00:00Z INTO=prod2]
+	$(INSTALL) deploy
+	@$(PY) -m infra.table.restore --stage '$(STAGE)' --at '$(AT)' --into '$(INTO)'
 
 token:  ## create or remove an API token [STAGE=prod NAME=ada QUEUES='genomics-*' EXPIRES REPLACE=1 REMOVE=1]
 	$(INSTALL) deploy

@@ -1,0 +1,1 @@
+"""The jobs table of a stage. Must not know what the items contain."""

@@ -87,7 +87,7 @@ function show(page, job, kept) {
     element("div", { class: "two" },
       section("History", history(job)),
       section("Attempts", attempts(job, kept.log))),
-    section("Log", kept.log.element),
+    (job.attempts.length > 0 || job.status === "RUNNING") && section("Log", kept.log.element),
     element("div", { class: "two" },
       section("Container", container(job)),
       element("div", {}, named("Parameters", job.parameters), named("Tags", job.tags))));

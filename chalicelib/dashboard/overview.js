@@ -43,10 +43,13 @@ export async function overview(page) {
 
 function show(page, queues, error, updated) {
   const items = attention(queues);
-  const verdict = items.length ? `${plural(items.length, "thing needs", "things need")} a look` : "All clear";
+  const isCounted = queues.some(({ counts }) => counts);
+  const verdict = items.length ? `${plural(items.length, "thing needs", "things need")} a look`
+    : isCounted ? "All clear" : "Not counted yet";
   page.show(queues.length ? verdict : "Queues",
     element("div", { class: "title" }, element("h1", {}, queues.length ? verdict : "Queues"),
-      element("span", { class: "soft" }, totals(queues)),
+      element("span", { class: "soft" }, isCounted || !queues.length ? totals(queues)
+        : `${plural(queues.length, "queue")}: the next sweep counts the jobs`),
       element("span", { id: "live", class: "soft" }, error ? "Last update " : "Live · ", ago(updated))),
     error && problem(error),
     items.length > 0 && list(items),

@@ -424,6 +424,24 @@ def test_the_overview_is_updated_by_one_request_and_keeps_its_rows_when_the_api_
     expect(page.locator("#queue-gpu")).to_be_visible()
 
 
+def test_queues_that_are_not_counted_yet_are_not_all_clear(page: Page) -> None:
+    unknown = dict.fromkeys(("asOf", "counts", "oldestWaiting", "lastDay", "dayBefore"))
+    with PageServer({"queues": {"queues": [a_queue_body("cpu", hours=[], **unknown)]}}) as server:
+        sign_in(page, server.url)
+
+        expect(page.locator("h1")).to_have_text("Not counted yet")
+        expect_text(page, "1 queue: the next sweep counts the jobs")
+
+
+def test_a_job_that_never_started_offers_no_log(page: Page) -> None:
+    job = a_job_body(attempts=[], status="FAILED")
+    with PageServer({"jobs/4c75": job, "jobs/4c75/children": NO_JOBS}) as server:
+        sign_in(page, f"{server.url}#/jobs/4c75")
+
+        expect_text(page, "No attempts recorded yet.")
+        expect(page.locator("#show-log")).to_have_count(0)
+
+
 def test_a_job_shows_its_usage_and_cost(page: Page) -> None:
     with PageServer({"jobs/4c75": a_job_body(), "jobs/4c75/children": NO_JOBS}) as server:
         sign_in(page, f"{server.url}#/jobs/4c75")

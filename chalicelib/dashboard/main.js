@@ -49,7 +49,7 @@ function newPage() {
     failed(error) {
       if (signal.aborted) return;
       if (error instanceof Unauthorized) askForToken(true);
-      else this.show("Error", problem(error, visitAddress));
+      else this.show("Error", problem(error, visitAddress, "h1"));
     },
   };
 }

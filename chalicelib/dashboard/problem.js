@@ -1,12 +1,12 @@
-// The display of an error: what happened, and what to do about it.
+// The display of an error: what happened, and what to do about it. `level` is the element of its heading.
 
 import { Failed, NotFound, Unreachable } from "./api.js";
 import { button, element } from "./elements.js";
 
-export function problem(error, tryAgain) {
+export function problem(error, tryAgain, level = "h2") {
   const { heading, text } = words(error);
   return element("div", { class: "problem", role: "alert" },
-    element("h2", {}, heading),
+    element(level, {}, heading),
     element("p", {}, text),
     tryAgain && button("Try again", tryAgain));
 }

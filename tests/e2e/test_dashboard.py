@@ -18,35 +18,19 @@ from tests.support.dashboard.body_samples import (
     BLOCKED,
     QUEUE,
     a_job_body,
+    a_log_body,
     a_queue_body,
     an_attempt_body,
     an_incident,
     rfc3339,
 )
-from tests.support.dashboard.browser import Activity, launched, needs_browser, observe
+from tests.support.dashboard.browser import Activity, enter_token, needs_browser, observe, sign_in
 from tests.support.dashboard.page_server import NO_JOBS, PageServer
 from tests.support.recorder_harness import RecorderHarness
 from tests.support.samples.injection_samples import INJECTIONS
 from tests.support.samples.log_samples import write
 
 pytestmark = needs_browser
-
-VIEWS = {
-    "": "1 thing needs a look",
-    "jobs?status=FAILED": "Jobs",
-    "jobs/4c75": "align FAILED",
-    "jobs/5d86": "align RUNNABLE",
-    "queues/gpu": "gpu",
-    "jobs/none": "Error",
-}
-"""The title of each view, by its address."""
-STATUSES = ("SUBMITTED", "SCHEDULED", "RUNNING", "SUCCEEDED", "FAILED", "UNKNOWN", "HIBERNATING")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as browser:
-        yield browser
 
 
 @pytest.fixture
@@ -76,18 +60,6 @@ def check(activity: Activity) -> None:
     assert activity.errors == []
     assert activity.dialogs == []
     assert len(activity.hosts) == 1
-
-
-def sign_in(page: Page, address: str, token: str = "any") -> None:
-    """Open an address, sign in and wait until the view is loaded."""
-    page.goto(address)
-    enter_token(page, token)
-    expect(page.locator("#token, .loading")).to_have_count(0)
-
-
-def enter_token(page: Page, token: str) -> None:
-    page.get_by_label("API token").fill(token)
-    page.keyboard.press("Enter")
 
 
 def expect_text(page: Page, *texts: str) -> None:
@@ -566,12 +538,6 @@ def test_the_spans_of_a_job_add_up_and_each_attempt_has_a_lane(page: Page) -> No
         expect_text(page, "2 attempts, one below the other")
 
 
-def a_log_body(*messages: str) -> dict[str, Any]:
-    lines = [{"at": rfc3339(60), "message": message} for message in messages or ("done",)]
-    names = {"logGroup": "/aws/batch/job", "logStreamName": "def/default/1"}
-    return {"jobId": "4c75", "attempt": 1, **names, "lines": lines}
-
-
 def test_the_log_of_a_failed_job_is_open_without_colours_and_searchable(page: Page) -> None:
     log = a_log_body("start\n", "\x1b[31mFatal error\x1b[0m: no such file", "\r 10 %\r100 %")
     bodies = {"jobs/4c75": a_job_body(), "jobs/4c75/children": NO_JOBS, "jobs/4c75/logs": log}
@@ -733,71 +699,3 @@ def test_the_search_accepts(page: Page, text: str, address: str) -> None:
         page.keyboard.press("Enter")
 
         expect(page).to_have_url(server.url + address.format(id=job_id))
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
-def test_all_text_is_legible_and_no_view_is_wider_than_the_screen(
-    browser: Browser, scheme: Any, width: int
-) -> None:
-    """WCAG requires a contrast of 4.5 between text and background."""
-    incidents = [an_incident("QUEUE_BLOCKED", cause="AWS has no free capacity")]
-    queue = a_queue_body("gpu", blocked=BLOCKED, incidents=incidents)
-    jobs = [a_job_body(jobId=str(n), status=status) for n, status in enumerate(STATUSES)]
-    waiting = {"cause": None, "explanation": "It waits."}
-    bodies = {
-        "jobs": {"jobs": jobs, "nextToken": None},
-        "jobs/4c75": a_job_body(),
-        "jobs/5d86": a_job_body(jobId="5d86", status="RUNNABLE", waiting=waiting),
-        "jobs/4c75/children": {"jobs": jobs, "nextToken": None},
-        "jobs/5d86/children": NO_JOBS,
-        "queues": {"queues": [queue]},
-        "queues/gpu": {**queue, "hours": [], "days": []},
-    }
-    screen: Any = {"viewport": {"width": width, "height": 900}, "is_mobile": width < 600}
-    with (
-        PageServer(bodies) as server,
-        browser.new_context(color_scheme=scheme, **screen) as context,
-    ):
-        page = context.new_page()
-        observe(page)
-        sign_in(page, f"{server.url}#/")
-        for view, title in VIEWS.items():
-            page.evaluate("view => { location.hash = `#/${view}`; }", view)
-            expect(page).to_have_title(f"{title} · batchwatch")
-            expect(page.locator(".loading")).to_have_count(0)
-
-            assert page.evaluate(LOW_CONTRAST) == [], view
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, view
-
-
-LOW_CONTRAST = """
-(() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const rgba = (color) => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = color;
-    canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const luminance = (color) => {
-    const [r, g, b] = rgba(color).map((part) => part / 255)
-      .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const background = (element) => {
-    const color = getComputedStyle(element).backgroundColor;
-    const isOpaque = rgba(color)[3] === 255;
-    return isOpaque || !element.parentElement ? color : background(element.parentElement);
-  };
-  const contrast = (element) => {
-    const both = [getComputedStyle(element).color, background(element)].map(luminance);
-    return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
-  };
-  const hasText = (element) =>
-    [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
-  return [...document.body.querySelectorAll("*")]
-    .filter((element) => hasText(element) && element.checkVisibility() && contrast(element) < 4.5)
-    .map((element) => `${element.outerHTML.slice(0, 100)} ${contrast(element)}`);
-})()
-"""

@@ -130,3 +130,9 @@ def an_attempt_body(**fields: Any) -> dict[str, Any]:
         "cause": "OUT_OF_MEMORY",
         **fields,
     }
+
+
+def a_log_body(*messages: str) -> dict[str, Any]:
+    lines = [{"at": rfc3339(60), "message": message} for message in messages or ("done",)]
+    names = {"logGroup": "/aws/batch/job", "logStreamName": "def/default/1"}
+    return {"jobId": "4c75", "attempt": 1, **names, "lines": lines}

@@ -78,3 +78,15 @@ def observe(page: Page) -> Activity:
     page.on("dialog", lambda dialog: (activity.dialogs.append(dialog.message), dialog.dismiss()))
     page.on("request", lambda request: activity.requests.append(request.url))
     return activity
+
+
+def sign_in(page: Page, address: str, token: str = "any") -> None:
+    """Open an address, sign in and wait until the view is loaded."""
+    page.goto(address)
+    enter_token(page, token)
+    expect(page.locator("#token, .loading")).to_have_count(0)
+
+
+def enter_token(page: Page, token: str) -> None:
+    page.get_by_label("API token").fill(token)
+    page.keyboard.press("Enter")

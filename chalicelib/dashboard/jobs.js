@@ -7,6 +7,7 @@ import { jobList, noJobs, update } from "./job_list.js";
 import { visibleFor } from "./live.js";
 import { badge, plural, STATUSES } from "./status.js";
 import { ago } from "./time.js";
+import { token } from "./token.js";
 
 const NAMES = ["queue", "status", "name", "since", "until"];
 const SINCE = [
@@ -16,18 +17,20 @@ const SINCE = [
 
 const REFRESH = 15_000;
 
-// The list that was left last: Back shows its rows again, at the same position.
+// The list that was left last, and its token: Back shows its rows again, at the same position, and
+// never to another person who signs in.
 let left = null;
 
 export async function jobs(page, query) {
   let filter = Object.fromEntries(NAMES.map((name) => [name, query.get(name) ?? ""]));
   let address = location.hash;
-  const back = left?.address === address ? left : null;
+  const listToken = token();
+  const back = left?.address === address && left.token === listToken ? left : null;
   let state = back?.state ?? noJobs();
   const place = element("div", {});
   const live = element("span", { id: "live", class: "soft" }, "Live · ", ago(new Date().toISOString()));
   const news = element("span", { role: "status" });
-  page.signal.addEventListener("abort", () => { left = { address, state, scroll: scrollY }; });
+  page.signal.addEventListener("abort", () => { left = { address, token: listToken, state, scroll: scrollY }; });
 
   function show(newState) {
     state = newState;

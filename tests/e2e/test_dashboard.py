@@ -465,6 +465,21 @@ def test_back_restores_the_rows_and_the_position_of_a_list(page: Page) -> None:
         assert page.evaluate("scrollY") == scrolled > 100
 
 
+def test_a_list_is_not_restored_for_another_token(page: Page) -> None:
+    with PageServer({"jobs": summaries(1, 2), "queues": {"queues": []}}) as server:
+        sign_in(page, f"{server.url}#/jobs", "first")
+        expect(page.locator("tbody tr")).to_have_count(2)
+        page.goto(f"{server.url}#/")
+        page.get_by_role("button", name="Sign out").click()
+        server.bodies["jobs"] = summaries(7)
+        enter_token(page, "second")
+        expect(page.locator("#token, .loading")).to_have_count(0)
+
+        page.goto(f"{server.url}#/jobs")
+
+        expect(page.locator("tbody tr")).to_have_count(1)
+
+
 def test_a_long_name_keeps_its_end_and_an_array_shows_its_progress(page: Page) -> None:
     name = "nf-sarek-" + "x" * 60 + "-sample-17"
     array = {"size": 200, "index": None, "statusSummary": {"SUCCEEDED": 90, "FAILED": 2}}

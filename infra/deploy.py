@@ -8,15 +8,15 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import boto3
-from botocore.exceptions import ClientError, NoRegionError
+from botocore.exceptions import NoRegionError
 
 from infra import gateway, job_queues, stages
 from infra.errors import CommandError, run_command
@@ -91,7 +91,7 @@ def deploy(
         retained_resources(session.client("dynamodb"), session.client("secretsmanager"), stage),
     )
     print("Deploying the app …", flush=True)
-    run_chalice(stage)
+    run_chalice("deploy", stage)
     gateway.configure(session.client("apigateway"), _rest_api(stage)["rest_api_id"], API_STAGE)
     url = api_url(stage)
     if stages.set_default(stage, "PUBLIC_URL", url.removesuffix("/")):
@@ -133,23 +133,13 @@ def retained_resources(
     an import, by logical id."""
     environment = stages.environment_of(stage)
     retained: dict[str, dict[str, str]] = {}
-    with _suppressed("ResourceNotFoundException"):
+    with suppress(dynamodb.exceptions.ResourceNotFoundException):
         dynamodb.describe_table(TableName=environment["JOBS_TABLE"])
         retained["JobsTable"] = {"TableName": environment["JOBS_TABLE"]}
-    with _suppressed("ResourceNotFoundException"):
+    with suppress(secrets.exceptions.ResourceNotFoundException):
         secret = secrets.describe_secret(SecretId=environment["SECRET_ID"])
         retained["Secret"] = {"Id": secret["ARN"]}
     return retained
-
-
-@contextmanager
-def _suppressed(code: str) -> Iterator[None]:
-    """Suppress a ClientError with this code."""
-    try:
-        yield
-    except ClientError as error:
-        if error.response["Error"]["Code"] != code:
-            raise
 
 
 def _watched(session: boto3.Session, queues: list[str]) -> str:
@@ -162,12 +152,13 @@ def _watched(session: boto3.Session, queues: list[str]) -> str:
     return f"{', '.join(found)} ({len(found)} of {len(existing)})"
 
 
-def run_chalice(stage: str) -> None:
+def run_chalice(command: str, stage: str) -> None:
+    """Run `chalice deploy` or `chalice delete`, which print their own errors."""
     chalice = Path(sys.executable).with_name("chalice")
-    if subprocess.run([chalice, "deploy", "--stage", stage], cwd=ROOT).returncode != 0:
+    if subprocess.run([chalice, command, "--stage", stage], cwd=ROOT).returncode != 0:
         raise CommandError(
-            "chalice deploy failed; its error is above. The resources are deployed. When the error"
-            f" is fixed, run make deploy STAGE={stage} again"
+            f"chalice {command} failed; its error is above. When it is fixed, run the same make"
+            " command again: it continues from here"
         )
 
 

@@ -5,14 +5,12 @@ of the stage adopts them.
 """
 
 import argparse
-import subprocess
 import sys
-from pathlib import Path
 
 import boto3
 
 from infra import stages
-from infra.deploy import ROOT, resources_stack
+from infra.deploy import resources_stack, run_chalice
 from infra.errors import CommandError, run_command
 from infra.stack import delete_stack
 
@@ -23,11 +21,7 @@ def destroy(session: boto3.Session, stage: str) -> None:
     environment = stages.environment_of(stage)
     stages.check(stage, account, session.region_name)
     print(f"Deleting the app of stage {stage} …", flush=True)
-    chalice = Path(sys.executable).with_name("chalice")
-    if subprocess.run([chalice, "delete", "--stage", stage], cwd=ROOT).returncode != 0:
-        raise CommandError(
-            f"chalice delete failed; its error is above. Run make destroy STAGE={stage} again"
-        )
+    run_chalice("delete", stage)
     print("Deleting the resources …", flush=True)
     is_deleted = delete_stack(
         session.client("cloudformation"),

@@ -2,7 +2,6 @@
 
 import { drawing, element } from "./elements.js";
 import { number } from "./status.js";
-import { duration } from "./time.js";
 
 const HOUR = 3_600_000;
 const HOURS = 24;

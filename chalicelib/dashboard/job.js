@@ -30,15 +30,14 @@ export async function job(page, query, id) {
   if (body.waiting) showQueue(page, body, kept.queue);
   if (["RUNNING", "FAILED"].includes(body.status) && hasLog(body)) kept.log.show();
   if (hasEnded(body.status)) return;
-  let current = body;
-  kept.log.follow(() => hasEnded(current.status));
-  await follow(page, body, etag, kept, (job) => { current = job; });
+  kept.log.follow(() => hasEnded(kept.status));
+  await follow(page, body, etag, kept);
 }
 
 const hasLog = ({ attempts }) => attempts.some(({ logStreamName }) => logStreamName);
 
 // Waits for changes by long polls or, while all their slots are taken, by polling.
-async function follow(page, job, etag, kept, changed) {
+async function follow(page, job, etag, kept) {
   let wait = WAIT_SECONDS;
   kept.following.textContent = "updating live";
   while (!hasEnded(job.status)) {
@@ -52,7 +51,6 @@ async function follow(page, job, etag, kept, changed) {
       if (!update.body) continue;
       if (update.body.status !== job.status) page.announce(`The job is now ${update.body.status}`);
       job = update.body;
-      changed(job);
       show(page, job, kept);
     } catch (error) {
       if (page.signal.aborted || error instanceof Unauthorized) throw error;
@@ -69,6 +67,7 @@ async function follow(page, job, etag, kept, changed) {
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 function show(page, job, kept) {
+  kept.status = job.status;
   const parent = parentOf(job.jobId);
   page.show(`${jobName(job)} ${job.status}`,
     element("nav", { class: "path", "aria-label": "Breadcrumb" },
@@ -83,7 +82,7 @@ function show(page, job, kept) {
       linkOut(job.links.console, "AWS Batch"), linkOut(job.links.logs, "CloudWatch log")),
     why(job, kept.queue),
     timeline(job),
-    summary(job), cells(job, kept.grid), kept.children, dependencies(job),
+    summary(job), cells(page, job, kept.grid), kept.children, dependencies(job),
     element("div", { class: "two" },
       section("History", history(job)),
       section("Attempts", attempts(job, kept.log))),
@@ -242,15 +241,15 @@ function children(page, id) {
   return place;
 }
 
-function cells({ array }, shown) {
+function cells(page, { array }, shown) {
   if (!shown || !array.childStatuses) return null;
   shown.draw(array.childStatuses);
-  return section("Children by index", failedIndexes(array), shown.element);
+  return section("Children by index", failedIndexes(page, array), shown.element);
 }
 
-const failedIndexes = ({ failed }) => failed &&
+const failedIndexes = (page, { failed }) => failed &&
   element("p", { class: "indexes" }, "Failed: ", element("code", {}, failed),
-    button("Copy", () => navigator.clipboard.writeText(failed), { id: "copy-indexes", "aria-label": "Copy the indexes of failed children" }));
+    button("Copy", () => copy(page, failed), { id: "copy-indexes", "aria-label": "Copy the indexes of failed children" }));
 
 const summary = ({ array }) => array?.statusSummary &&
   element("p", { class: "summary" }, Object.entries(array.statusSummary).map(([status, count]) =>

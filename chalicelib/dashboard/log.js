@@ -2,13 +2,14 @@
 
 import { get, Unauthorized } from "./api.js";
 import { button, element } from "./elements.js";
+import { visibleFor } from "./live.js";
 import { sentence } from "./problem.js";
 import { plural } from "./status.js";
 import { clock } from "./time.js";
 
 const FEW = 100;
 const MANY = 1000;
-const FOLLOW_SECONDS = 10;
+const FOLLOW = 10_000;
 // Control sequences of terminals (ECMA-48): colours, cursor movements, titles and links.
 const CONTROL = /(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-Z\\^-~]/g;
 const ERROR = /\b(\w*error|\w*exception|fatal|traceback|killed|panic|segmentation fault)\b/i;
@@ -50,8 +51,8 @@ export function log(page, id) {
 
   async function follow(isOver) {
     while (!page.signal.aborted && !isOver()) {
-      await new Promise((resolve) => setTimeout(resolve, FOLLOW_SECONDS * 1000));
-      if (shown && !document.hidden && !page.signal.aborted) await load(shown.attempt, shown.limit);
+      await visibleFor(FOLLOW, page.signal);
+      if (shown && !page.signal.aborted) await load(shown.attempt, shown.limit);
     }
   }
 

@@ -7,7 +7,6 @@ import { duration } from "./time.js";
 
 const WIDTH = 1000;
 const LANE = 12;
-const WORDS = { waiting: "waiting", starting: "starting", running: "running", unknown: "unknown" };
 
 export function timeline(job) {
   if (job.array?.size) return null; // PENDING while its children run
@@ -22,7 +21,7 @@ export function timeline(job) {
       spans.map(({ status, attempt, from, to }) =>
         drawing("rect", { class: tone(status), x: x(from), y: lanes.indexOf(attempt) * LANE, width: Math.max(x(to) - x(from), 1), height: LANE - 4 }))),
     element("figcaption", {}, totals(spans).map(([kind, seconds]) =>
-      element("span", { class: kind, "data-seconds": seconds }, element("i", {}), element("b", {}, duration(seconds)), ` ${WORDS[kind]}`)),
+      element("span", { class: kind, "data-seconds": seconds }, element("i", {}), element("b", {}, duration(seconds)), ` ${kind}`)),
       element("span", { "data-total": (end - begin) / 1000 }, element("b", {}, duration((end - begin) / 1000)), " in total"),
       lanes.length > 1 && element("span", {}, `${lanes.length} attempts, one below the other`)));
 }

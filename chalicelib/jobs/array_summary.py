@@ -144,12 +144,9 @@ def summary_of(blocks: Mapping[int, Block], size: int) -> Summary:
 
 def failed_indexes(blocks: Mapping[int, Block], size: int) -> tuple[int, ...]:
     """Return the indexes of the failed children of an array of this size, in ascending order."""
-    return tuple(
-        index
-        for number in sorted(blocks)
-        for index, byte in enumerate(blocks[number].children, number * CHILDREN_PER_BLOCK)
-        if index < size and byte and _status_of(byte) == JobStatus.FAILED
-    )
+    failed = STATUS_DIGITS[JobStatus.FAILED]
+    digits = status_digits(blocks, size)
+    return tuple(index for index, digit in enumerate(digits) if digit == failed)
 
 
 def status_digits(blocks: Mapping[int, Block], size: int) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import (
         DescribeChangeSetOutputTypeDef,
+        ParameterTypeDef,
         StackEventTypeDef,
         StackTypeDef,
     )
@@ -153,10 +154,7 @@ class _Stack:
             ChangeSetName="adopt",
             ChangeSetType="IMPORT",
             TemplateBody=json.dumps({**parts, "Resources": resources}),
-            Parameters=[
-                {"ParameterKey": key, "ParameterValue": value}
-                for key, value in spec.parameters.items()
-            ],
+            Parameters=_parameters(spec, None),
             ResourcesToImport=[
                 {
                     "LogicalResourceId": name,
@@ -227,16 +225,16 @@ class _Stack:
             yield from page["StackEvents"]
 
 
-def _parameters(spec: StackSpec, stack: "StackTypeDef | None") -> list[dict[str, Any]]:
+def _parameters(spec: StackSpec, stack: "StackTypeDef | None") -> "list[ParameterTypeDef]":
     """Return the request's parameters: the given values, and the others that keep their value."""
     current = stack.get("Parameters", []) if stack else []
     existing = {parameter["ParameterKey"] for parameter in current}
     in_template = json.loads(spec.template).get("Parameters", {}).keys()
     kept = (existing & in_template) - spec.parameters.keys()
-    return [
-        *({"ParameterKey": key, "ParameterValue": value} for key, value in spec.parameters.items()),
-        *({"ParameterKey": key, "UsePreviousValue": True} for key in sorted(kept)),
+    given: list[ParameterTypeDef] = [
+        {"ParameterKey": key, "ParameterValue": value} for key, value in spec.parameters.items()
     ]
+    return given + [{"ParameterKey": key, "UsePreviousValue": True} for key in sorted(kept)]
 
 
 def _line(event: "StackEventTypeDef") -> str:

@@ -2,11 +2,11 @@
 
 import { drawing, element } from "./elements.js";
 import { number } from "./status.js";
+import { formatted } from "./zone.js";
 
 const HOUR = 3_600_000;
 const HOURS = 24;
 const HEIGHT = 60;
-const HOUR_OF_DAY = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 
 // Jobs that ended in each of the last 24 hours; hours without data count as 0.
 export function hoursChart(hours, end = Date.now()) {
@@ -23,14 +23,14 @@ export function hoursChart(hours, end = Date.now()) {
     drawing("svg", { viewBox: `0 0 ${HOURS * 10} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
       shown.map((hour, n) => bar(hour, n * 10, HEIGHT / most))),
     element("div", { class: "axis" },
-      element("span", {}, HOUR_OF_DAY.format(shown[0].at)),
+      element("span", {}, formatted("minute", shown[0].at)),
       element("span", {}, `max. ${number(most)} per hour`),
       element("span", {}, "now")));
 }
 
 function bar({ at, succeeded, failed }, x, scale) {
   const [good, bad] = [succeeded * scale, failed * scale];
-  const title = `${HOUR_OF_DAY.format(at)}: ${succeeded} succeeded, ${failed} failed`;
+  const title = `${formatted("minute", at)}: ${succeeded} succeeded, ${failed} failed`;
   return drawing("g", {}, drawing("title", {}, title),
     drawing("rect", { class: "ground", x, y: 0, width: 10, height: HEIGHT }),
     drawing("rect", { class: "succeeded", x: x + 1, y: HEIGHT - good, width: 8, height: good }),
@@ -49,7 +49,7 @@ export function sparkline(hours) {
   return drawing("svg", { class: "spark", viewBox: `0 0 ${HOURS * width} ${up + down + 1}`, width: HOURS * width, height: up + down + 1, role: "img", "aria-label": label },
     drawing("rect", { class: "axis", x: 0, y: up, width: HOURS * width, height: 1 }),
     hours.map(({ hour, succeeded, failed }, n) => drawing("g", {},
-      drawing("title", {}, `${HOUR_OF_DAY.format(new Date(hour))}: ${succeeded} succeeded, ${failed} failed`),
+      drawing("title", {}, `${formatted("minute", hour)}: ${succeeded} succeeded, ${failed} failed`),
       drawing("rect", { class: "succeeded", x: n * width, y: up - height(succeeded), width: width - 1, height: height(succeeded) }),
       drawing("rect", { class: "failed", x: n * width, y: up + 1, width: width - 1, height: height(failed) }))));
 }

@@ -17,6 +17,7 @@ import { problem } from "./problem.js";
 import { queue } from "./queue.js";
 import { signIn } from "./sign_in.js";
 import { forget, shareToken, signOut, token } from "./token.js";
+import { offerZones } from "./zone.js";
 
 const VIEWS = [
   [/^$/, "overview", overview],
@@ -61,7 +62,7 @@ async function visitAddress() {
   shown = path;
   for (const anchor of document.querySelectorAll("nav a"))
     anchor.ariaCurrent = anchor.dataset.view === name ? "page" : null;
-  at("sign-out").hidden = !token();
+  at("zone").hidden = at("sign-out").hidden = !token();
   if (!token()) return askForToken(false);
   const page = newPage();
   if (moved) scrollTo(0, 0);
@@ -92,7 +93,7 @@ function decoded(part) {
 
 function askForToken(wasRejected) {
   forget();
-  at("sign-out").hidden = true;
+  at("zone").hidden = at("sign-out").hidden = true;
   signIn(newPage(), visitAddress, wasRejected);
 }
 
@@ -111,6 +112,7 @@ at("find").addEventListener("submit", (event) => {
 });
 addEventListener("hashchange", visitAddress);
 shareToken(visitAddress);
+offerZones(at("zone"), visitAddress);
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, canvas")) return;
   if (event.key === "/") at("search").focus();

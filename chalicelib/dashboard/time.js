@@ -1,12 +1,9 @@
 // Times and durations as text. Relative times have the exact time as their tooltip and are updated.
 
 import { element } from "./elements.js";
+import { formatted } from "./zone.js";
 
 const TICK = 10_000;
-const EXACT = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
-const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
-const MINUTE = new Intl.DateTimeFormat("en-GB", { timeStyle: "short" });
-const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 
 // In the two largest units, as in "45 s", "4 min 5 s", "1 h 12 min", "3 d 4 h".
 export function duration(seconds) {
@@ -29,21 +26,19 @@ export const ago = (at) => at && ticking(at, "ago");
 // "3 min 20 s"
 export const elapsed = (at) => at && ticking(at, "elapsed");
 
-// "24 Nov, 03:55:00", in the time zone of the browser
-export const moment = (at) =>
-  at && timed(at, `${DAY.format(new Date(at))}, ${CLOCK.format(new Date(at))}`);
+// "24 Nov, 03:55:00"
+export const moment = (at) => at && timed(at, `${formatted("day", at)}, ${formatted("clock", at)}`);
 
 // "22:00" of today, or "24 Nov, 22:00"
 export const since = (at) => {
-  const then = new Date(at);
-  const day = then.toDateString() === new Date().toDateString() ? "" : `${DAY.format(then)}, `;
-  return timed(at, `${day}${MINUTE.format(then)}`);
+  const day = formatted("date", at) === formatted("date", Date.now()) ? "" : `${formatted("day", at)}, `;
+  return timed(at, `${day}${formatted("minute", at)}`);
 };
 
-export const clock = (at) => at && timed(at, CLOCK.format(new Date(at)));
+export const clock = (at) => at && timed(at, formatted("clock", at));
 
 function timed(at, text, as) {
-  const title = `${EXACT.format(new Date(at))} (${at})`;
+  const title = `${formatted("exact", at)} (${at})`;
   return element("time", { datetime: at, title, "data-as": as }, text);
 }
 

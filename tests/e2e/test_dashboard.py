@@ -1,5 +1,6 @@
 """The dashboard in a real browser: against the real API, and against a stand-in for it."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -419,6 +420,65 @@ def test_a_job_shows_its_usage_and_cost(page: Page) -> None:
         sign_in(page, f"{server.url}#/jobs/4c75")
 
         expect_text(page, "0.067 vCPU h, 1.2 GB h", "Cost (estimate)", "0.0039 USD")
+
+
+def test_all_times_are_in_one_zone_which_is_shown_and_remembered(browser: Browser) -> None:
+    at = "2026-11-24T03:55:00.123Z"
+    history = [{"status": "FAILED", "attempt": 1, "at": at, "source": "event"}]
+    log = a_log_body("done")
+    log["lines"][0]["at"] = at
+    hours = [{"hour": "2026-11-24T03:00:00.000Z", "succeeded": 1, "failed": 0}]
+    incident = an_incident("EVENTS_MISSING", since=at)
+    bodies = {
+        "jobs/4c75": a_job_body(createdAt=at, history=history),
+        "jobs/4c75/children": NO_JOBS,
+        "jobs/4c75/logs": log,
+        "queues": {"queues": [a_queue_body("gpu", hours=hours, incidents=[incident])]},
+    }
+    with PageServer(bodies) as server, browser.new_context(timezone_id="Asia/Tokyo") as context:
+        page = context.new_page()
+        activity = observe(page)
+        sign_in(page, f"{server.url}#/jobs/4c75")
+        zone = page.get_by_label("Time zone")
+        expect(zone).to_have_value("Asia/Tokyo")
+        expect(page.locator(".history time")).to_have_text("24 Nov, 12:55:00")
+        expect(page.locator("pre time")).to_have_text("12:55:00")
+
+        zone.focus()
+        zone.select_option("UTC")
+
+        expect(page.locator(".history time")).to_have_text("24 Nov, 03:55:00")
+        expect(page.locator("pre time")).to_have_text("03:55:00")
+        expect(zone).to_be_focused()
+        titles = page.locator("main time").evaluate_all("all => all.map(({ title }) => title)")
+        assert titles
+        assert all("UTC (" in title for title in titles)
+        page.reload()
+        expect(page.locator(".history time")).to_have_text("24 Nov, 03:55:00")
+        page.goto(server.url)
+        expect_text(page, "since 24 Nov, 03:55")
+        expect(page.locator(".spark title")).to_have_text("03:00: 1 succeeded, 0 failed")
+        zone.select_option("Asia/Tokyo")
+        expect_text(page, "since 24 Nov, 12:55")
+        check(activity)
+
+
+def test_a_list_keeps_its_rows_and_position_in_another_time_zone(browser: Browser) -> None:
+    with (
+        PageServer({"jobs": summaries(*range(60))}) as server,
+        browser.new_context(timezone_id="Asia/Tokyo") as context,
+    ):
+        page = context.new_page()
+        sign_in(page, f"{server.url}#/jobs")
+        expect(page.locator("tbody tr")).to_have_count(60)
+        page.evaluate("scrollTo(0, 700)")
+        server.bodies["jobs"] = summaries(7)
+
+        page.locator("#zone").select_option("UTC")
+
+        expect(page.locator("tbody time").first).to_have_attribute("title", re.compile("UTC"))
+        expect(page.locator("tbody tr")).to_have_count(60)
+        assert page.evaluate("scrollY") > 100
 
 
 def summaries(*numbers: int, **fields: Any) -> dict[str, Any]:

@@ -580,6 +580,31 @@ def test_ten_thousand_children_are_drawn_and_reachable_by_keyboard(page: Page) -
         expect(page).to_have_url(f"{server.url}#/jobs/4c75%3A4217")
 
 
+@pytest.mark.parametrize("digit", ["6", "7", "8"])
+def test_ten_thousand_children_are_drawn_within_100_ms(page: Page, digit: str) -> None:
+    """Takes the fastest of five drawings, until their pixels can be read: a busy machine delays
+    some of them."""
+    with PageServer({}) as server:
+        sign_in(page, f"{server.url}#/jobs")
+
+        assert min(page.evaluate(DRAWING_TIMES, digit * 10_000)) < 100
+
+
+DRAWING_TIMES = """
+async (digits) => {
+  const { grid } = await import(document.querySelector("link[href$='/grid.js']").href);
+  return Array.from({ length: 5 }, () => {
+    const { element, draw } = grid("4c75");
+    document.querySelector("main").replaceChildren(element);
+    const began = performance.now();
+    draw(digits);
+    element.querySelector("canvas").getContext("2d").getImageData(0, 0, 1, 1);
+    return performance.now() - began;
+  });
+}
+"""
+
+
 def test_the_spans_of_a_job_add_up_and_each_attempt_has_a_lane(page: Page) -> None:
     history = [
         {"status": status, "attempt": attempt, "at": rfc3339(before), "source": "event"}

@@ -1,11 +1,13 @@
-"""Every view of the dashboard, checked by axe-core: light and dark, on a desktop and on a phone."""
+"""Every view of the dashboard, checked by axe-core: light and dark, on a desktop and on a phone.
+And the statuses without their colours."""
 
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FloatRect, Page, expect
 
 from tests.support.dashboard.body_samples import (
     BLOCKED,
@@ -13,6 +15,7 @@ from tests.support.dashboard.body_samples import (
     a_log_body,
     a_queue_body,
     an_incident,
+    rfc3339,
 )
 from tests.support.dashboard.browser import enter_token, needs_browser, observe, sign_in
 from tests.support.dashboard.page_server import NO_JOBS, PageServer
@@ -45,7 +48,10 @@ def server() -> Iterator[PageServer]:
         an_incident("STUCK", status="RUNNABLE", jobs=61, jobId="4c75", jobName="align"),
         an_incident("EVENTS_MISSING", explanation="Check the rule."),
     ]
-    failing = [{"hour": a_queue_body("q")["hours"][-1]["hour"], "succeeded": 3, "failed": 18}]
+    failing = [
+        {"hour": rfc3339(3600 * (1 - n)), "succeeded": succeeded, "failed": failed}
+        for n, (succeeded, failed) in enumerate([(20, 0), (0, 20)])
+    ]
     uncounted = dict.fromkeys(("asOf", "counts", "oldestWaiting", "lastDay", "dayBefore"))
     new = a_queue_body("new", hours=[], **uncounted)
     gpu = a_queue_body("gpu", blocked=BLOCKED, incidents=incidents)
@@ -123,3 +129,73 @@ def findings(page: Page) -> list[str]:
         for rule in (*report["violations"], *unmeasured)
         for node in rule["nodes"]
     ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("vision", ["achromatopsia", "deuteranopia"])
+def test_failed_and_succeeded_differ_in_shape(
+    browser: Browser, server: PageServer, scheme: Any, vision: str
+) -> None:
+    """Compares which pixels are drawn, whatever their colour. Chromium emulates the vision."""
+    screen: Any = {"viewport": {"width": 1280, "height": 2000}, "device_scale_factor": 2}
+    with browser.new_context(color_scheme=scheme, **screen) as context:
+        page, decoder = context.new_page(), context.new_page()
+        cdp = context.new_cdp_session(page)
+        cdp.send("Emulation.setEmulatedVisionDeficiency", {"type": vision})
+
+        def shape(box: FloatRect | None) -> list[bool]:
+            assert box
+            png = b64encode(page.screenshot(clip=box)).decode()
+            drawn: list[bool] = decoder.evaluate(SHAPE, png)
+            return drawn
+
+        sign_in(page, f"{server.url}#/jobs")
+        failed, succeeded = (
+            page.locator(f"tbody .badge.{status}") for status in ("failed", "succeeded")
+        )
+        assert failed.inner_text() != succeeded.inner_text()
+        icons = [each.locator("svg").bounding_box() for each in (failed, succeeded)]
+        assert difference(*map(shape, icons)) > 0.1, "icons of badges"
+
+        page.goto(f"{server.url}#/")
+        expect(page).to_have_title(f"{VIEWS['']} · batchwatch")
+        spark = page.get_by_role("row", name="failing").locator(".spark").bounding_box()
+        assert difference(*(shape(column(spark, 24, n)) for n in range(2))) > 0.3, "hours"
+
+        page.goto(f"{server.url}#/jobs/6e97")
+        expect(page.locator(".loading")).to_have_count(0)
+        canvas = page.locator("canvas").bounding_box()
+        first, second, third = (shape(column(canvas, 100, n)) for n in range(3))
+        assert difference(first, second) < 0.1, "two children that succeeded"
+        assert difference(second, third) > 0.2, "a child that failed"
+
+        page.goto(f"{server.url}#/jobs/4c75")
+        expect(page.locator("pre .failed")).to_have_css("font-weight", "600")
+
+
+def column(box: FloatRect | None, columns: int, n: int) -> FloatRect:
+    assert box
+    width = box["width"] / columns
+    return {"x": box["x"] + n * width, "y": box["y"], "width": width, "height": box["height"]}
+
+
+def difference(one: list[bool], other: list[bool]) -> float:
+    """Return the share of pixels that only one of two shapes contains."""
+    return sum(a != b for a, b in zip(one, other, strict=False)) / len(one)
+
+
+SHAPE = """
+async (png) => {
+  const image = new Image();
+  image.src = `data:image/png;base64,${png}`;
+  await image.decode();
+  const context = new OffscreenCanvas(image.width, image.height).getContext("2d");
+  context.drawImage(image, 0, 0);
+  const { data } = context.getImageData(0, 0, image.width, image.height);
+  const grey = Array.from({ length: data.length / 4 }, (_, n) =>
+    0.3 * data[4 * n] + 0.6 * data[4 * n + 1] + 0.1 * data[4 * n + 2]);
+  const ground = grey[grey.length - 1];
+  return grey.map((each) => Math.abs(each - ground) > 20);
+}
+"""
+"""The pixels of an image that differ in brightness from its last one."""

@@ -9,12 +9,14 @@ from chalicelib.queues.rollup import Rollup
 
 
 class HourCursor(msgspec.Struct, frozen=True):
-    """Progress of a pass from newer to older hours, which started at `started_at`. Hours from `at`
-    on are done, those down to `floor` are to do; `at` is None between two passes."""
+    """Progress of a pass from newer to older hours, which started at `started_at`. Jobs that ended
+    from `at` on are counted, those down to `floor` are to do; `at` is None between two passes.
+    Within an hour, `part` counts the jobs from `at` to the end of the hour."""
 
     started_at: int = 0
     at: int | None = None
     floor: int = 0
+    part: Rollup = Rollup()
 
     @property
     def is_complete(self) -> bool:

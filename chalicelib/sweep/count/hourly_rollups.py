@@ -2,10 +2,11 @@
 
 An hour is always computed from all of its jobs in the index by status and replaced as a whole, if
 it differs from what is stored. So a run may be interrupted anywhere, or run twice at once: the next
-one computes the same rollups from the same jobs.
+one computes the same rollups from the same jobs. An hour with more jobs than a run may read is
+computed in parts: the caller keeps the sum of its newest jobs until the next run.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
@@ -13,37 +14,20 @@ from chalicelib.jobs.job import Job
 from chalicelib.jobs.job_index import JobIndex, TimeRange
 from chalicelib.queues.rollup import DAY_MS, HOUR_MS, Rollup, total
 from chalicelib.queues.stats_table import QueueStatsTable, Rollups
+from chalicelib.sweep.count.read_budget import ReadBudget
+from chalicelib.sweep.count.windows import hour_of
 
-
-class ReadBudget:
-    """Limits of a run: its time (`time_left` returns seconds), and how many ended jobs it reads."""
-
-    def __init__(self, time_left: Callable[[], float], max_jobs: int) -> None:
-        self.jobs_read = 0
-        self._time_left = time_left
-        self._max_jobs = max_jobs
-
-    @property
-    def is_out_of_time(self) -> bool:
-        return self._time_left() <= 0
-
-    @property
-    def is_spent(self) -> bool:
-        return self.is_out_of_time or self.jobs_read >= self._max_jobs
-
-    def read(self, jobs: Iterable[Job]) -> Iterator[Job]:
-        """Yield jobs until the time is up."""
-        for job in jobs:
-            if self.is_out_of_time:
-                return
-            self.jobs_read += 1
-            yield job
+_JOBS_PER_PART = 1_000
+"""Jobs that are in memory at once."""
 
 
 class Recomputed(NamedTuple):
-    """Progress: hours from `since` on are stored, and `written` hours and days of them differed."""
+    """Progress: jobs that ended from `since` on are counted, and `written` hours and days differed
+    from what was stored. `part` counts the jobs from `since` to the end of that hour, which is not
+    stored yet; an hour's beginning has no part."""
 
     since: int
+    part: Rollup
     written: int
 
 
@@ -58,33 +42,53 @@ class HourlyRollups:
         self._queue = queue
         self._budget = budget
 
-    def recompute(self, hours: TimeRange) -> Iterator[Recomputed]:
-        """Recompute these hours from the newest to the oldest, and yield each time that a day is
-        stored. The last part reaches `hours.since` unless the budget is spent before."""
-        until = hours.until
-        for day, computed in groupby(self._computed(hours), key=lambda hour: _day_of(hour[0])):
-            rollups = dict(computed)
-            since = min(rollups) if self._budget.is_spent else max(day, hours.since)
-            yield Recomputed(since, self._store(rollups, TimeRange(since, until)))
-            until = since
-        if until > hours.since and not self._budget.is_spent:
-            yield Recomputed(hours.since, self._store({}, TimeRange(hours.since, until)))
+    def recompute(self, times: TimeRange, part: Rollup) -> Iterator[Recomputed]:
+        """Recompute the hours of this range from the newest to the oldest, and yield each time that
+        a day is stored. The last result reaches `times.since`, which is the beginning of an hour,
+        unless the budget is spent before. `part` counts the jobs from `times.until` to the end of
+        that hour."""
+        complete: dict[int, Rollup] = {}
+        stored = -(-times.until // HOUR_MS) * HOUR_MS
+        since = times.until
+        for jobs, reached in self._parts(times):
+            hour = hour_of(since - 1)
+            part += Rollup.of(jobs)
+            since = reached
+            if since > hour:
+                continue
+            complete[hour] = part
+            part = Rollup()
+            if _day_of(since - 1) < _day_of(hour):
+                yield Recomputed(since, part, self._store(complete, TimeRange(since, stored)))
+                complete, stored = {}, since
+        if since < min(stored, times.until):
+            hours = TimeRange(-(-since // HOUR_MS) * HOUR_MS, stored)
+            yield Recomputed(since, part, self._store(complete, hours))
 
-    def _computed(self, hours: TimeRange) -> Iterator[tuple[int, Rollup]]:
-        """Yield each hour in which jobs ended, the newest first. An hour is complete: when the job
-        limit is reached, it is still read to its end."""
-        ended = self._budget.read(self._jobs.ended(self._queue, hours))
-        for hour, jobs in groupby(ended, key=lambda job: job.since // HOUR_MS * HOUR_MS):
-            rollup = Rollup.of(jobs)
+    def _parts(self, times: TimeRange) -> Iterator[tuple[list[Job], int]]:
+        """Yield the jobs that ended in this range, the last one first, in parts of one hour. With
+        each part, all jobs that ended from a time on are complete; yield this time with it."""
+        part: list[Job] = []
+        last = times.until - 1
+        for job in self._jobs.ended(self._queue, times):
             if self._budget.is_out_of_time:
                 return
-            yield hour, rollup
-            if self._budget.is_spent:
-                return
+            is_full = len(part) >= _JOBS_PER_PART or self._budget.is_spent
+            if hour_of(job.since) < hour_of(last) or (is_full and job.since < last):
+                yield part, min(last, hour_of(job.since) + HOUR_MS)
+                if self._budget.is_spent:
+                    return
+                part = []
+            self._budget.jobs_read += 1
+            part.append(job)
+            last = job.since
+        yield part, times.since
 
     def _store(self, computed: Rollups, hours: TimeRange) -> int:
         """Replace the stored hours in this range, hours without jobs by empty ones, and the sums
         of their days. Return the number of rollups that differed and were written."""
+        if hours.until <= hours.since:
+            return 0
         first, last = _day_of(hours.since), -(-hours.until // DAY_MS) * DAY_MS
         stored = self._table.hours(self._queue, first, last)
         within = {hour for hour in computed.keys() | stored if hours.since <= hour < hours.until}
@@ -98,7 +102,7 @@ class HourlyRollups:
 
 
 def _changed(fresh: Rollups, stored: Rollups) -> dict[int, Rollup]:
-    return {at: rollup for at, rollup in fresh.items() if rollup != stored.get(at)}
+    return {at: rollup for at, rollup in fresh.items() if rollup != stored.get(at, Rollup())}
 
 
 def _days(hours: Mapping[int, Rollup]) -> dict[int, Rollup]:

@@ -18,9 +18,9 @@ from chalicelib.queues.rollup import DAY_MS, HOUR_MS
 from chalicelib.queues.stats import HourCursor
 from chalicelib.queues.stats_table import QueueStatsTable, StatsConflict
 from chalicelib.runtime import Runtime
-from chalicelib.sweep.count.hourly_rollups import ReadBudget
 from chalicelib.sweep.count.queue_pass import CountRun, QueuePass
-from chalicelib.sweep.count.windows import REST
+from chalicelib.sweep.count.read_budget import ReadBudget
+from chalicelib.sweep.count.windows import REST, WINDOWS
 from chalicelib.telemetry import LogEvent, Tally, count
 
 _RESERVE_SECONDS = 10.0
@@ -30,8 +30,8 @@ _MAX_RESTART_ATTEMPTS = 10
 @dataclass(frozen=True, kw_only=True)
 class CountLimits:
     """Limits of a run. `max_counted`: a larger count of one queue and status is reported as "at
-    least" this. `max_jobs_read`: a run that has read this many ended jobs completes the current
-    hour and stops.
+    least" this. `max_jobs_read`: the number of ended jobs after which a run stops; each queue can
+    use a share of it.
     """
 
     max_counted: int = 10_000
@@ -82,11 +82,12 @@ class QueueCounter:
         Raises TableUnavailable.
         """
         seconds_left = without_reserve(time_left, _RESERVE_SECONDS)
-        budget = ReadBudget(seconds_left, self._limits.max_jobs_read)
+        queues = self._registry.names()
+        claims = len(queues) * len(WINDOWS)
+        budget = ReadBudget(seconds_left, self._limits.max_jobs_read, claims)
         passes: list[QueuePass] = []
         left = False
         try:
-            queues = self._registry.names()
             if since is not None:
                 for queue in queues:
                     self._restart(queue, since)

@@ -5,7 +5,7 @@ Progress is saved after each day of hours, on the condition that no other run ha
 statistics in between.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -15,8 +15,17 @@ from chalicelib.jobs.job_index import JobIndex, StatusPartition, TimeRange
 from chalicelib.queues.rollup import DAY_MS, HOUR_MS, Rollup, total
 from chalicelib.queues.stats import EndedCount, HourCursor, QueueStats
 from chalicelib.queues.stats_table import QueueStatsTable, StatsConflict
-from chalicelib.sweep.count.hourly_rollups import HourlyRollups, ReadBudget
-from chalicelib.sweep.count.windows import WINDOWS, hour_of, last_day, recent_hours
+from chalicelib.sweep.count.hourly_rollups import HourlyRollups
+from chalicelib.sweep.count.read_budget import ReadBudget
+from chalicelib.sweep.count.windows import (
+    DAY,
+    FORTNIGHT,
+    RECENT,
+    REST,
+    WINDOWS,
+    hour_of,
+    last_day,
+)
 
 _COUNTED_PER_MINUTE = 1_000
 """A count reads the keys of all active jobs once for each status. So a queue is counted again only
@@ -48,21 +57,18 @@ class QueuePass:
         self.written = 0
         self._run = run
         self._queue = queue
-        self._stored = run.table.load(queue)
+        self._saved = run.table.load(queue)
+        self._stats = self._saved.stats
         self._rollups = HourlyRollups(run.index, run.table, queue, run.budget)
 
     @property
     def as_of(self) -> int:
         return self._stats.as_of or 0
 
-    @property
-    def _stats(self) -> QueueStats:
-        return self._stored.stats
-
     def run_stage(self, stage: "Callable[[QueuePass], None]") -> bool:
         """Run a stage of the pass. Return False if another run works on the same queue: leave it to
         that run."""
-        if self._run.budget.is_spent:
+        if self._run.budget.is_exhausted:
             self.is_unfinished = True
             return True
         try:
@@ -74,26 +80,25 @@ class QueuePass:
     def update_counts(self) -> None:
         """Update what users see first: the counts of active jobs and the last day."""
         if _is_count_due(self._stats, self._run.now):
-            self._stored = self._stored._replace(stats=self._count())
-        for _ in self._recompute(recent_hours(self._run.now)):
-            pass
-        self._recompute_window("day")
+            self._stats = self._count()
+        self._recompute_window(RECENT)
+        self._recompute_window(DAY)
         since, until = last_day(self._run.now)
         hours = self._run.table.hours(self._queue, since - DAY_MS, until)
-        self._save(
-            replace(
-                self._stats,
-                last_day=total(hour for at, hour in hours.items() if at >= since),
-                hours=tuple(_ended(hours.get(at)) for at in range(since, until, HOUR_MS)),
-                hours_begin=since,
-                day_before=_ended(total(hour for at, hour in hours.items() if at < since)),
-            )
+        self._stats = replace(
+            self._stats,
+            last_day=total(hour for at, hour in hours.items() if at >= since),
+            hours=tuple(_ended(hours.get(at)) for at in range(since, until, HOUR_MS)),
+            hours_begin=since,
+            day_before=_ended(total(hour for at, hour in hours.items() if at < since)),
         )
+        self._save()
         self.is_counted = True
 
     def recompute_older_hours(self) -> None:
-        for window in WINDOWS:
+        for window in (FORTNIGHT, REST):
             self._recompute_window(window)
+        self._save()
 
     def _count(self) -> QueueStats:
         partitions = [StatusPartition(self._queue, status) for status in ACTIVE]
@@ -115,30 +120,30 @@ class QueuePass:
 
     def _recompute_window(self, name: str) -> None:
         """Start a pass through the window if it is due, and advance a pass as far as possible."""
+        self._run.budget.begin_pass()
         cursor = self._stats.cursors.get(name, HourCursor())
         if WINDOWS[name].is_due(cursor, self._run.now):
             cursor = WINDOWS[name].start(cursor, self._run.now)
         if cursor.at is None:
             return
-        hours = TimeRange(hour_of(max(cursor.floor, self._run.oldest)), cursor.at)
-        if hours.until <= hours.since:
-            self._save_cursor(name, replace(cursor, at=None))
+        times = TimeRange(hour_of(max(cursor.floor, self._run.oldest)), cursor.at)
+        if times.until <= times.since:
+            self._set_cursor(name, replace(cursor, at=None, part=Rollup()))
             return
-        for since in self._recompute(hours):
-            cursor = replace(cursor, at=since if since > hours.since else None)
-            self._save_cursor(name, cursor)
+        for since, part, written in self._rollups.recompute(times, cursor.part):
+            self.written += written
+            cursor = replace(cursor, at=since if since > times.since else None, part=part)
+            self._set_cursor(name, cursor)
+            if cursor.at is not None:
+                self._save()
         self.is_unfinished |= cursor.at is not None
 
-    def _recompute(self, hours: TimeRange) -> Iterator[int]:
-        for since, written in self._rollups.recompute(hours):
-            self.written += written
-            yield since
+    def _set_cursor(self, name: str, cursor: HourCursor) -> None:
+        self._stats = replace(self._stats, cursors={**self._stats.cursors, name: cursor})
 
-    def _save_cursor(self, name: str, cursor: HourCursor) -> None:
-        self._save(replace(self._stats, cursors={**self._stats.cursors, name: cursor}))
-
-    def _save(self, stats: QueueStats) -> None:
-        self._stored = self._run.table.save(self._queue, stats, self._stored.version)
+    def _save(self) -> None:
+        if self._stats != self._saved.stats:
+            self._saved = self._run.table.save(self._queue, self._stats, self._saved.version)
 
 
 def _is_count_due(stats: QueueStats, now: int) -> bool:

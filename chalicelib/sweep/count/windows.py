@@ -1,7 +1,7 @@
 """Windows of hours that are recomputed at different intervals.
 
     window      hours by age         recomputed
-    (recent)    0 to 2 hours         in each run
+    recent      0 to 2 hours         in each run
     day         3 to 23 hours        once an hour
     fortnight   24 hours to 15 days  once a day
     rest        older                once, and again after a backfill
@@ -18,10 +18,13 @@ from chalicelib.queues.stats import HourCursor
 
 _RECENT_HOURS = 2
 """Hours before the current one."""
+_EACH_RUN = 1
+"""An interval that is always over, in milliseconds."""
 
 
 class HourWindow(NamedTuple):
-    """Hours whose age (in hours before the current one) is above `youngest` and up to `oldest`.
+    """Hours whose age (in hours before the current one) is above `youngest` and up to `oldest`; -1
+    is younger than the current hour.
     `oldest` None: back to the first job; `interval_ms` None: recompute only once."""
 
     youngest: int
@@ -44,16 +47,13 @@ class HourWindow(NamedTuple):
         return HourCursor(started_at=now, at=hour - self.youngest * HOUR_MS, floor=floor)
 
 
-REST = "rest"
+RECENT, DAY, FORTNIGHT, REST = "recent", "day", "fortnight", "rest"
 WINDOWS = {
-    "day": HourWindow(_RECENT_HOURS, 23, HOUR_MS),
-    "fortnight": HourWindow(23, 15 * 24, DAY_MS),
+    RECENT: HourWindow(-1, _RECENT_HOURS, _EACH_RUN),
+    DAY: HourWindow(_RECENT_HOURS, 23, HOUR_MS),
+    FORTNIGHT: HourWindow(23, 15 * 24, DAY_MS),
     REST: HourWindow(15 * 24, None, None),
 }
-
-
-def recent_hours(now: int) -> TimeRange:
-    return TimeRange(hour_of(now) - _RECENT_HOURS * HOUR_MS, hour_of(now) + HOUR_MS)
 
 
 def last_day(now: int) -> TimeRange:

@@ -17,7 +17,7 @@ from chalicelib.runtime import Runtime
 from chalicelib.sweep.count.queue_counter import CountLimits, CountTally, QueueCounter
 from local.aws import LocalAws, Resources
 from local.workload import QUEUES, Workload, workload
-from tests.support.builders import NOON, a_body, a_job_id, bodies_of
+from tests.support.builders import NOON, a_body, a_job_id, bodies_of, queue_arn
 from tests.support.crash_injection import crash_at
 from tests.support.recorder_harness import RecorderHarness
 
@@ -65,6 +65,13 @@ class CountHarness:
             runtime=runtime,
         )
         return counter.run(time_left, since)
+
+    def run_until_done(self, limits: CountLimits) -> list[CountTally]:
+        """Run the counter until nothing is left to do, at most a hundred times."""
+        tallies = [self.run(limits=limits)]
+        while tallies[-1].left and len(tallies) < 100:
+            tallies.append(self.run(limits=limits))
+        return tallies
 
     def stored(self) -> dict[str, dict[int, Rollup]]:
         """Return the stored hours and days of each queue, without empty ones."""
@@ -217,13 +224,51 @@ def test_a_run_without_time_left_is_continued_by_the_next_one(harness: CountHarn
 
 
 def test_a_run_reads_a_limited_number_of_jobs(harness: CountHarness) -> None:
-    limits = CountLimits(max_jobs_read=10)
+    limits = CountLimits(max_jobs_read=20)
     harness.record([succeeded(NOON - hours * HOUR_MS) for hours in range(50)])
 
-    tallies = [harness.run(limits=limits) for _ in range(9)]
+    tallies = harness.run_until_done(limits)
 
-    assert max(tally.read for tally in tallies) <= 10
-    assert [tally.left for tally in tallies][::8] == [True, False]
+    assert max(tally.read for tally in tallies) <= 20
+    assert 3 < len(tallies) < 12
+    assert harness.stored() == harness.expected()
+
+
+def test_hours_with_more_jobs_than_a_run_reads_are_counted_in_parts(harness: CountHarness) -> None:
+    """Whether the hour is the current one, one of the last day or an older one."""
+    hours = [NOON - hours * HOUR_MS for hours in (0, 1, 7, 100, 101, 1000)]
+    at_once = [succeeded(NOON - HOUR_MS + 5000) for _ in range(15)]
+    harness.record([succeeded(hour + n // 2 * 1000) for hour in hours for n in range(45)] + at_once)
+
+    tallies = harness.run_until_done(CountLimits(max_jobs_read=40))
+
+    assert len(tallies) > 285 / 40
+    assert max(tally.read for tally in tallies) <= 40 + 15
+    assert harness.stored() == harness.expected()
+
+
+def test_a_large_hour_of_a_queue_delays_no_other_queue(harness: CountHarness) -> None:
+    harness.record(
+        [succeeded(NOON + n // 9 * 1000, jobQueue=queue_arn("large")) for n in range(300)]
+    )
+    harness.record([succeeded(NOON - hours * HOUR_MS) for hours in (0, 5, 50)])
+
+    tally = harness.run(limits=CountLimits(max_jobs_read=120))
+
+    assert tally.left
+    assert harness.stored()[f"hours {QUEUE}"] == harness.expected()[f"hours {QUEUE}"]
+
+
+def test_parts_of_an_hour_survive_a_crash_and_a_second_run(harness: CountHarness) -> None:
+    harness.record([succeeded(NOON + n * 1000) for n in range(60)])
+    limits = CountLimits(max_jobs_read=40)
+
+    for nth in range(1, 9):
+        crash_at(nth, lambda on_write: harness.run(limits=limits, on_write=on_write))
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(lambda _: harness.run(limits=limits), range(2)))
+    harness.run_until_done(limits)
+
     assert harness.stored() == harness.expected()
 
 

@@ -3,7 +3,7 @@
 from chalicelib.jobs.job_index import TimeRange
 from chalicelib.queues.rollup import DAY_MS, HOUR_MS
 from chalicelib.queues.stats import HourCursor
-from chalicelib.sweep.count.windows import REST, WINDOWS, last_day, recent_hours
+from chalicelib.sweep.count.windows import REST, WINDOWS, last_day
 
 MIDNIGHT = 20_600 * DAY_MS
 
@@ -31,9 +31,8 @@ def test_the_oldest_hours_are_due_only_once_down_to_a_floor_that_a_backfill_sets
 def test_the_windows_follow_each_other_without_a_gap() -> None:
     now = MIDNIGHT + HOUR_MS // 2
 
-    recent = recent_hours(now)
-    day, fortnight, rest = (window.start(HourCursor(), now) for window in WINDOWS.values())
+    recent, day, fortnight, rest = (window.start(HourCursor(), now) for window in WINDOWS.values())
 
-    assert (day.at, fortnight.at, rest.at) == (recent.since, day.floor, fortnight.floor)
-    assert recent.until == MIDNIGHT + HOUR_MS
-    assert last_day(now) == TimeRange(day.floor, recent.until)
+    assert recent.at == MIDNIGHT + HOUR_MS
+    assert (day.at, fortnight.at, rest.at) == (recent.floor, day.floor, fortnight.floor)
+    assert last_day(now) == TimeRange(day.floor, recent.at)

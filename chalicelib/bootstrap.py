@@ -126,7 +126,7 @@ class Container:
 
     @cached_property
     def queue_registry(self) -> QueueRegistry:
-        return QueueRegistry(self.clients.dynamodb, self.settings.jobs_table)
+        return QueueRegistry(self.clients.dynamodb, self.settings.jobs_table, self.runtime)
 
     @cached_property
     def array_table(self) -> ArrayTable:
@@ -300,7 +300,7 @@ class Container:
         settings = self.settings
         blocked_after = int(settings.blocked_after.total_seconds() * 1000)
         return QueueWatch(
-            lambda: filter(self.is_recorded, self.queue_registry.names()),
+            lambda: filter(self.is_recorded, self.queue_registry.current()),
             EnvironmentReader(
                 self.clients.batch, settings.redact_patterns, self.environment_calls, self.runtime
             ),

@@ -157,6 +157,10 @@ class BatchServer:
                 **fields,
             }
 
+    def delete_queue(self, name: str) -> None:
+        with self._lock:
+            del self._queues[name]
+
     def put_service_environment(self, name: str, **fields: Any) -> str:
         """Add or replace a service environment, and return its ARN."""
         environment = {

@@ -42,7 +42,7 @@ class Queues:
 
     def all(self, scope: Scope) -> QueueList:
         """Return the queues that the scope covers, by name."""
-        names = [name for name in self._registry.names() if scope.covers(name)][:_MAX_QUEUES]
+        names = [name for name in self._registry.current() if scope.covers(name)][:_MAX_QUEUES]
         stats, states = self._stats_table.stats(names), self._state_table.states(names)
         return QueueList(
             [

@@ -148,12 +148,12 @@ class SweepHarness:
             blocked_after=BLOCKED_AFTER,
             job_queues=self._job_queues,
         )
-        function.container.clients.batch = batch = self._batch_client()
+        function.container.clients.batch = batch = self.batch_client()
         if on_request:
             call_around_requests(on_request, function.dynamodb, function.sqs, batch)
         return function
 
-    def _batch_client(self) -> "BatchClient":
+    def batch_client(self) -> "BatchClient":
         config = Config(retries={"total_max_attempts": 1, "mode": "standard"})
         client: BatchClient = aws_session().client(
             "batch", endpoint_url=self.batch.url, config=config

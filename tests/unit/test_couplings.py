@@ -16,7 +16,7 @@ from chalicelib.aws import clients
 from chalicelib.aws.secret import CACHED_SECONDS
 from chalicelib.aws.sqs import Disposition
 from chalicelib.jobs.job import BATCH_LOG_GROUP, JobStatus
-from chalicelib.queues import state_table
+from chalicelib.queues import queue_registry, state_table
 from chalicelib.recording import poison_messages
 from chalicelib.recording.event import (
     JOB_STATE_CHANGE,
@@ -28,6 +28,7 @@ from chalicelib.sweep.batch_api import RETENTION_MS
 from chalicelib.sweep.count.windows import WINDOWS
 from chalicelib.version import VERSION
 from chalicelib.webex.client import retry_after
+from infra.table import forget
 from local.aws import ROOT
 from local.batch import RETENTION_MS as LOCAL_RETENTION_MS
 from tests.support.builders import REQUIRED_SETTINGS
@@ -174,3 +175,8 @@ def test_the_log_group_of_batch_may_be_shown_by_default() -> None:
 def test_the_default_rules_are_deployed_with_the_code() -> None:
     assert (ROOT / DEFAULTS.notice_rules).is_file()
     assert DEFAULTS.notice_rules.startswith("chalicelib/")
+
+
+def test_make_forget_writes_the_mark_that_the_registry_reads() -> None:
+    assert table_keys.registered_queues() == forget.REGISTRY
+    assert forget.GONE_SINCE == queue_registry.GONE_SINCE

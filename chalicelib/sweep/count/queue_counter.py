@@ -82,7 +82,7 @@ class QueueCounter:
         Raises TableUnavailable.
         """
         seconds_left = without_reserve(time_left, _RESERVE_SECONDS)
-        queues = self._registry.names()
+        queues = self._registry.current()
         claims = len(queues) * len(WINDOWS)
         budget = ReadBudget(seconds_left, self._limits.max_jobs_read, claims)
         passes: list[QueuePass] = []

@@ -106,6 +106,9 @@ class ReconcileStep:
         except (BatchRefused, BatchStopped) as error:
             telemetry.warning(LogEvent.QUEUES_NOT_LISTED, error=str(error))
             existing = []
+        else:
+            recorded = set(filter(self.limits.is_recorded, existing))
+            self.registry.mark_gone({queue for queue in registered if queue not in recorded})
         return sorted({*registered, *existing})
 
     def _registered_queues(self) -> dict[str, bool]:

@@ -1,16 +1,14 @@
 """The rooms of the stand-in Webex as a web page.
 
-This module generates the HTML of rooms and messages; page.html has the frame and the styles, and
-page.js polls for changes. All foreign text is escaped here or in `markdown`, and the
+This module generates the HTML of messages; page.html has the frame and the styles, and page.js
+polls for changes. All foreign text in HTML is escaped here or in `markdown`, and the
 Content-Security-Policy lets the page load and run nothing but its own files. No HTTP.
 """
 
-import itertools
 from collections.abc import Iterable
 from datetime import datetime
 from html import escape
 from pathlib import Path
-from urllib.parse import quote
 
 from local.webex.rooms import Message, Room
 
@@ -24,47 +22,37 @@ HEADERS = {
 _MAX_MESSAGES = 300
 
 
-def content(rooms: Iterable[Room], selected: str, version: int) -> dict[str, object]:
-    """Return what page.js displays: the list of rooms and the newest messages of one room.
-
-    `version` changes whenever the content does.
-    """
+def changes(rooms: Iterable[Room], selected: str, after: str) -> dict[str, object]:
+    """Return what page.js displays: the list of rooms, and the messages of one room that were
+    posted after the message `after`, or the newest ones if the room does not contain it."""
     by_id = {room.id: room for room in rooms}
     room = by_id.get(selected) or next(iter(by_id.values()))
+    messages = list(room.messages.values())
+    is_complete = after not in room.messages
+    first = -_MAX_MESSAGES if is_complete else list(room.messages).index(after) + 1
     return {
-        "version": version,
         "room": room.id,
         "title": room.title,
-        "rooms": "".join(_room(other, current=other is room) for other in by_id.values()),
-        "messages": _messages(list(room.messages.values())[-_MAX_MESSAGES:]),
+        "rooms": [_room(each) for each in by_id.values()],
+        "isComplete": is_complete,
+        "last": messages[-1].id if messages else "",
+        "messages": [_entry(message) for message in messages[first:]],
     }
 
 
-def _room(room: Room, *, current: bool) -> str:
+def _room(room: Room) -> dict[str, str]:
     last = next(reversed(room.messages.values()), None)
     preview = f"{_name(last.email)}: {last.text}" if last else "No messages yet"
-    attribute = ' aria-current="true"' if current else ""
-    return (
-        f'<a class="room" href="#{quote(room.id)}"{attribute}>{_avatar(room.title)}'
-        f"<span><b>{escape(room.title)}</b><small>{escape(preview[:120])}</small></span></a>"
-    )
+    return {"id": room.id, "title": room.title, "preview": preview[:120]}
 
 
-def _messages(messages: list[Message]) -> str:
-    """Return the threads, with a heading for each day."""
-    ids = {message.id for message in messages}
-    firsts = [message for message in messages if message.parent_id not in ids]
-    by_day = itertools.groupby(firsts, lambda message: f"{_local(message.created):%A, %-d %B}")
-    return "".join(
-        f'<h2 class="day">{day}</h2>' + "".join(_thread(first, messages) for first in of_day)
-        for day, of_day in by_day
-    )
-
-
-def _thread(first: Message, messages: list[Message]) -> str:
-    replies = "".join(_message(reply) for reply in messages if reply.parent_id == first.id)
-    indented = f'<div class="replies">{replies}</div>' if replies else ""
-    return f'<section class="thread">{_message(first)}{indented}</section>'
+def _entry(message: Message) -> dict[str, str | None]:
+    return {
+        "id": message.id,
+        "parent": message.parent_id,
+        "day": f"{_local(message.created):%A, %-d %B}",
+        "html": _message(message),
+    }
 
 
 def _message(message: Message) -> str:
@@ -75,7 +63,8 @@ def _message(message: Message) -> str:
         notes += f' <span class="notifies">notifies {mentioned}</span>'
     files = "".join(f'<p class="file">{escape(file)}</p>' for file in message.files)
     return (
-        f'<article class="message" id="{escape(message.id)}">{_avatar(name)}<div>'
+        f'<article class="message" id="{escape(message.id)}">'
+        f'<span class="avatar" aria-hidden="true">{escape(name[:1].upper())}</span><div>'
         f'<header><b>{escape(name)}</b> <small class="bot">Bot</small> {notes}</header>'
         f'<div class="text">{message.rendered.html}</div>{files}</div></article>'
     )
@@ -87,7 +76,3 @@ def _local(timestamp: str) -> datetime:
 
 def _name(email: str) -> str:
     return email.partition("@")[0]
-
-
-def _avatar(name: str) -> str:
-    return f'<span class="avatar" aria-hidden="true">{escape(name[:1].upper())}</span>'

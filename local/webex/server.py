@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -54,7 +55,6 @@ class WebexServer:
         self.api_url = f"http://{LOOPBACK}:{port}/v1"
         self.page_url = f"http://{LOOPBACK}:{port}/"
         self.lock = threading.Condition()
-        self.version = 0
         self._state_file = state_file
         self._tokens = {TOKEN: BOT}
         self._requests: list[Request] = []
@@ -171,8 +171,7 @@ class WebexServer:
         self._requests[position] = replace(self._requests[position], status=status)
 
     def save(self) -> None:
-        """Write the rooms to the state file, and make the page refresh."""
-        self.version += 1
+        """Write the rooms to the state file, if there is one."""
         if self._state_file:
             written = self._state_file.with_suffix(".new")
             written.write_text(json.dumps(self.rooms.dump()))
@@ -338,9 +337,14 @@ class _Handler(BaseHTTPRequestHandler):
         webex = self.server.webex
         if path == "/page.json":
             with webex.lock:
-                content = page.content(webex.rooms, query.get("room", ROOM), webex.version)
-            headers, body = {"Content-Type": "application/json"}, json.dumps(content).encode()
-            self._respond(200, headers, body)
+                changes = page.changes(webex.rooms, query.get("room", ROOM), query.get("after", ""))
+            body = json.dumps(changes).encode()
+            etag = f'"{sha256(body).hexdigest()}"'
+            headers = {"ETag": etag, "Cache-Control": "no-cache"}
+            if self.headers.get("If-None-Match") == etag:
+                self._respond(304, headers, b"")
+            else:
+                self._respond(200, headers | {"Content-Type": "application/json"}, body)
         elif path in page.FILES:
             self._respond(200, page.HEADERS[path], page.FILES[path].read_bytes())
         else:

@@ -39,10 +39,10 @@ class Client:
         return self._session.request(method, self._url + path, timeout=30, **options)
 
 
-def get_page(url: str) -> requests.Response:
+def get_page(url: str, **headers: str) -> requests.Response:
     with requests.Session() as session:
         session.trust_env = False
-        return session.get(url, timeout=30)
+        return session.get(url, headers=headers, timeout=30)
 
 
 @pytest.fixture
@@ -292,10 +292,26 @@ def test_the_page_displays_rooms_threads_and_mentions(client: Client, server: We
     content = get_page(f"{server.page_url}page.json").json()
 
     assert content["title"] == "batchwatch"
-    assert "&lt;Other&gt;" in content["rooms"]
-    order = [content["messages"].index(text) for text in ("first", "a reply", "second")]
-    assert order == sorted(order)
-    assert '<span class="notifies">notifies all</span>' in content["messages"]
+    assert [room["title"] for room in content["rooms"]] == ["batchwatch", "<Other>"]
+    assert [message["parent"] for message in content["messages"]] == [None, None, first]
+    assert '<span class="notifies">notifies all</span>' in content["messages"][1]["html"]
+
+
+def test_the_page_receives_only_new_messages(client: Client, server: WebexServer) -> None:
+    first = client.post(markdown="first").json()["id"]
+    second = client.post(markdown="second").json()["id"]
+    address = f"{server.page_url}page.json?room={ROOM}&after="
+
+    after_first, after_second, unknown = (
+        get_page(address + after) for after in (first, second, "unknown")
+    )
+
+    assert [message["id"] for message in after_first.json()["messages"]] == [second]
+    assert after_second.json()["messages"] == []
+    assert [message["id"] for message in unknown.json()["messages"]] == [first, second]
+    assert [each.json()["isComplete"] for each in (after_first, unknown)] == [False, True]
+    unchanged = get_page(address + second, **{"If-None-Match": after_second.headers["ETag"]})
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
 
 
 def test_the_page_can_load_and_run_only_its_own_files(server: WebexServer) -> None:

@@ -24,12 +24,18 @@ class PendingReason(NamedTuple):
 
 
 def explain(
-    status: str, status_reason: str | None, *, is_service: bool = False, is_cancelled: bool = False
+    status: str,
+    status_reason: str | None,
+    *,
+    is_service: bool = False,
+    is_cancelled: bool = False,
+    is_terminated: bool = False,
 ) -> PendingReason:
     """Return why a job is still in `status`, by the code at the beginning of its reason if that is
     known. The queue of a service job has no compute environments."""
-    if is_cancelled and status in _CANCELLED:
-        return PendingReason("it was cancelled", _CANCELLED[status])
+    if (is_cancelled or is_terminated) and status in _ENDS:
+        request = "cancelled" if is_cancelled else "terminated"
+        return PendingReason(f"it was {request}", f"The job was {request}. {_ENDS[status]}")
     reason = (status_reason or "").strip()
     reasons = {**_REASONS, **_OF_SERVICE_JOBS} if is_service else _REASONS
     known = (pending for code, pending in reasons.items() if reason.startswith(code))
@@ -37,8 +43,18 @@ def explain(
     return next(known, None) or PendingReason(None, statuses.get(status, _UNEXPLAINED))
 
 
+_NO_TRAINING_CAPACITY: Final = PendingReason(
+    "AWS has no free capacity",
+    "SageMaker has no free instances of the type that the job requests. It may have some later. "
+    "Request another instance type, or fewer instances.",
+)
+"""AWS Batch words this reason differently for a queue with service environments."""
+
 # The codes of "Jobs stuck in a RUNNABLE status" in the user guide, each before its general form.
 _REASONS: Final[Mapping[str, PendingReason]] = {
+    "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Unable to provision requested compute resources": (
+        _NO_TRAINING_CAPACITY
+    ),
     "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY": PendingReason(
         "AWS has no free capacity",
         "AWS has no free instances of the types that the compute environments allow. It may have "
@@ -103,11 +119,7 @@ _REASONS: Final[Mapping[str, PendingReason]] = {
 }
 
 _OF_SERVICE_JOBS: Final[Mapping[str, PendingReason]] = {
-    "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY": PendingReason(
-        "AWS has no free capacity",
-        "SageMaker has no free instances of the type that the job requests. It may have some "
-        "later. Request another instance type, or fewer instances.",
-    ),
+    "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY": _NO_TRAINING_CAPACITY,
     "MISCONFIGURATION": PendingReason(
         "its service environment is misconfigured",
         "AWS Batch reports a misconfiguration without details. Compare what the job requests with "
@@ -134,12 +146,15 @@ _STATUSES_OF_SERVICE_JOBS: Final[Mapping[str, str]] = {
     "data sets take long to load.",
 }
 
-_CANCELLED: Final[Mapping[str, str]] = {
-    JobStatus.PENDING: "The job was cancelled. AWS Batch ends it when the jobs that it depends on "
-    "have ended.",
-    JobStatus.RUNNABLE: "The job was cancelled. AWS Batch ends it when it comes to the head of its "
-    "queue.",
+_ENDS: Final[Mapping[str, str]] = {
+    JobStatus.SUBMITTED: "AWS Batch is ending it.",
+    JobStatus.PENDING: "AWS Batch ends it when the jobs have ended that it depends on or, if it is "
+    "an array, its children.",
+    JobStatus.RUNNABLE: "AWS Batch ends it when it comes to the head of its queue.",
+    JobStatus.SCHEDULED: "AWS Batch is stopping it.",
+    JobStatus.STARTING: "AWS Batch is stopping it.",
 }
+"""When a job that was cancelled or terminated ends."""
 
 _STATUSES: Final[Mapping[str, str]] = {
     JobStatus.SUBMITTED: "AWS Batch has accepted the job but not evaluated it yet, which usually "

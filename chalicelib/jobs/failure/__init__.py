@@ -20,6 +20,7 @@ from typing import Final, Protocol
 import msgspec
 
 from chalicelib.jobs.failure.aws_text import (
+    Statement,
     is_end_of_training,
     is_error_code,
     is_of_aws,
@@ -106,8 +107,8 @@ def failure_of(job: FailedJob) -> Failure:
         return failure(cause, explanation, job.status_reason)
     kind = "Init container" if last and last.is_init else "Container"
     failed = f"{kind} {container} failed. " if container else ""
-    of_attempt = stated_of_container(reason) or stated(attempt_reason)
-    of_job = stated(job.status_reason)
+    of_attempt = _applying(exit_code, stated_of_container(reason), stated(attempt_reason))
+    of_job = _applying(exit_code, stated(job.status_reason))
     if of_job and not (of_attempt and _is_general(job.status_reason)):
         return failure(*of_job, job.status_reason)
     if cause := _requested_end(job, last, has_run=has_run):
@@ -133,19 +134,21 @@ def attempt_cause(attempt: AttemptEnd, job: FailedJob | None = None) -> Cause | 
         return None
     if job and job.is_terminated and attempt.status_reason in (None, job.status_reason):
         return Cause.TERMINATED
-    if statement := stated_of_container(attempt.reason) or stated(attempt.status_reason):
+    exit_code = exit_code_of_training(attempt.exit_code, attempt.status_reason)
+    texts = stated_of_container(attempt.reason), stated(attempt.status_reason)
+    if statement := _applying(exit_code, *texts):
         return statement.cause
     if _is_from_caller(attempt.status_reason) and _was_stopped(attempt):
         return Cause.TERMINATED
-    if attempt.exit_code == 0 or (attempt.status_reason or "").endswith(_COMPLETED):
+    if exit_code == 0 or (attempt.status_reason or "").endswith(_COMPLETED):
         return None
-    return cause_of_exit_code(exit_code_of_training(attempt.exit_code, attempt.status_reason))
+    return cause_of_exit_code(exit_code)
 
 
 def container_cause(exit_code: int | None, reason: str | None, *, is_first: bool) -> Cause | None:
     """Return why one of several containers failed. A container that was stopped because the first
     one had ended has no cause of its own."""
-    if statement := stated_of_container(reason):
+    if statement := _applying(exit_code, stated_of_container(reason)):
         return statement.cause
     if exit_code in (None, 0) or (exit_code in STOPPED and not is_first):
         return None
@@ -164,6 +167,11 @@ _COMPLETED: Final = "Training job completed"
 _ERROR_CODE_GUESS: Final = (
     "Most likely AWS could not start the job: its reason begins with an error code."
 )
+
+
+def _applying(exit_code: int | None, *statements: Statement | None) -> Statement | None:
+    """Return the first statement that takes precedence over the exit code."""
+    return next((each for each in statements if each and each.applies(exit_code)), None)
 
 
 def _flagged(job: FailedJob) -> Cause | None:

@@ -17,17 +17,28 @@ from chalicelib.jobs.failure.cause import EXPLANATIONS, Cause
 
 
 class Statement(NamedTuple):
-    """A cause that a text of AWS states. `explanation` does not quote the text."""
+    """A cause that a text of AWS states. `explanation` does not quote the text. The cause is
+    UNKNOWN where the text explains why no exit code is known."""
 
     cause: Cause
     explanation: str
 
+    def applies(self, exit_code: int | None) -> bool:
+        """Return whether the statement takes precedence over an exit code."""
+        return exit_code is None or self.cause is not Cause.UNKNOWN
 
-SAGEMAKER: Final = r"Received status from SageMaker: "
+
+SAGEMAKER: Final = r"Received status from SageMaker: ?"
 """The beginning of a text that is SageMaker's or the program's: it is quoted and not matched,
-except for SageMaker's own beginning."""
+except for SageMaker's own beginning. Some texts have no blank after the colon."""
 
 _NO_START: Final = EXPLANATIONS[Cause.CANNOT_START]
+
+_AFTER_START: Final = r": Could not transition to (?:stopped|inspecting)"
+_NO_LOG: Final = (
+    r"(?:.{0,200}?: )?failed to (?:initialize logging driver|validate logger args"
+    r"|create Cloudwatch log stream)"
+)
 
 _CANNOT_START: Final = {
     r"ECS was unable to assume the role .+ that was provided for this task\b.*": "ECS could not "
@@ -49,9 +60,18 @@ _CANNOT_START: Final = {
     "provisioned in time. Submit the job again, or add a retry strategy.",
     r"You['\u2019]ve reached the limit on the number of vCPUs\b.*": "The account's limit of vCPUs "
     "is reached. Request a higher limit in Service Quotas, or run fewer jobs at once.",
-    r"DockerTimeoutError\b.*": "Docker on the instance did not respond in time, most often because "
-    "its disk is slow or many containers start at once. Use gp3 volumes with more throughput, "
-    "larger or fewer containers for each instance, or smaller images, and add a retry strategy.",
+    rf"(?:Docker|ContainerRuntime)TimeoutError(?!{_AFTER_START})\b.*": "Docker on the instance did "
+    "not respond in time, most often because its disk is slow or many containers start at once. "
+    "Use gp3 volumes with more throughput, larger or fewer containers for each instance, or "
+    "smaller images, and add a retry strategy.",
+    rf"(?:CannotStartContainerError|ResourceInitializationError): {_NO_LOG}\b.*": "Its log could "
+    "not be created. Check that the log group exists in the region, that the role has "
+    "logs:CreateLogStream, and the network route to CloudWatch Logs. If CloudWatch Logs was "
+    "throttled, add a retry strategy.",
+    r"CgroupError\b.*": "The ECS agent could not create the resources of the task on the instance. "
+    "Add a retry strategy. If it happens often, use a current ECS-optimized AMI.",
+    r"CannotCreateVolumeError\b.*": "A volume could not be created. Check the volumes and mount "
+    "points of the job, the file system and its network route.",
     r"CannotStartContainerError\b.*|CannotCreateContainerError\b.*|CreateContainerError\b.*"
     r"|RunContainerError\b.*|ContainerCannotRun\b.*|StartError\b.*": "Check that the command "
     "exists in the image and can be executed, and that its mounts, devices and user are valid.",
@@ -64,15 +84,23 @@ _CANNOT_START: Final = {
     "Shorten its command and its environment.",
     rf"{SAGEMAKER}CapacityError\b.*": "SageMaker has no free capacity of the instance type. Submit "
     "the job again later, or request another instance type.",
-    r"AccessDeniedException\b.*": "A permission is missing. The reason names it.",
+    rf"{SAGEMAKER}(?:ResourceLimitExceeded\b|The account-level service limit\b).*": "The account's "
+    "SageMaker quota for the instance type is reached. Request a higher quota in Service Quotas, "
+    "or run fewer training jobs at once.",
+    rf"{SAGEMAKER}(?:\w+: )?SageMaker was unable to assume the role\b.*": "SageMaker could not "
+    "assume the role of the training job. Check that the role exists, that its trust policy allows "
+    "sagemaker.amazonaws.com, and that the submitter has iam:PassRole on it.",
+    rf"{SAGEMAKER}ValidationException\b.*": "SageMaker rejected the request of the training job. "
+    "The reason names what is invalid.",
+    rf"(?:{SAGEMAKER})?AccessDeniedException\b.*": "A permission is missing. The reason names it.",
 }
 
 _REGISTRY: Final = (
     r"(?:ResourceInitializationError: )?"
     r"(?:unable to pull (?:secrets or )?registry auth: )?"
     r"(?:execution resource retrieval failed: )?"
-    r"(?:unable to retrieve ecr registry auth|"
-    r"The task cannot pull registry auth from Amazon ECR)\b.*"
+    r"(?:unable to (?:retrieve ecr|get) registry auth|"
+    r"The task cannot pull (?:registry auth|'[^']{1,300}' from the Amazon ECR))\b.*"
 )
 
 _STATED: Final[dict[Cause, str]] = {
@@ -97,24 +125,45 @@ _OF_CONTAINER: Final[dict[Cause, str]] = {
 }
 """Error codes of ECS and Kubernetes, which only a container's reason contains."""
 
+# Texts that state no cause, and count only if no exit code is known.
+_END_UNKNOWN: Final = {
+    r"(?:CannotInspectContainerError|CannotStopContainerError)\b.*"
+    rf"|(?:Docker|ContainerRuntime)TimeoutError{_AFTER_START}\b.*": "The container ran, but Docker "
+    "on the instance did not report how it ended, most often because the instance's disk is slow. "
+    "See the end of its log. Use gp3 volumes with more throughput or fewer containers for each "
+    "instance, and add a retry strategy.",
+}
+_TRAINING_FAILED: Final = {
+    rf"(?:{SAGEMAKER})?AlgorithmError\b.*": "SageMaker reports that the program failed, without an "
+    "exit code. See the end of its log.",
+    rf"(?:{SAGEMAKER})?InternalServerError\b.*": "SageMaker had an internal error. Submit the job "
+    "again, or add a retry strategy for such errors.",
+    rf"{SAGEMAKER}ClientError\b.*": "SageMaker could not run the training job with its "
+    "configuration or its data. The reason names why.",
+}
+
 _NEUTRAL: Final = (
     r"Essential container in task exited\b.*|Received status from SageMaker\b.*"
     r"|(?-i:CAPACITY|MISCONFIGURATION|ACTION_REQUIRED|UNDETERMINED)\b.*"
-    r"|AlgorithmError\b.*|InternalServerError\b.*"
 )
 """Texts of AWS that state none of the causes."""
 
 
 _STATEMENTS: Final = [
-    (text, Statement(cause, EXPLANATIONS[cause])) for cause, text in _STATED.items()
-] + [
-    (text, Statement(Cause.CANNOT_START, f"{_NO_START} {advice}"))
-    for text, advice in _CANNOT_START.items()
+    *((text, Statement(cause, EXPLANATIONS[cause])) for cause, text in _STATED.items()),
+    *(
+        (text, Statement(Cause.CANNOT_START, f"{_NO_START} {advice}"))
+        for text, advice in _CANNOT_START.items()
+    ),
+    *((text, Statement(Cause.UNKNOWN, words)) for text, words in _TRAINING_FAILED.items()),
 ]
 _STATEMENTS_OF_CONTAINERS: Final = [
-    (text, Statement(cause, EXPLANATIONS[cause])) for cause, text in _OF_CONTAINER.items()
+    *((text, Statement(cause, EXPLANATIONS[cause])) for cause, text in _OF_CONTAINER.items()),
+    *((text, Statement(Cause.UNKNOWN, words)) for text, words in _END_UNKNOWN.items()),
 ]
-_OF_AWS: Final = "|".join(f"(?:{text})" for text in (*_STATED.values(), *_CANNOT_START, _NEUTRAL))
+_OF_AWS: Final = "|".join(
+    f"(?:{text})" for text in (*_STATED.values(), *_CANNOT_START, *_TRAINING_FAILED, _NEUTRAL)
+)
 _ERROR_CODE: Final = re.compile(r"[A-Z][a-z]+[A-Za-z]*(?:Error|Exception)\b")
 
 
@@ -135,7 +184,7 @@ def is_of_aws(text: str) -> bool:
 
 def is_end_of_training(text: str | None) -> bool:
     """Return whether SageMaker reports that a training job ended without being stopped."""
-    return bool(text and _pattern(rf"{SAGEMAKER}(?!Training job stopp).*").fullmatch(text))
+    return bool(text and _pattern(rf"{SAGEMAKER}(?! ?Training job stopp).*").fullmatch(text))
 
 
 def is_error_code(text: str) -> bool:

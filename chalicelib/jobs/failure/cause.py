@@ -42,10 +42,10 @@ EXPLANATIONS: Final[Mapping[Cause, str]] = {
     Cause.QUEUE_DELETED: "The job queue was deleted, which ended its jobs. "
     "Submit the job to another queue.",
     Cause.TIME_LIMIT: "The job was first in its queue but could not start within the queue's time "
-    "limit, so AWS Batch cancelled it.",
-    Cause.PREEMPTED: "The job ran on capacity that its share had borrowed, and AWS Batch reclaimed "
-    "it for another share. AWS Batch retries the job up to preemptionRetriesBeforeTermination "
-    "times.",
+    "limit, so AWS Batch ended it.",
+    Cause.PREEMPTED: "AWS Batch stopped the job to give its capacity to another job: to a job of "
+    "the share from which it was borrowed, or to one of a higher priority in its own share. AWS "
+    "Batch retries a preempted job up to preemptionRetriesBeforeTermination times.",
 }
 """The explanation of each cause that a sentence of AWS states."""
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from chalicelib.jobs.failure.aws_text import stated_of_container
+from chalicelib.jobs.failure.cause import Cause
 from chalicelib.jobs.job import BATCH_LOG_GROUP, ContainerEnd
 from chalicelib.jobs.job_detail.fields import (
     MAX_ENTRIES,
@@ -104,7 +105,9 @@ def _order(end: ContainerEnd) -> tuple[int, str, int, str, str]:
 
 
 def _rank(end: ContainerEnd) -> int:
-    failed = end.exit_code not in (None, 0, *_STOPPED) or bool(stated_of_container(end.reason))
+    statement = stated_of_container(end.reason)
+    is_explained = statement is not None and statement.cause is not Cause.UNKNOWN
+    failed = end.exit_code not in (None, 0, *_STOPPED) or is_explained
     if not end.is_essential:
         # An essential container may wait for this one and therefore never start.
         return 3 if failed else 5

@@ -1,6 +1,6 @@
 """The first cause that keeps a job from starting, checked against what AWS Batch reports.
 
-    1  the job was cancelled                      ends when it reaches the head of its queue
+    1  the job was cancelled or terminated        ends when it reaches the head of its queue
     2  jobs that it depends on have not ended     named with their statuses; PENDING only
        it is not RUNNABLE                         explained by its status
     3  the queue is DISABLED or INVALID
@@ -46,11 +46,12 @@ def waiting(
 ) -> Waiting:
     """Return the first cause that applies. `dependencies` are recorded jobs that it depends on."""
     position = head.position(job.job_id) if head else None
-    if job.status == JobStatus.PENDING and not job.details.is_cancelled:
+    is_ending = job.details.is_cancelled or job.details.is_terminated
+    if job.status == JobStatus.PENDING and not is_ending:
         active = [each for each in dependencies if not each.is_over]
         if active:
             return Waiting(*_depends_on(active), position)
-    if job.details.is_cancelled or job.status != JobStatus.RUNNABLE:
+    if is_ending or job.status != JobStatus.RUNNABLE:
         return Waiting(*_stated(job), position)
     cause, explanation = next(_causes(job, environment, head))
     return Waiting(cause, explanation, position, _cancelled_at(job, environment, head))
@@ -105,6 +106,7 @@ def _stated(job: Job) -> PendingReason:
         job.details.status_reason,
         is_service=job.is_service,
         is_cancelled=bool(job.details.is_cancelled),
+        is_terminated=bool(job.details.is_terminated),
     )
 
 

@@ -320,6 +320,11 @@ class Details(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         """The name of the job queue."""
         return self.job_queue.rpartition("/")[2]
 
+    @property
+    def definition_name(self) -> str:
+        """The name of the job definition without its revision; empty if it has none."""
+        return (self.job_definition or "").rpartition("/")[2].partition(":")[0]
+
 
 class Dependency(msgspec.Struct, frozen=True, array_like=True):
     """A job that a job depends on. `job_type` is N_TO_N or SEQUENTIAL for arrays; an array whose

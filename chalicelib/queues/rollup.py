@@ -20,12 +20,15 @@ from chalicelib.queues.histogram import Histogram
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 """Hours and days are those of UTC."""
+_MAX_DEFINITIONS = 50
 
 
 class Rollup(Struct, frozen=True, array_like=True):
     """Statistics of ended jobs. `causes` counts failed jobs by cause of failure. `wait` is the time
     from a job's creation to its first start, `run` the total run time of its attempts. `wasted` is
-    the part of `usage` that did not contribute to a success.
+    the part of `usage` that did not contribute to a success. `definitions` counts failed jobs by
+    the name of their job definition: the _MAX_DEFINITIONS most frequent ones, because some tools
+    register a definition for each job.
 
     Stored as an array to save bytes: append new fields, with a default.
     """
@@ -37,12 +40,14 @@ class Rollup(Struct, frozen=True, array_like=True):
     run: Histogram = Histogram()
     usage: Usage = Usage()
     wasted: Usage = Usage()
+    definitions: dict[str, int] = {}
 
     @classmethod
     def of(cls, jobs: Iterable[Job]) -> Self:
         """Summarize jobs that have ended, each of them given once."""
         statuses: Counter[str] = Counter()
         causes: Counter[str] = Counter()
+        definitions: Counter[str] = Counter()
         waits: list[int] = []
         runs: list[int] = []
         usage = wasted = Usage()
@@ -51,6 +56,8 @@ class Rollup(Struct, frozen=True, array_like=True):
                 statuses[job.status] += 1
                 if job.status == JobStatus.FAILED:
                     causes[failure_of(job.details).cause] += 1
+                    if name := job.details.definition_name:
+                        definitions[name] += 1
             if not job.is_parent:
                 times = durations(job, job.since)
                 waits += _milliseconds(times.queued_seconds)
@@ -65,6 +72,7 @@ class Rollup(Struct, frozen=True, array_like=True):
             Histogram.of(runs),
             usage,
             wasted,
+            _most_frequent(definitions),
         )
 
     def __add__(self, other: "Rollup") -> "Rollup":
@@ -76,11 +84,17 @@ class Rollup(Struct, frozen=True, array_like=True):
             self.run + other.run,
             self.usage + other.usage,
             self.wasted + other.wasted,
+            _most_frequent(Counter(self.definitions) + Counter(other.definitions)),
         )
 
 
 def total(rollups: Iterable[Rollup]) -> Rollup:
     return sum(rollups, Rollup())
+
+
+def _most_frequent(counts: Counter[str]) -> dict[str, int]:
+    ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    return dict(sorted(ordered[:_MAX_DEFINITIONS]))
 
 
 def _milliseconds(seconds: float | None) -> list[int]:

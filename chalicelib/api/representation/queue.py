@@ -28,12 +28,15 @@ class Percentiles(Body, frozen=True):
 
 
 class Ended(Body, frozen=True):
-    """Jobs that ended in a period. `succeeded`, `failed` and `causes` count an array as one job;
-    wait and run times are those of plain jobs, children and nodes, or null if there were none."""
+    """Jobs that ended in a period. `succeeded`, `failed`, `causes` and `definitions` count an array
+    as one job; wait and run times are those of plain jobs, children and nodes, or null if there
+    were none. `definitions` are the failed jobs by the name of their job definition, at most 50
+    names."""
 
     succeeded: int
     failed: int
     causes: dict[Cause, int]
+    definitions: dict[str, int]
     wait_seconds: Percentiles | None
     run_seconds: Percentiles | None
 
@@ -49,12 +52,10 @@ class Hour(Ended, frozen=True, kw_only=True):
     hour: str
 
 
-class Day(Body, frozen=True):
+class Day(Ended, frozen=True, kw_only=True):
     """A day in UTC."""
 
     day: str
-    succeeded: int
-    failed: int
     usage: UsageBody
     cost: CostBody | None
 
@@ -186,7 +187,7 @@ def queue_body(
         **_environment_fields(environment, head),
         hours=[Hour(**_ended(rollup), hour=rfc3339(at)) for at, rollup in hours.items()],
         days=[
-            Day(rfc3339(at)[:10], rollup.succeeded, rollup.failed, **_usage(rollup, price))
+            Day(**_ended(rollup), **_usage(rollup, price), day=rfc3339(at)[:10])
             for at, rollup in days.items()
         ],
     )
@@ -302,6 +303,7 @@ def _ended(rollup: Rollup) -> dict[str, Any]:
         "succeeded": rollup.succeeded,
         "failed": rollup.failed,
         "causes": {Cause(cause): count for cause, count in rollup.causes.items()},
+        "definitions": rollup.definitions,
         "wait_seconds": _percentiles(rollup.wait),
         "run_seconds": _percentiles(rollup.run),
     }

@@ -88,7 +88,10 @@ class RunTimes:
         if len(self._cache) >= _MAX_CACHED:
             self._cache.clear()
         usual = usual_run_time(
-            name, _definition(job), self._newest(queue), lambda: list(self._named(queue, name))
+            name,
+            job.details.definition_name,
+            self._newest(queue),
+            lambda: list(self._named(queue, name)),
         )
         self._cache[queue, name] = now, usual
         return usual
@@ -128,10 +131,4 @@ def _runs(jobs: Sequence[Job]) -> Iterator[Run]:
         seconds = durations(job, job.since).running_seconds
         if seconds is not None:
             mean = 1000 * seconds / max(1, job.details.generation)
-            yield Run(job.details.job_name, _definition(job), mean)
-
-
-def _definition(job: Job) -> str:
-    """Return the name of the job definition, without its revision."""
-    name = (job.details.job_definition or "").rpartition("/")[2]
-    return name.partition(":")[0]
+            yield Run(job.details.job_name, job.details.definition_name, mean)

@@ -24,6 +24,7 @@ from tests.support.recorder_harness import RecorderHarness
 
 HOUR = 3_600_000
 ALL = Scope(("*",))
+DEFINITION_OF = "arn:aws:batch:us-east-1:000000000000:job-definition/{}".format
 QUEUE_OF = "arn:aws:batch:us-east-1:000000000000:job-queue/{}".format
 CONTAINER = {
     "resourceRequirements": [{"type": "VCPU", "value": "2"}, {"type": "MEMORY", "value": "4096"}]
@@ -62,7 +63,7 @@ def test_a_queue_has_its_counts_and_the_results_of_its_last_day(harness: Recorde
     harness.record(
         [
             ended("SUCCEEDED", ran=3),
-            ended("FAILED", ran=1),
+            ended("FAILED", ran=1, jobDefinition=DEFINITION_OF("align:7")),
             ended("SUCCEEDED", ran=5, age=48),
             a_body(status="RUNNABLE"),
         ]
@@ -85,6 +86,7 @@ def test_a_queue_has_its_counts_and_the_results_of_its_last_day(harness: Recorde
         "RUNNING": 0,
     }
     assert (day.succeeded, day.failed, day.causes) == (1, 1, {"EXIT_CODE": 1})
+    assert day.definitions == {"align": 1}
     assert (day.usage.vcpu_hours, day.usage.gb_hours, day.usage.wasted.vcpu_hours) == (8, 16, 2)
     assert day.cost
     assert (day.cost.estimate, day.cost.wasted, day.cost.currency) == (0.4, 0.1, "USD")
@@ -106,6 +108,8 @@ def test_a_queue_has_24_hours_and_30_days_oldest_first(harness: RecorderHarness)
     assert [hour.wait_seconds is None for hour in hours] == [False, *[True] * 22, False]
     assert (days[-1].day, days[-1].succeeded) == ("2026-05-28", 2)
     assert (days[-2].succeeded, days[0].day, days[0].succeeded) == (2, "2026-04-29", 1)
+    assert days[-1].wait_seconds
+    assert days[-3].wait_seconds is None
     assert days[-1].cost
     assert days[-1].cost.estimate == 2 * 0.1
 

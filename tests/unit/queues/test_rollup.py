@@ -8,6 +8,7 @@ from functools import cache
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bench.workload import bodies, merged, observations
 from chalicelib.jobs.durations import durations
@@ -52,3 +53,18 @@ def test_an_array_ends_once_and_each_of_its_children_runs() -> None:
     assert sum(rollup.run.buckets.values()) == len(ran) > 0
     assert rollup.usage == Rollup.of(children).usage != Rollup().usage
     assert Rollup.of([array]).usage == Rollup().usage
+
+
+def test_the_most_frequent_definitions_of_failed_jobs_are_counted() -> None:
+    failed = next(job for job in ended_jobs() if job.status == "FAILED" and job.is_root)
+    names = [f"once-{number:02}" for number in range(60)] + ["often"] * 2
+    jobs = [
+        replace(failed, details=replace(failed.details, job_definition=f"{name}:{number}"))
+        for number, name in enumerate(names)
+    ]
+
+    definitions = Rollup.of(jobs).definitions
+
+    assert len(definitions) == 50
+    assert definitions["often"] == 2
+    assert (Rollup.of(jobs) + Rollup.of(jobs)).definitions["often"] == 4

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from chalicelib.jobs import pending_reason
@@ -25,9 +26,11 @@ from chalicelib.webex.markdown import (
     join_blocks,
     join_items,
 )
+from chalicelib.webex.text.array import ArrayOutcome
 from chalicelib.webex.text.context import NoticeContext
 from chalicelib.webex.text.layout import MessageLayout, lines
 from chalicelib.webex.text.phrases import (
+    MOST_OFTEN,
     TIMES,
     after_colon,
     causes_in_short,
@@ -150,15 +153,22 @@ def _head(groups: Sequence[_Group]) -> str:
         kinds[group.kind] += len(group.contexts)
     first, *others = ordered = sorted(kinds, key=severity)
     count = kinds[first]
-    causes: Counter[str] = Counter()
-    for group in groups:
-        causes[group.cause] += len(group.contexts) if group.kind == first else 0
-    why = causes_in_short(+causes, " ({})" if others else ": {}")
+    why = _why([group for group in groups if group.kind == first], " ({})" if others else ": {}")
     most_severe = f"{sign(first)} **{count:,} {_noun(first, count)}** {_verb(first, count)}"
     rest = "".join(f", {_counted(kind, kinds[kind], before)}" for before, kind in pairwise(ordered))
     queues = {group.queue for group in groups}
     where = bold_name(groups[0].queue) if len(queues) == 1 else f"{len(queues):,} queues"
     return f"{most_severe}{why}{rest} in {where}" if others else f"{most_severe} in {where}{why}"
+
+
+def _why(groups: Sequence[_Group], form: str) -> str:
+    """Return why the jobs of these groups failed or are stuck, in this form. What is most often the
+    cause in each of some arrays is most often the cause in all."""
+    causes: Counter[str] = Counter()
+    for group in groups:
+        causes[group.cause.removeprefix(MOST_OFTEN)] += len(group.contexts)
+    is_mixed = len(causes) == 1 and any(group.cause.startswith(MOST_OFTEN) for group in groups)
+    return causes_in_short(causes, form.format(f"{MOST_OFTEN}{{}}") if is_mixed else form)
 
 
 class _JobReference(NamedTuple):
@@ -237,10 +247,19 @@ def _cause(context: NoticeContext) -> str:
         first = context.dependency
         return f"dependency {escape_name(first.details.job_name)} failed: {failure_in_short(first)}"
     if outcome and outcome.causes:
-        return escape(next(iter(outcome.causes)), _MAX_CAUSE_CHARACTERS)
+        return _cause_of_array(outcome)
     if context.notice.kind == STUCK:
         return pending_reason.explain(job.status, job.details.status_reason).cause or ""
     return failure_in_short(job) if job.status == JobStatus.FAILED else ""
+
+
+def _cause_of_array(outcome: ArrayOutcome) -> str:
+    """Return what all, or most, of the sampled children failed of, or "" if no cause prevails."""
+    first, count = max(outcome.causes.items(), key=itemgetter(1))
+    if 2 * count <= sum(outcome.causes.values()):
+        return ""
+    most_often = MOST_OFTEN if len(outcome.causes) > 1 else ""
+    return most_often + escape(first, _MAX_CAUSE_CHARACTERS)
 
 
 def _queue_cause(context: NoticeContext) -> str:

@@ -12,6 +12,7 @@ from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED, RECOVERED, S
 from chalicelib.webex.markdown import LINE_BREAK, bold_name, escape
 
 TIMES: Final = " \N{MULTIPLICATION SIGN}"
+MOST_OFTEN: Final = "most often "
 MAX_LIST_BYTES: Final = 240
 """The length of a list of indexes or causes. The rest is counted."""
 
@@ -134,7 +135,7 @@ def causes_in_short(counts: Mapping[str, int], form: str = ": {}") -> str:
     first = max(counts, key=lambda cause: counts[cause], default="")
     known = sum(cause != "" for cause in counts)
     if 2 * counts.get(first, 0) > sum(counts.values()):
-        most_often = "most often " if len(counts) > 1 else ""
+        most_often = MOST_OFTEN if len(counts) > 1 else ""
         return form.format(f"{most_often}{first}") if first else ""
     if known < _SEVERAL:
         return ""

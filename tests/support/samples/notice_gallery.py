@@ -285,6 +285,15 @@ def _digests() -> Iterator[Sample]:
         "The same, and a recovery", TEXT.digest([job_context(prepare), *dependents, recovery])
     )
     yield Sample("Arrays", TEXT.digest([*_failed_arrays()]))
+    mostly = {"exit code 1": 67, "killed (137), usually out of memory": 33}
+    sixty = [
+        job_context(
+            replace(an_array(name=f"sweep-{n:02}"), job_id=f"x-{n}"),
+            array_outcome=ArrayOutcome(10_000, 9_600, 400, tuple(range(400)), mostly),
+        )
+        for n in range(60)
+    ]
+    yield Sample("Sixty arrays that end together", TEXT.digest(sixty))
     thousand = [job_context(an_ended_job(name=f"job-{n}", job_id=f"j-{n}")) for n in range(1_000)]
     yield Sample("A thousand failures", TEXT.digest(thousand))
     mixed = [

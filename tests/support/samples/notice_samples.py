@@ -90,10 +90,12 @@ def a_waiting_job(**fields: Any) -> Job:
     return a_job("RUNNABLE", **{"history": (runnable,), **fields})
 
 
-def an_array(status: str = "FAILED", reason: str | None = "Array Child Job failed") -> Job:
+def an_array(
+    status: str = "FAILED", reason: str | None = "Array Child Job failed", **fields: Any
+) -> Job:
     """Return an array that ended 3 h 5 min after it was created."""
     created = ENDED - 185 * MINUTE
-    return a_job(status, status_reason=reason, created_at=created, stopped_at=ENDED)
+    return a_job(status, status_reason=reason, created_at=created, stopped_at=ENDED, **fields)
 
 
 def blocked_by(job_name: str, reason: str) -> Blocked:

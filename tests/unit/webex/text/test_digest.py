@@ -4,11 +4,12 @@
 import re
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from chalicelib.jobs.job import Job
 from chalicelib.notices.notice import CHILD_FAILED
-from chalicelib.webex.text import NoticeContext
+from chalicelib.webex.text import ArrayOutcome, NoticeContext
 from tests.support.rendering import rendered
 from tests.support.samples.notice_samples import (
     ENDED,
@@ -19,6 +20,7 @@ from tests.support.samples.notice_samples import (
     a_bulk_incident,
     a_job,
     a_waiting_job,
+    an_array,
     an_ended_job,
     blocked_by,
     job_context,
@@ -187,6 +189,45 @@ def test_a_cause_that_all_jobs_share_is_stated_without_a_qualifier() -> None:
     message = TEXT.digest([job_context(job, "STUCK") for job in stuck])
 
     assert lines(message)[0] == "⏳ 9 jobs are stuck in high-priority: AWS has no free capacity"
+
+
+@pytest.mark.parametrize(
+    ("causes", "first_line", "label"),
+    [
+        ([{"exit code 1": 9}], "3 jobs failed in high-priority: exit code 1", "(exit code 1)"),
+        (
+            [{"exit code 1": 6, "timed out": 3}],
+            "3 jobs failed in high-priority: most often exit code 1",
+            "(most often exit code 1)",
+        ),
+        (
+            [{"exit code 1": 6, "timed out": 3}, {"exit code 1": 9}, {"exit code 1": 9}],
+            "3 jobs failed in high-priority: most often exit code 1",
+            "(exit code 1)",
+        ),
+        ([{"exit code 1": 4, "timed out": 4}], "3 jobs failed in high-priority", ""),
+        (
+            [{"exit code 1": 4, "timed out": 4}, {"killed": 1}, {"timed out": 1}],
+            "3 jobs failed in high-priority for several reasons",
+            "",
+        ),
+    ],
+)
+def test_the_cause_of_arrays_is_that_of_more_than_half_of_their_failed_children(
+    causes: list[dict[str, int]], first_line: str, label: str
+) -> None:
+    contexts = [
+        job_context(
+            replace(an_array(), job_id=f"x-{n}"),
+            array_outcome=ArrayOutcome(100, 91, 9, tuple(range(9)), counts),
+        )
+        for n, counts in enumerate(causes if len(causes) > 1 else causes * 3)
+    ]
+
+    message = lines(TEXT.digest(contexts))
+
+    assert message[0] == f"❌ {first_line}"
+    assert f"failed {label}".rstrip() + ":" in message[1]
 
 
 def test_a_job_without_a_record_is_named_by_its_id() -> None:

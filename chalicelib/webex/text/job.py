@@ -101,16 +101,19 @@ def recovered(job: Job, description: Description, notice: Notice, layout: Messag
     """Return the message that a stuck job entered another status, or that an array has no stuck
     child any longer."""
     if job.details.array and not job.is_terminal:
-        return layout.job_message(
-            f"{_no_longer_stuck(job)} none of its child jobs is stuck", "", "", job
-        )
+        where = f" in {escape(notice.status)}" if notice.status else ""
+        head = f"{_no_longer_stuck(job)} none of its child jobs is stuck{where}"
+        return layout.job_message(head, "", "", job, when=f"As of {layout.time(notice.at)}")
     return layout.job_message(
         _recovery(job), _reported_wait(job, notice), _facts(job, description), job
     )
 
 
 def _reported_wait(job: Job, notice: Notice) -> str:
-    """Return how long the job was in the status in which it was reported as stuck."""
+    """Return how long the job was in the status in which it was reported as stuck. Of an array, a
+    child was, and its own history does not contain that."""
+    if job.details.array and notice.status:
+        return f"It was reported as stuck in {escape(notice.status)}."
     reported = notice.status, notice.generation
     waits = (
         after.at - before.at

@@ -22,12 +22,18 @@ class MessageLayout:
     zone: tzinfo
     public_url: str = ""
 
-    def job_message(self, head: str, explanation: str, facts: str, job: Job) -> str:
-        """Return a message about one job: three blocks, the last one with time and links."""
+    def job_message(
+        self, head: str, explanation: str, facts: str, job: Job, *, when: str = ""
+    ) -> str:
+        """Return a message about one job: three blocks, the last one with time and links. `when` is
+        the time in words, by default that of the job's status."""
+        when = when or self._since(job)
+        return join_blocks([head, explanation, lines(facts, when, self.links(job))])
+
+    def _since(self, job: Job) -> str:
         ended = job.details.stopped_at if job.is_terminal else None
         moment = self.time(ended or job.since)
-        when = f"Ended {moment}" if job.is_terminal else f"{escape(job.status)} since {moment}"
-        return join_blocks([head, explanation, lines(facts, when, self.links(job))])
+        return f"Ended {moment}" if job.is_terminal else f"{escape(job.status)} since {moment}"
 
     def time(self, at: int) -> str:
         """Return a time, given in epoch milliseconds."""

@@ -206,7 +206,8 @@ def _recovered() -> Iterator[Sample]:
     yield recovered(
         "It was cancelled", a_job(status_reason="Canceled by user: x", stopped_at=ENDED)
     )
-    yield recovered("An array", a_job("PENDING", array=ArrayFacts(size=9)))
+    array = a_job("PENDING", array=ArrayFacts(size=9))
+    yield Sample("An array", job_message(array, RECOVERED, notice={"status": "RUNNABLE"}))
 
 
 def _blocked() -> Iterator[Sample]:

@@ -340,11 +340,25 @@ def test_a_cause_is_most_often_only_above_half(counts: dict[str, int], words: st
     assert causes_in_short(counts) == words
 
 
-def test_an_array_recovers_when_none_of_its_children_is_stuck() -> None:
+def test_an_array_recovers_when_none_of_its_children_is_stuck_in_the_reported_status() -> None:
     array = a_job("PENDING", array=ArrayFacts(size=9))
+    notice = {"status": "RUNNABLE", "at": ENDED + HOUR}
 
-    assert lines(job_message(array, "RECOVERED")) == [
-        "👍 align-reads is no longer stuck in high-priority: none of its child jobs is stuck",
-        "PENDING since Tue 24 Nov 2026, 04:55 CET",
+    assert lines(job_message(array, "RECOVERED", notice=notice)) == [
+        "👍 align-reads is no longer stuck in high-priority: "
+        "none of its child jobs is stuck in RUNNABLE",
+        "As of Tue 24 Nov 2026, 05:55 CET",
         "Dashboard · AWS Batch",
+    ]
+
+
+def test_the_wait_of_an_array_that_ended_is_not_that_of_its_stuck_child() -> None:
+    history = (Transition("RUNNABLE", 0, ENDED - HOUR), Transition("SUCCEEDED", 1, ENDED))
+    array = a_job("SUCCEEDED", array=ArrayFacts(size=9), history=history)
+
+    message = lines(job_message(array, "RECOVERED", notice={"status": "RUNNABLE"}))
+
+    assert message[:2] == [
+        "👍 align-reads is no longer stuck in high-priority: it succeeded",
+        "It was reported as stuck in RUNNABLE.",
     ]

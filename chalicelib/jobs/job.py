@@ -343,12 +343,19 @@ class ExitRule(msgspec.Struct, frozen=True, rename="camel"):
     on_status_reason: str | None = None
 
 
+class Capacity(msgspec.Struct, frozen=True, rename="camel"):
+    """A quantity of instances of a type, which a service job requests."""
+
+    capacity_unit: str | None = None
+    quantity: float | None = None
+
+
 class Description(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
     """Facts that do not change after a job is submitted, redacted.
 
     `environment` contains only the names of the variables, `memory` is in MiB. A job with several
     containers has the image, command and environment of the first one, and the vCPUs, memory and
-    GPUs of all of them.
+    GPUs of all of them. The last three fields are of service jobs.
     """
 
     image: str | None = None
@@ -373,6 +380,9 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
     secrets: tuple[str, ...] = ()
     ephemeral_storage_gib: int | None = None
     cpu_architecture: str | None = None
+    quota_share_name: str | None = None
+    capacity_usage: tuple[Capacity, ...] = ()
+    preemption_retries: int | None = None
 
 
 class Observation(msgspec.Struct, frozen=True):

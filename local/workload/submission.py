@@ -120,8 +120,9 @@ def describe_service(random: SeededRandom, queue: str, created: int) -> Detail:
         "createdAt": created,
         "serviceJobType": "SAGEMAKER_TRAINING",
         "schedulingPriority": random.randint(0, 99),
-        "shareIdentifier": random.choice(("vision", "language")),
+        "quotaShareName": random.choice(("vision", "language")),
         "retryStrategy": {"attempts": random.choice((1, 1, 3)), "evaluateOnExit": []},
+        "capacityUsage": [{"capacityUnit": "ml.g5.xlarge", "quantity": 2.0}],
         "preemptionConfiguration": {"preemptionRetriesBeforeTermination": random.randint(1, 3)},
         "timeoutConfig": {"attemptDurationSeconds": random.choice((1, 2, 6)) * HOUR // SECOND},
     }

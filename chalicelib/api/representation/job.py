@@ -13,7 +13,17 @@ from chalicelib.jobs.console_links import console_link, logs_link
 from chalicelib.jobs.durations import Durations, durations
 from chalicelib.jobs.failure import Cause, Failure, attempt_cause, container_cause, failure_of
 from chalicelib.jobs.failure.retries import retry_explanation
-from chalicelib.jobs.job import ACTIVE, Attempt, Description, ExitRule, Job, JobId, JobStatus, Pod
+from chalicelib.jobs.job import (
+    ACTIVE,
+    Attempt,
+    Capacity,
+    Description,
+    ExitRule,
+    Job,
+    JobId,
+    JobStatus,
+    Pod,
+)
 from chalicelib.jobs.preemption import Preemption, Step, history
 from chalicelib.jobs.prices import Prices
 from chalicelib.jobs.usage import job_usage
@@ -165,6 +175,9 @@ class JobBody(JobSummary, frozen=True):
     depends_on: list[DependencyBody]
     share_identifier: str | None
     scheduling_priority: int | None
+    quota_share_name: str | None
+    capacity_usage: tuple[Capacity, ...]
+    preemption_retries_before_termination: int | None
     retry_strategy: RetryStrategyBody
     timeout_seconds: int | None
     platform: str | None
@@ -234,6 +247,9 @@ def job_body(job: Job, related: Related, prices: Prices, now: int) -> JobBody:
         depends_on=_dependencies(description, related.dependencies),
         share_identifier=description.share_identifier,
         scheduling_priority=description.scheduling_priority,
+        quota_share_name=description.quota_share_name,
+        capacity_usage=description.capacity_usage,
+        preemption_retries_before_termination=description.preemption_retries,
         retry_strategy=RetryStrategyBody(description.retry_attempts, description.exit_rules),
         timeout_seconds=description.timeout_seconds,
         platform=description.platform,

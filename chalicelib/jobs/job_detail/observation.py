@@ -7,7 +7,7 @@ envelopes, queues, tables, the clock or the environment.
 import re
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from chalicelib.jobs.job import (
     ArrayFacts,
     Attempt,
+    Capacity,
     ContainerEnd,
     Dependency,
     Description,
@@ -155,7 +156,25 @@ def _description(detail: JobDetail, redaction: Redaction) -> Description:
         cpu_architecture=truncated(
             first.runtime_platform.cpu_architecture if first.runtime_platform else None, MAX_NAME
         ),
+        **_of_service_job(detail),
     )
+
+
+def _of_service_job(detail: JobDetail) -> dict[str, Any]:
+    """Return the fields of a description that only a service job has."""
+    if not isinstance(detail, ServiceJobDetail):
+        return {}
+    preemption = detail.preemption_configuration
+    return {
+        "quota_share_name": truncated(detail.quota_share_name, MAX_NAME),
+        "capacity_usage": tuple(
+            Capacity(truncated(each.capacity_unit, MAX_NAME), each.quantity)
+            for each in (detail.capacity_usage or ())[:MAX_ENTRIES]
+        ),
+        "preemption_retries": (
+            preemption.preemption_retries_before_termination if preemption else None
+        ),
+    }
 
 
 def _with_settings_of_task(container: Container, detail: JobDetail) -> Container:

@@ -260,10 +260,24 @@ class PreemptionSummary(CamelStruct):
         return len(self.recent) if count is None else count
 
 
+class PreemptionConfiguration(CamelStruct):
+    preemption_retries_before_termination: Int32 | None = None
+
+
+class CapacityUsage(CamelStruct):
+    """A quantity of instances of a type, which the service job requests."""
+
+    capacity_unit: str | None = None
+    quantity: float | None = None
+
+
 class ServiceJobDetail(JobDetail, kw_only=True):
     """A job that SageMaker runs for AWS Batch."""
 
     service_job_type: str = "UNKNOWN"
+    quota_share_name: str | None = None
+    capacity_usage: list[CapacityUsage] | None = None
+    preemption_configuration: PreemptionConfiguration | None = None
     timeout: Timeout | None = msgspec.field(default=None, name="timeoutConfig")
     latest_attempt: AttemptDetail | None = None
     preemption_summary: PreemptionSummary | None = None

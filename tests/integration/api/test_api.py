@@ -139,6 +139,9 @@ def test_a_recorded_job_is_returned_in_the_documented_form(api: Api) -> None:
         "dependsOn": [],
         "shareIdentifier": None,
         "schedulingPriority": None,
+        "quotaShareName": None,
+        "capacityUsage": [],
+        "preemptionRetriesBeforeTermination": None,
         "retryStrategy": {"attempts": None, "evaluateOnExit": []},
         "timeoutSeconds": None,
         "platform": None,
@@ -317,7 +320,8 @@ def test_a_summary_is_a_job_without_its_details(api: Api) -> None:
     details = {
         *("history", "attempts", "preemptions", "container", "parameters", "tags", "waiting"),
         *("dependsOn", "shareIdentifier", "schedulingPriority", "retryStrategy", "timeoutSeconds"),
-        *("platform", "mainNode"),
+        *("platform", "mainNode", "quotaShareName", "capacityUsage"),
+        "preemptionRetriesBeforeTermination",
     }
     for detail in details:
         del job[detail]

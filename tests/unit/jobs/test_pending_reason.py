@@ -79,6 +79,27 @@ def test_nothing_about_compute_environments_is_stated_of_a_service_job(
     assert not any("compute environment" in text or "ECS" in text for text in explanations)
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Unable to provision requested compute resources",
+        "MISCONFIGURATION:QUOTA_MANAGEMENT_LIMIT_EXCEEDED - x",
+    ],
+)
+def test_a_blocked_service_queue_is_recognized_by_its_reason(reason: str) -> None:
+    pending = explain("RUNNABLE", reason)
+
+    assert pending == explain("RUNNABLE", reason, is_service=True)
+    assert "compute environment" not in pending.explanation
+
+
+@pytest.mark.parametrize("status", ["SUBMITTED", "PENDING", "RUNNABLE", "SCHEDULED", "STARTING"])
+def test_a_terminated_job_states_that_it_ends(status: str) -> None:
+    pending = explain(status, "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", is_terminated=True)
+
+    assert pending.cause == "it was terminated"
+
+
 def test_a_blocked_service_queue_names_the_limit_of_its_service_environment() -> None:
     event = a_case("service-environment-limit")
 

@@ -35,6 +35,9 @@ DECODED = {
     "ServiceJobAttemptDetail": shapes.AttemptDetail,
     "LatestServiceJobAttempt": shapes.AttemptDetail,
     "ServiceJobTimeout": shapes.Timeout,
+    "ServiceJobCapacityUsageDetail": shapes.CapacityUsage,
+    "ServiceJobPreemptionConfiguration": shapes.PreemptionConfiguration,
+    "ServiceJobPreemptionSummary": shapes.PreemptionSummary,
 }
 """The struct into which each of AWS's shapes is decoded. Other shapes are tags, or not decoded."""
 

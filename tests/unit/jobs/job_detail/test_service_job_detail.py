@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.jobs.job import Observation, ServiceFacts
+from chalicelib.jobs.job import Capacity, Observation, ServiceFacts
 from chalicelib.recording.event import EventReader
 from chalicelib.redaction import Redaction
 from tests.support.builders import (
@@ -41,6 +41,8 @@ def test_an_event_of_the_documented_form_is_decoded() -> None:
         timeoutConfig={"attemptDurationSeconds": 60},
         preemptionConfiguration={"preemptionRetriesBeforeTermination": 2},
         shareIdentifier="lab",
+        quotaShareName="lab-gpus",
+        capacityUsage=[{"capacityUnit": "ml.g5.xlarge", "quantity": 2.0}],
     )
 
     details, description = observation.details, observation.description
@@ -50,6 +52,26 @@ def test_an_event_of_the_documented_form_is_decoded() -> None:
     assert details.service == ServiceFacts("SAGEMAKER_TRAINING", (a_training_job(1)["value"],))
     assert (details.log_group, details.log_stream_name) == (None, None)
     assert (description.retry_attempts, description.timeout_seconds) == (3, 60)
+    assert (description.share_identifier, description.quota_share_name) == ("lab", "lab-gpus")
+    assert description.capacity_usage == (Capacity("ml.g5.xlarge", 2),)
+    assert description.preemption_retries == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "invalid"),
+    [
+        ({"quotaShareName": 3}, "quotaShareName"),
+        ({"capacityUsage": [{"quantity": "two"}]}, "capacityUsage[0].quantity"),
+        ({"preemptionConfiguration": []}, "preemptionConfiguration"),
+    ],
+)
+def test_an_invalid_field_of_a_service_job_costs_that_field_only(
+    fields: dict[str, Any], invalid: str
+) -> None:
+    observation = read(**fields)
+
+    assert observation.invalid_fields == (invalid,)
+    assert observation.details.job_name == "align"
 
 
 @pytest.mark.parametrize(

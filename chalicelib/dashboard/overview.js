@@ -3,7 +3,7 @@
 
 import { attention, byGravity, list, percent, rate, sign, sum } from "./attention.js";
 import { get, Unauthorized } from "./api.js";
-import { sparkline } from "./chart.js";
+import { amounts, sparkline } from "./chart.js";
 import { element, link, section, table } from "./elements.js";
 import { hashFor } from "./jobs.js";
 import { visibleFor } from "./live.js";
@@ -120,9 +120,13 @@ function failures(queues) {
   if (!counted.length) return null;
   const most = counted.sort((a, b) => b.jobs - a.jobs).slice(0, MAX_CAUSES);
   const total = counted.reduce((all, { jobs }) => all + jobs, 0);
-  return section("Why jobs failed in the last 24 hours",
+  const causes = section("Why jobs failed in the last 24 hours",
     table("Causes of failures", ["Cause", "Queue", ["Jobs", "number"]], most.map(({ jobQueue, cause, jobs }) =>
       [element("span", { class: "failed" }, causeWords(cause)), jobQueue,
         link(hashFor({ queue: jobQueue, status: "FAILED", since: "-24h" }), number(jobs))])),
     element("p", { class: "after" }, link(hashFor({ status: "FAILED", since: "-24h" }), `All ${number(total)} failures`)));
+  const named = queues.flatMap(({ jobQueue, lastDay }) =>
+    Object.entries(lastDay?.definitions ?? {}).map(([name, jobs]) => [`${name} (${jobQueue})`, jobs]));
+  return element("div", { class: "two" }, causes, named.length > 0 && section("Failures by job definition",
+    amounts(named.sort(([, a], [, b]) => b - a).slice(0, MAX_CAUSES))));
 }

@@ -1,30 +1,33 @@
-// A queue: its counts, what blocks it, and its last day.
+// A queue: what blocks it, its last day and month, its environments and the jobs at its head.
 
+import { attention, percent, rate, sign } from "./attention.js";
 import { get } from "./api.js";
-import { hoursChart } from "./chart.js";
+import { amounts, history } from "./chart.js";
 import { element, facts, link, section, table } from "./elements.js";
 import { hashOf, jobList } from "./job_list.js";
 import { hashFor } from "./jobs.js";
-import { badge, causeWords, number, plural } from "./status.js";
+import { causeWords, number, plural, STARTING, WAITING } from "./status.js";
 import { ago, duration, elapsed } from "./time.js";
 import { money, usage } from "./usage.js";
+
+const HEAD = 5;
+const DEFINITIONS = 8;
 
 export async function queue(page, query, name) {
   const found = await get(["queues", name], {}, page.signal);
   const { lastDay } = found;
+  const kinds = new Set(attention([found]).map(({ kind }) => kind));
   page.show(name,
     element("nav", { class: "path", "aria-label": "Breadcrumb" }, link("#/", "Overview")),
-    element("div", { class: "title" }, element("h1", {}, name), asOf(found)),
+    element("div", { class: "title" }, element("h1", {}, name), [...kinds].map(sign), asOf(found)),
     found.blocked && blocked(found),
-    element("ul", { class: "tiles" }, Object.entries(found.counts ?? {}).map(([status, count]) =>
-      element("li", {}, link(hashFor({ queue: name, status }),
-        element("b", {}, atLeast(found, count)), badge(status))))),
-    lastDay && element("div", { class: "two" },
-      section("Last 24 hours", hoursChart(found.hours ?? []), day(name, lastDay)),
-      section("Wait and run times", times(lastDay), causes(lastDay.causes))),
+    found.counts && figures(found),
+    lastDay && element("div", { class: "wide" },
+      element("div", {}, history(found)),
+      element("div", {}, causes(name, lastDay))),
     section("Latest failures",
       jobList(page, ["jobs"], { queue: name, status: "FAILED" }, { only: 5, none: "No failed jobs." })),
-    section("Last 30 days", days(found.days ?? [])));
+    element("div", { class: "two" }, environments(found), head(found)));
 }
 
 const asOf = ({ asOf }) =>
@@ -54,31 +57,56 @@ function blocked({ jobQueue, blocked }, jobId) {
       ...(reason ? [". Reported by AWS Batch: ", element("q", {}, reason)] : ["."])));
 }
 
-const day = (name, { succeeded, failed, usage: total, cost }) => facts([
-  ["Succeeded", link(hashFor({ queue: name, status: "SUCCEEDED", since: "-24h" }), number(succeeded))],
-  ["Failed", link(hashFor({ queue: name, status: "FAILED", since: "-24h" }), number(failed))],
-  ["Usage", usage(total)],
-  ["Wasted", usage(total.wasted)],
-  ["Cost (estimate)", cost && money(cost)],
-]);
-
-function causes(counted) {
-  const most = Object.entries(counted).sort(([, a], [, b]) => b - a);
-  return most.length > 0 && [element("h2", { class: "next" }, "Failure causes"),
-    facts(most.map(([cause, count]) => [causeWords(cause), number(count)]))];
+function figures(found) {
+  const { jobQueue, counts, oldestWaiting, lastDay, dayBefore } = found;
+  const [failed, usual] = [rate(lastDay), rate(dayBefore ?? {})];
+  const jobs = (words, text) => link(hashFor({ queue: jobQueue, ...words }), text);
+  const times = (seconds) => seconds && `p50 ${duration(seconds.p50)}, p90 ${duration(seconds.p90)}`;
+  const counted = (statuses) => statuses.map((status) => [
+    element("small", {}, jobs({ status }, `${atLeast(found, counts[status] ?? 0)} ${status}`))]);
+  return element("div", { class: "figures" }, facts([
+    ["Waiting", [counted(WAITING), oldestWaiting && element("small", {}, "oldest ", elapsed(oldestWaiting))]],
+    ["Running", [counted(STARTING), counted(["RUNNING"])]],
+    ["Succeeded, 24 h", jobs({ status: "SUCCEEDED", since: "-24h" }, number(lastDay.succeeded))],
+    ["Failed, 24 h", [jobs({ status: "FAILED", since: "-24h" }, number(lastDay.failed)),
+      failed != null && element("small", { class: lastDay.failed && "failed" }, percent(failed)),
+      usual != null && element("small", {}, `${percent(usual)} the day before`)]],
+    ["Wait time", times(lastDay.waitSeconds)],
+    ["Run time", times(lastDay.runSeconds)],
+    ["Usage, 24 h", [usage(lastDay.usage), element("small", {}, `wasted: ${usage(lastDay.usage.wasted)}`)]],
+    ["Cost, 24 h", lastDay.cost && money(lastDay.cost)],
+  ]));
 }
 
-function times({ waitSeconds, runSeconds }) {
-  if (!waitSeconds && !runSeconds) return element("p", { class: "none" }, "No jobs ran in the last 24 hours.");
-  const row = (what, seconds) => [what, ...["p50", "p90", "p99"].map((p) => duration(seconds?.[p]) ?? "")];
-  return table("Wait and run times", ["Jobs that ran", ["p50", "number"], ["p90", "number"], ["p99", "number"]],
-    [row("Wait time", waitSeconds), row("Run time", runSeconds)]);
+function causes(jobQueue, { causes, definitions = {}, failed }) {
+  const sorted = (counted) => Object.entries(counted).sort(([, a], [, b]) => b - a);
+  if (!failed) return section("Failures in 24 hours", element("p", { class: "none" }, "No jobs failed."));
+  const named = sorted(definitions);
+  return [
+    section("Why jobs failed in 24 hours",
+      amounts(sorted(causes).map(([cause, count]) => [causeWords(cause), count])),
+      element("p", { class: "after" }, link(hashFor({ queue: jobQueue, status: "FAILED", since: "-24h" }), `All ${plural(failed, "failure")}`))),
+    named.length > 0 && section("Failures by job definition", amounts(named.slice(0, DEFINITIONS))),
+  ];
 }
 
-function days(all) {
-  const eventful = all.filter(({ succeeded, failed }) => succeeded + failed > 0).reverse();
-  if (eventful.length === 0) return element("p", { class: "none" }, "No jobs ended.");
-  return table("Days", ["Day", ["Succeeded", "number"], ["Failed", "number"], "Usage", "Cost (estimate)"],
-    eventful.map(({ day, succeeded, failed, usage: total, cost }) =>
-      [day.slice(0, 10), number(succeeded), number(failed), usage(total), cost ? money(cost) : ""]));
+function environments({ environments = [], state, status, statusReason, environmentsAsOf }) {
+  if (!environmentsAsOf) return null;
+  const vcpus = ({ desiredVcpus, maxVcpus }) =>
+    maxVcpus == null ? "" : `${number(desiredVcpus)} of ${number(maxVcpus)} vCPUs`;
+  const words = (each) => [`${each.state}, ${each.status}`,
+    each.status === "INVALID" && element("small", { class: "failed" }, each.statusReason)];
+  return section("Environments",
+    element("p", { class: "soft" }, `Queue: ${state}, ${status}. Described by AWS Batch `, ago(environmentsAsOf), ".",
+      status === "INVALID" && ` ${statusReason}`),
+    environments.length > 0 && table("Environments", ["Name", "Type", "State", ["In use", "number"]],
+      environments.map((each) => [each.name, each.type ?? "", words(each), vcpus(each)])));
+}
+
+function head({ head = [], headAsOf }) {
+  if (!head.length) return null;
+  return section("Head of the queue",
+    element("p", { class: "soft" }, `The first ${head.length === 1 ? "job" : `${number(Math.min(HEAD, head.length))} jobs`} to start, as of `, ago(headAsOf), "."),
+    table("Head of the queue", [["No.", "number"], "Job", ["Has had this position for", "soft"]],
+      head.slice(0, HEAD).map(({ jobId, since }, n) => [n + 1, link(hashOf(jobId), jobId), since ? elapsed(since) : ""])));
 }

@@ -283,30 +283,57 @@ def test_injected_text_is_displayed_and_never_executed(page: Page) -> None:
         assert set(protocols) <= {"http:", "https:"}
 
 
+ENVIRONMENT = {
+    "state": "ENABLED",
+    "status": "VALID",
+    "environmentsAsOf": rfc3339(60),
+    "environments": [
+        {
+            "name": "spot-a",
+            "type": "SPOT",
+            "state": "ENABLED",
+            "status": "VALID",
+            "desiredVcpus": 256,
+            "maxVcpus": 256,
+        }
+    ],
+    "head": [{"jobId": "4c75", "since": rfc3339(5_000)}],
+    "headAsOf": rfc3339(30),
+}
+
+
 def test_a_queue_shows_what_blocks_it_and_its_last_day(page: Page) -> None:
     incident = an_incident("QUEUE_BLOCKED", cause=BLOCKED["cause"], jobId="4c75", jobName="align")
     blocked = a_queue_body("gpu", blocked=BLOCKED, incidents=[incident])
-    hours = [{"hour": f"{rfc3339()[:13]}:00:00.000Z", "succeeded": 5, "failed": 2}]
-    nothing = {**blocked["lastDay"], "succeeded": 0, "failed": 0}
+    hour = f"{rfc3339()[:13]}:00:00.000Z"
+    hours = [{**blocked["lastDay"], "hour": hour, "succeeded": 5, "failed": 2}]
+    nothing = {**blocked["lastDay"], "succeeded": 0, "failed": 0, "runSeconds": None}
     busy = [{"day": f"2026-11-{day}", **blocked["lastDay"]} for day in (22, 24)]
     days = [{"day": "2026-11-21", **nothing}, *busy]
     bodies = {
         "queues": {"queues": [a_queue_body("spot"), blocked]},
-        "queues/gpu": {**blocked, "hours": hours, "days": days},
+        "queues/gpu": {**blocked, **ENVIRONMENT, "hours": hours, "days": days},
     }
     with PageServer(bodies) as server:
         sign_in(page, f"{server.url}#/")
         expect_text(page, "gpu is blocked: AWS has no free capacity for align", "3 jobs wait")
         page.locator("#queue-gpu").click()
         expect_text(page, "gpu is blocked: AWS has no free capacity", "p50", "31 min")
-        expect_text(page, "Failure causes", "Cost (estimate)\n401.2 USD, 12.5 wasted")
+        expect_text(page, "Cost, 24 h\n401.2 USD, 12.5 wasted", "2.6 %", "2.5 % the day before")
+        expect_text(page, "Why jobs failed in 24 hours", "Failures by job definition\nalign\n37")
+        expect_text(page, "256 of 256 vCPUs", "The first job to start")
+        labels = page.locator("figure.chart svg")
+        expect(labels.first).to_have_attribute("aria-label", "Ended jobs: 5 succeeded, 2 failed")
 
-        expect(page.get_by_role("table", name="Days").locator("tbody td:first-child")).to_have_text(
-            ["2026-11-24", "2026-11-22"]
-        )
-        expect(page.locator("figure.chart svg")).to_have_attribute(
-            "aria-label", "Jobs ended per hour: 5 succeeded, 2 failed"
-        )
+        page.locator("rect.ground").first.hover()
+        expect_text(page, "5 succeeded, 2 failed (20", "the program failed, 17", "out of memory)")
+        expect_text(page, "wait time p50 4 min, p90 31 min; run time p50 30 min 40 s")
+
+        page.get_by_role("button", name="30 days").click()
+        expect(page.get_by_role("button", name="30 days")).to_be_focused()
+        expect(labels.nth(1)).to_have_attribute("aria-label", "Wait time: p90 at most 31 min")
+        page.get_by_text("As a table").click()
+        expect(page.locator("figure tbody td:first-child")).to_have_text(["24 Nov", "22 Nov"])
 
 
 def test_the_overview_lists_what_needs_a_look_the_gravest_first(page: Page) -> None:

@@ -43,6 +43,7 @@ def a_queue_body(name: str, **fields: Any) -> dict[str, Any]:
             "succeeded": 1412,
             "failed": 37,
             "causes": {"EXIT_CODE": 20, "OUT_OF_MEMORY": 17},
+            "definitions": {"align": 37},
             "waitSeconds": {"p50": 240, "p90": 1860, "p99": 7200},
             "runSeconds": {"p50": 1840, "p90": 9000, "p99": 40_000},
             "usage": {"vcpuHours": 8123.4, "gbHours": 30_211, "gpuHours": 0, "wasted": wasted},

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from chalicelib.jobs.failure import failure_of
 from local.api import Api as Served
@@ -611,15 +611,20 @@ def test_ten_thousand_children_are_drawn_and_reachable_by_keyboard(page: Page) -
 def test_ten_thousand_children_are_drawn_within_100_ms(page: Page, digit: str) -> None:
     """Takes the fastest of five drawings, until their pixels can be read: a busy machine delays
     some of them."""
+    page.route("**/dashboard.js", exporting_the_grid)
     with PageServer({}) as server:
         sign_in(page, f"{server.url}#/jobs")
 
         assert min(page.evaluate(DRAWING_TIMES, digit * 10_000)) < 100
 
 
+def exporting_the_grid(route: Route) -> None:
+    script = route.fetch()
+    route.fulfill(response=script, body=f"{script.text()}\nglobalThis.grid = $grid.grid;")
+
+
 DRAWING_TIMES = """
-async (digits) => {
-  const { grid } = await import(document.querySelector("link[href$='/grid.js']").href);
+(digits) => {
   return Array.from({ length: 5 }, () => {
     const { element, draw } = grid("4c75");
     document.querySelector("main").replaceChildren(element);

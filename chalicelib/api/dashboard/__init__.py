@@ -9,10 +9,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from chalicelib.api.dashboard.script import joined
 from chalicelib.api.errors import AssetNotFound
 
-_FOLDER: Final = Path(__file__).parent.parent / "dashboard"
+_FOLDER: Final = Path(__file__).parent.parent.parent / "dashboard"
 _PAGE: Final = "index.html"
+_SCRIPT: Final = "dashboard.js"
+"""All modules of the folder in one file."""
 _CONTENT_TYPES: Final[Mapping[str, str]] = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -39,12 +42,15 @@ class Dashboard:
     """The files, read at construction: construct it on first use and not at start."""
 
     def __init__(self) -> None:
-        paths = sorted(path for path in _FOLDER.iterdir() if path.suffix in _CONTENT_TYPES)
+        texts = {path: path.read_text("utf-8") for path in sorted(_FOLDER.iterdir())}
+        script = joined({path.stem: text for path, text in texts.items() if path.suffix == ".js"})
+        files = {path.name: text for path, text in texts.items() if path.suffix != ".js"}
         self._files = {
-            path.name: File(_CONTENT_TYPES[path.suffix], path.read_text("utf-8")) for path in paths
+            name: File(_CONTENT_TYPES[Path(name).suffix], text)
+            for name, text in (files | {_SCRIPT: script}).items()
         }
-        texts = "\0".join(f"{name}\0{file.text}" for name, file in self._files.items())
-        self.version = sha256(texts.encode()).hexdigest()[:20]
+        content = "\0".join(f"{name}\0{file.text}" for name, file in self._files.items())
+        self.version = sha256(content.encode()).hexdigest()[:20]
 
     def page(self, path: str) -> File | Redirect:
         """Return the page for a path as the browser requested it, with the stage if there is one.

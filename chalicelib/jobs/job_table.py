@@ -44,8 +44,9 @@ jobs."""
 _OF_ENDED_JOBS = ("expiresAt", table_keys.BY_STATUS.partition)
 """Attributes that a job loses when an event shows that it has not ended."""
 _REFERENCES_REMEMBERED = 10_000
-_LONGEST_SERVICE_SECONDS = 60 * 86_400
-"""SageMaker limits a training job to 28 days, and it may wait before that."""
+_LONGEST_SECONDS = 60 * 86_400
+"""The time by which children, nodes and preemptions may precede the end of their root, which is not
+known when they are stored. SageMaker limits a training job to 28 days, and it may wait before."""
 
 
 class StoredJob(NamedTuple):
@@ -79,7 +80,14 @@ class Change(NamedTuple):
 
 
 class JobTable:
-    """The jobs of one table. `retention_days` after its end, a job expires; 0 means never."""
+    """The jobs of one table. `retention_days` after its end, a job expires; 0 means never.
+
+    A root and its children or nodes expire together. DynamoDB deletes what belongs to a root up to
+    60 days later, because an item must not disappear before its root has ended:
+
+        root ends ───── retention ──── not returned any more; DynamoDB deletes root and description
+        child ends ─────────── retention and 60 days ────────── DynamoDB deletes the child
+    """
 
     def __init__(
         self,
@@ -143,6 +151,7 @@ class JobTable:
         if Outcome.OUTAGE in outcomes.values():
             return outcomes | dict.fromkeys(statements, Outcome.OUTAGE)
         saved = self._table.execute(list(statements.values()))
+        self._expire_superseded([c for c in changes if c.job.job_id in statements])
         return outcomes | {job_id: saved[key] for job_id, (key, _) in statements.items()}
 
     def put_preemptions(self, preemptions: Iterable[Preemption]) -> dict[Preemption, Outcome]:
@@ -159,8 +168,7 @@ class JobTable:
         digest = sha256(record["record"]["S"].encode()).hexdigest()[:16]
         item = table_keys.preemption(preemption.job_id, preemption.at, digest) | record
         if self._retention_seconds:
-            last_end = preemption.at // 1000 + _LONGEST_SERVICE_SECONDS
-            item["expiresAt"] = {"N": str(last_end + self._retention_seconds)}
+            item |= self._expiry_after(preemption.at, _LONGEST_SECONDS)
         return item
 
     def _put_references(self, changes: Sequence[Change]) -> dict[str, Outcome]:
@@ -189,14 +197,35 @@ class JobTable:
         row = _registry_row(change.job)
         if not change.stored and key_of(row) not in self._put_before:
             yield row
-        if change.description:
-            key = _description_key(change.job)
-            # A root ends last, and its children may share its description.
-            expiry = self._expiry(change.job) if change.job.is_root else {}
-            before = change.stored and change.stored.job.details.description
-            known = before == change.job.details.description or key_of(key) in self._put_before
-            if expiry or not known:
-                yield key | json_text("record", change.description) | expiry
+        if change.description and self._is_description_to_put(change):
+            job = change.job
+            expiry = self._expiry(job) if job.is_root else self._member_expiry(job)
+            yield _description_key(job) | json_text("record", change.description) | expiry
+
+    def _is_description_to_put(self, change: Change) -> bool:
+        """Return whether the description may be new, or its expiry changes.
+
+        The members of a job may share the description of their root, which ends last.
+        """
+        job, before = change.job, change.stored.job if change.stored else None
+        is_referenced = before is not None and before.details.description == job.details.description
+        was_put = key_of(_description_key(job)) in self._put_before
+        if job.is_root:
+            is_active_again = before is not None and before.is_over and not job.is_over
+            return is_active_again or bool(self._expiry(job)) or not (is_referenced or was_put)
+        return not was_put and (not is_referenced or bool(self._expiry(job)))
+
+    def _expire_superseded(self, changes: Iterable[Change]) -> None:
+        """Let descriptions expire that another one replaced, unless they are put again."""
+        if not self._retention_seconds:
+            return
+        superseded = [
+            (_description_key(change.stored.job), self._member_expiry(change.job))
+            for change in changes
+            if change.stored
+            and change.stored.job.details.description != change.job.details.description
+        ]
+        self._table.execute([self._table.update_if_equal({}, *each) for each in superseded])
 
     def _statement(self, change: Change) -> Statement:
         key, before = job_key(change.job.job_id), change.stored
@@ -209,17 +238,38 @@ class JobTable:
         )
 
     def _expiry(self, job: Job) -> Item:
-        if not (self._retention_seconds and job.is_over):
+        """Return when the item of a job that is over expires."""
+        if not job.is_over:
             return {}
-        return {"expiresAt": {"N": str(job.since // 1000 + self._retention_seconds)}}
+        return self._expiry_after(job.since) if job.is_root else self._member_expiry(job)
+
+    def _member_expiry(self, job: Job) -> Item:
+        """Return when something of a root expires whose end is not known."""
+        return self._expiry_after(job.since, _LONGEST_SECONDS)
+
+    def _expiry_after(self, at: int, margin: int = 0) -> Item:
+        """Return the expiry after a time (epoch milliseconds), or nothing without a retention."""
+        if not self._retention_seconds:
+            return {}
+        return {"expiresAt": {"N": str(at // 1000 + margin + self._retention_seconds)}}
 
     # Reading
 
     def get(self, job_id: str) -> Job | None:
-        """Return the current job, or None if it was never stored or has expired.
+        """Return the current job, or None if it was never stored or has expired: a child or a node
+        expires with its root.
 
         Raises TableUnavailable if its record can't be decoded.
         """
+        job = self._read(job_id)
+        if job is None or self.has_expired(job):
+            return None
+        if job.is_root or not self._retention_seconds:
+            return job
+        root = self._read(JobId.parse(job_id).root)
+        return None if root and self.has_expired(root) else job
+
+    def _read(self, job_id: str) -> Job | None:
         answer = self._client.get_item(
             TableName=self._name, Key=job_key(job_id), ConsistentRead=True
         )
@@ -228,7 +278,7 @@ class JobTable:
         job = job_of(answer["Item"])
         if job is None:
             raise TableUnavailable(f"the record of job {job_id} has an unknown format")
-        return None if self.has_expired(job) else job
+        return job
 
     def stored(self, job_ids: Collection[str]) -> dict[str, Job]:
         """Return the jobs that are stored and could be read, by id."""

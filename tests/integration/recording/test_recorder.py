@@ -1,6 +1,7 @@
 """The recorder with the table and queues of the local AWS: batches in, records out."""
 
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from chalicelib.errors import MessagesLeft
 from chalicelib.jobs.job_index import StatusPartition
+from chalicelib.jobs.job_table import Change
 from chalicelib.runtime import Runtime
 from local.aws import LocalAws, Resources
 from local.workload import workload
@@ -21,6 +23,8 @@ from tests.support.builders import (
     bodies_of,
 )
 from tests.support.recorder_harness import RecorderHarness
+
+DAY = 86_400
 
 
 def test_the_events_of_a_job_are_stored_as_its_history(harness: RecorderHarness) -> None:
@@ -324,21 +328,103 @@ def test_an_event_with_a_time_out_of_range_delays_no_others(
     assert tally.reasons == {"time is before 1970 or after 9999"}
 
 
-def test_the_description_of_an_array_expires_with_the_array_not_with_a_child(
+def test_a_child_and_the_description_outlast_their_array(
     aws: LocalAws, resources: Resources
 ) -> None:
     harness = RecorderHarness(aws, resources, retention_days=1)
     root = a_job_id()
 
-    harness.record(
-        [a_body(jobId=f"{root}:0", status="FAILED"), a_body(jobId=root, status="PENDING")]
-    )
-    while_running = [item for item in harness.items() if item["sk"]["S"].startswith("SPEC#")]
-    harness.record([a_body(jobId=root, status="FAILED")])
-    after_its_end = [item for item in harness.items() if item["sk"]["S"].startswith("SPEC#")]
+    harness.record([a_body(jobId=root, status="PENDING", arrayProperties={"size": 2})])
+    harness.record([a_body(jobId=f"{root}:0", status="FAILED")])
+    while_running = expiries(harness)
+    harness.record([a_body(jobId=root, status="FAILED", arrayProperties={"size": 2})])
+    after_its_end = expiries(harness)
 
-    assert ["expiresAt" in item for item in while_running] == [False]
-    assert ["expiresAt" in item for item in after_its_end] == [True]
+    end = NOON // 1000 + DAY
+    assert while_running["CHILD#00000"] == end + 60 * DAY
+    assert while_running["SPEC"] in (None, end + 60 * DAY)
+    assert after_its_end["JOB"] == after_its_end["SPEC"] == end
+    assert after_its_end["CHILD#00000"] == end + 60 * DAY
+
+
+def test_a_late_event_of_a_child_does_not_keep_the_description_for_ever(
+    aws: LocalAws, resources: Resources
+) -> None:
+    root = a_job_id()
+    RecorderHarness(aws, resources, retention_days=1).record([a_body(jobId=root, status="FAILED")])
+
+    late = RecorderHarness(aws, resources, retention_days=1)
+    late.record([a_body(jobId=f"{root}:1", status="RUNNABLE", at=NOON - 60_000)])
+
+    expiry = expiries(late)["SPEC"]
+    assert expiry is not None
+    assert expiry >= NOON // 1000 + DAY
+
+
+def test_the_description_of_a_node_expires(aws: LocalAws, resources: Resources) -> None:
+    harness = RecorderHarness(aws, resources, retention_days=1)
+    root = a_job_id()
+
+    harness.record([a_body(jobId=f"{root}#1", status="RUNNING", container={"image": "worker:1"})])
+    harness.record([a_body(jobId=f"{root}#1", status="FAILED", container={"image": "worker:1"})])
+
+    assert expiries(harness)["SPEC"] == NOON // 1000 + 61 * DAY
+
+
+def test_a_child_is_returned_as_long_as_its_array(aws: LocalAws, resources: Resources) -> None:
+    harness = RecorderHarness(aws, resources, retention_days=1)
+    root, now = a_job_id(), round(time.time()) * 1000
+    child = f"{root}:0"
+    harness.record([a_body(jobId=child, status="FAILED", at=now - 5 * DAY * 1000)])
+    harness.record([a_body(jobId=root, status="PENDING", at=now - 5 * DAY * 1000)])
+
+    while_running = harness.table.get(child)
+    harness.record([a_body(jobId=root, status="FAILED", at=now - 2 * DAY * 1000)])
+
+    assert while_running is not None
+    assert harness.table.get(child) is None
+
+
+def test_the_description_of_a_job_that_is_active_again_does_not_expire(
+    aws: LocalAws, resources: Resources
+) -> None:
+    harness = RecorderHarness(aws, resources, retention_days=1)
+    job_id = a_job_id()
+    harness.record([a_body(jobId=job_id, status="RUNNABLE")])
+    stored = harness.table.load([job_id], consistent=True).jobs[job_id]
+    description = harness.table.describe(stored.job)
+    harness.table.save([Change(stored.job.lost(), stored, description)])
+    lost = expiries(harness)
+
+    harness.record([a_body(jobId=job_id, status="RUNNING", at=NOON + 1_000)])
+
+    assert set(lost.values()) == {NOON // 1000 + DAY}
+    assert expiries(harness) == {"JOB": None, "SPEC": None}
+
+
+def test_a_description_that_another_one_replaced_expires(
+    aws: LocalAws, resources: Resources
+) -> None:
+    harness = RecorderHarness(aws, resources, retention_days=1)
+    job_id = a_job_id()
+    harness.record([a_body(jobId=job_id, status="RUNNABLE")])
+    (first,) = (item["sk"]["S"] for item in harness.items() if item["sk"]["S"].startswith("SPEC"))
+
+    harness.record([a_body(jobId=job_id, status="RUNNING", schedulingPriority=9)])
+
+    found = {item["sk"]["S"]: "expiresAt" in item for item in harness.items()}
+    assert found.pop(first)
+    assert set(found.values()) == {False}
+
+
+def expiries(harness: RecorderHarness) -> dict[str, int | None]:
+    """Return the expiry of each item of a job by its sort key, or by its kind."""
+    items = ((item["sk"]["S"], item.get("expiresAt", {}).get("N")) for item in harness.items())
+    return {
+        sort.partition("#")[0] if sort.startswith(("JOB", "SPEC")) else sort: at and int(at)
+        for sort, at in items
+        if sort.startswith(("JOB", "SPEC", "CHILD"))
+    }
 
 
 def test_a_job_with_as_much_text_as_an_event_can_contain_is_recorded(

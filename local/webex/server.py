@@ -7,6 +7,7 @@ import json
 import socket
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -47,10 +48,17 @@ class WebexServer:
     """A Webex on one port, with the room ROOM, its member BOT, and BOT's token TOKEN.
 
     `state_file` keeps rooms and messages for the next start. A stopped server can be started again
-    on its port and still has all messages.
+    on its port and still has all messages. `clock` returns the time of new messages, in epoch
+    seconds.
     """
 
-    def __init__(self, port: int, *, state_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        state_file: Path | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.port = port
         self.api_url = f"http://{LOOPBACK}:{port}/v1"
         self.page_url = f"http://{LOOPBACK}:{port}/"
@@ -59,7 +67,11 @@ class WebexServer:
         self._tokens = {TOKEN: BOT}
         self._requests: list[Request] = []
         self._faults = FaultScript()
-        self.rooms = _load(state_file) if state_file and state_file.exists() else Rooms(_now)
+
+        def now() -> datetime:
+            return datetime.fromtimestamp(clock(), UTC)
+
+        self.rooms = _load(state_file, now) if state_file and state_file.exists() else Rooms(now)
         if ROOM not in {room.id for room in self.rooms}:
             self.add_room(ROOM, "batchwatch")
 
@@ -178,17 +190,13 @@ class WebexServer:
             written.replace(self._state_file)
 
 
-def _load(state_file: Path) -> Rooms:
+def _load(state_file: Path, now: Callable[[], datetime]) -> Rooms:
     try:
-        return Rooms.load(json.loads(state_file.read_text()), _now)
+        return Rooms.load(json.loads(state_file.read_text()), now)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LocalError(
             f"{state_file} doesn't contain rooms of the local Webex: remove it"
         ) from error
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class _HttpServer(ThreadingHTTPServer):

@@ -1,0 +1,105 @@
+"""Storms of failures and outages of Webex, for hours and days in simulated time."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from local.aws import LocalAws, Resources
+from local.webex import Fault
+from tests.support.builders import NOON, a_body, a_job_id, an_attempt
+from tests.support.simulation.simulated_notices import SimulatedNotices
+
+EXITED = "Essential container in task exited"
+HOUR, DAY = 3_600, 86_400
+
+
+@pytest.fixture
+def simulation(aws: LocalAws, resources: Resources) -> Iterator[SimulatedNotices]:
+    simulation = SimulatedNotices(aws, resources, '[[rule]]\non = ["FAILED"]')
+    with simulation.webex:
+        yield simulation
+
+
+def a_failure(seconds: float, **fields: object) -> str:
+    """Return the event of a failure so many seconds after noon."""
+    at = round(NOON + seconds * 1_000)
+    ended = an_attempt(container={"exitCode": 1}, statusReason=EXITED, stoppedAt=at)
+    return a_body(status="FAILED", statusReason=EXITED, attempts=[ended], at=at, **fields)
+
+
+def failures(per_minute: float, hours: float) -> Callable[[float], Sequence[str]]:
+    """Return arrivals of failures at this rate, for so many hours."""
+    times = [n * 60 / per_minute for n in range(round(hours * 60 * per_minute))]
+
+    def arrivals(now: float) -> Sequence[str]:
+        arrived = [at for at in times if at <= now - NOON / 1_000]
+        del times[: len(arrived)]
+        return [a_failure(at, jobName=f"job-{at:g}") for at in arrived]
+
+    return arrivals
+
+
+@pytest.mark.parametrize(("per_minute", "messages"), [(1, [15, 6, 6]), (60, [15])])
+def test_a_storm_is_few_messages_and_the_first_failure_is_sent_within_seconds(
+    simulation: SimulatedNotices, per_minute: float, messages: list[int]
+) -> None:
+    hours = len(messages)
+    arrivals = failures(per_minute, hours)
+
+    simulation.run(hours * HOUR, arrivals)
+    per_hour = simulation.per_hour(hours)
+    simulation.record(arrivals(simulation.now))
+    simulation.run(HOUR)
+
+    assert per_hour == messages
+    assert simulation.sent_at()[0] <= 5
+    assert sum(tally.sent for tally in simulation.tallies) == hours * 60 * per_minute
+    assert simulation.waiting == 0
+
+
+def test_a_rate_limit_of_nearly_fourteen_days_loses_no_notice(
+    simulation: SimulatedNotices,
+) -> None:
+    simulation.webex.script(Fault(status=429, retry_after="1"), times=math.inf)
+    simulation.record([a_failure(0)])
+
+    simulation.run(13.5 * DAY)
+    receives = simulation.sqs.receives
+    simulation.webex.unscript()
+    simulation.run(DAY / 2)
+
+    assert receives < 800
+    assert not simulation.sqs.messages(simulation.dead_letter_queue)
+    assert len(simulation.webex.messages()) == 1
+    assert simulation.sent_at()[0] < 13.5 * DAY + HOUR
+
+
+def test_two_lost_responses_after_an_outage_delay_a_notice_by_minutes(
+    simulation: SimulatedNotices,
+) -> None:
+    simulation.webex.script(Fault(status=503), times=math.inf)
+    simulation.record([a_failure(0)])
+    simulation.run(600)
+    simulation.webex.unscript()
+    simulation.webex.script(Fault(cut=True), times=2)
+
+    simulation.run(DAY)
+
+    assert simulation.sent_at()[0] < 600 + 240
+
+
+def test_five_hundred_failures_because_of_one_are_one_message(
+    simulation: SimulatedNotices,
+) -> None:
+    prepare = a_job_id()
+    because = {"status": "FAILED", "statusReason": "Dependent Job failed"}
+    dependents = [
+        a_body(jobName=f"merge-{n}", dependsOn=[{"jobId": prepare}], **because) for n in range(499)
+    ]
+
+    simulation.record([a_failure(0, jobId=prepare, jobName="prepare"), *dependents])
+    simulation.run(HOUR)
+
+    [message] = simulation.webex.messages()
+    assert message.text.startswith("❌ prepare failed in high-priority: exit code 1; 499 jobs")

@@ -1,0 +1,114 @@
+"""Days of notices in seconds: the recorder and the notifier in simulated time, with the table of
+the local AWS and the stand-in Webex, whose messages have simulated times too.
+
+Lambda is simulated as it polls a queue: a batch of up to 100 messages every BATCH_WINDOW seconds.
+Requests take no time.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, cast
+
+from chalicelib.aws.clients import Clients
+from chalicelib.aws.dynamodb import chunks
+from chalicelib.aws.lambda_event import Message
+from chalicelib.aws.sqs import MessageQueue
+from chalicelib.bootstrap import Container
+from chalicelib.errors import MessagesLeft
+from chalicelib.notices.rules import Rules
+from chalicelib.runtime import Runtime
+from chalicelib.settings import Settings
+from chalicelib.telemetry import Tally
+from chalicelib.webex.client import Webex
+from chalicelib.webex.notifier import NoticeTally
+from local.aws import LocalAws, Resources
+from local.ports import free_port
+from local.webex import ROOM, TOKEN, WebexServer
+from tests.support.builders import NOON, a_message
+from tests.support.recorder_harness import aws_session
+from tests.support.simulation.simulated_sqs import SimulatedSqs
+
+BATCH_WINDOW = 5
+_BATCH = 100
+_TIME_LEFT_SECONDS = 100.0
+
+
+class SimulatedNotices:
+    """The functions `on_batch_events` and `on_notices` at `now`, in epoch seconds."""
+
+    def __init__(self, aws: LocalAws, resources: Resources, rules: str) -> None:
+        self.now = NOON / 1_000
+        self.webex = WebexServer(free_port(), clock=lambda: self.now)
+        self.tallies: list[NoticeTally] = []
+        self.dead_letter_queue = resources.notices_dead_letter_queue
+        self._queue = resources.notices_queue
+        self.sqs = SimulatedSqs(lambda: self.now, {self._queue: self.dead_letter_queue})
+        clients = Clients(aws_session(), endpoint_url=aws.endpoint)
+        runtime = Runtime(now=lambda: self.now, sleep=lambda seconds: None)
+        settings = Settings.from_environment(resources.environment)
+        self._container = container = Container(settings, clients, runtime)
+        container.rules = Rules.parse(rules, ROOM)
+        container.report = self._keep
+        container.webex = Webex(self.webex.api_url, lambda: TOKEN, runtime)
+        container.notices_queue = MessageQueue(
+            cast("Any", self.sqs), self._queue, self.dead_letter_queue
+        )
+
+    @property
+    def waiting(self) -> int:
+        """Return the number of messages in the notices queue."""
+        return len(self.sqs.messages(self._queue))
+
+    def record(self, bodies: Sequence[str]) -> None:
+        for batch in chunks(bodies, 500):
+            self._container.recorder.record(
+                [a_message(body) for body in batch], lambda: _TIME_LEFT_SECONDS
+            )
+
+    def run(self, seconds: float, arrivals: Callable[[float], Sequence[str]] | None = None) -> None:
+        """Advance the time and invoke the functions. `arrivals` returns the bodies of the events
+        that have arrived since its last call."""
+        end = self.now + seconds
+        while self.now < end:
+            if arrivals:
+                self.record(arrivals(self.now))
+            while self._invoke():
+                pass
+            visible = (stored.visible_at for stored in self.sqs.messages(self._queue).values())
+            step = self.now + BATCH_WINDOW
+            self.now = min(end, step if arrivals else max(step, min(visible, default=end)))
+
+    def sent_at(self) -> list[float]:
+        """Return the seconds after noon of each message in the room."""
+        created = (datetime.fromisoformat(each.created) for each in self.webex.messages())
+        return [moment.timestamp() - NOON / 1_000 for moment in created]
+
+    def per_hour(self, hours: int) -> list[int]:
+        """Return the number of messages in each hour since noon."""
+        by_hour = Counter(int(at // 3_600) for at in self.sent_at())
+        return [by_hour[hour] for hour in range(hours)]
+
+    def _invoke(self) -> bool:
+        """Invoke the notifier with the messages that are visible. Return whether there are any."""
+        receives = (
+            self.sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10)["Messages"]
+            for _ in range(_BATCH // 10)
+        )
+        received = itertools.chain.from_iterable(itertools.takewhile(bool, receives))
+        messages = [Message.of(each) for each in received]
+        if not messages:
+            return False
+        with suppress(MessagesLeft):
+            self._container.notifier.notify(messages, lambda: _TIME_LEFT_SECONDS)
+            self.sqs.delete_message_batch(
+                QueueUrl=self._queue,
+                Entries=[{"ReceiptHandle": each.receipt_handle} for each in messages],
+            )
+        return True
+
+    def _keep(self, tally: Tally) -> None:
+        if isinstance(tally, NoticeTally):
+            self.tallies.append(tally)

@@ -16,6 +16,7 @@ from chalicelib.api.formats.text import (
     usage,
 )
 from chalicelib.api.representation.queue import (
+    EnvironmentBody,
     IncidentBody,
     LastDay,
     Percentiles,
@@ -25,8 +26,12 @@ from chalicelib.api.representation.queue import (
     QueueSummary,
 )
 from chalicelib.api.representation.usage import CostBody
+from chalicelib.jobs.waiting.queue_environment import INVALID
 from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED
 from chalicelib.text_format import duration
+
+_HEAD_JOBS = 5
+_DEFINITIONS = 5
 
 
 def format_queues(queues: QueueList) -> str:
@@ -55,8 +60,8 @@ def _row(queue: QueueSummary) -> tuple[str, ...]:
         f"{running}{more}",
         str(day.succeeded),
         str(day.failed),
-        duration(day.wait_seconds.p50) if day.wait_seconds else "",
-        duration(day.run_seconds.p50) if day.run_seconds else "",
+        _median(day.wait_seconds),
+        _median(day.run_seconds),
         _short_cost(day.cost),
         problems,
     )
@@ -92,16 +97,56 @@ def format_queue(queue: QueueBody) -> str:
         "oldest": queue.oldest_waiting and f"RUNNABLE since {moment(queue.oldest_waiting)} UTC",
         "blocked": queue.blocked and (queue.blocked.explanation or queue.blocked.reason),
         "problems": "; ".join(_problems(queue)) or None,
+        "state": queue.state and f"{queue.state}, {queue.status}{_reason(queue)}",
         **(_values_of(queue.last_day) if queue.last_day else {}),
     }
-    return document([clean(queue.job_queue), "", *facts(values), *section("Days", _days(queue))])
+    return document(
+        [
+            clean(queue.job_queue),
+            "",
+            *facts(values),
+            *section("Environments", _environments(queue)),
+            *section("Head of the queue", _head(queue)),
+            *section("Days (median times, estimated cost)", _days(queue)),
+        ]
+    )
+
+
+def _reason(described: QueueBody | EnvironmentBody) -> str:
+    """Return AWS Batch's reason for an invalid queue or environment, to append to its status."""
+    is_invalid = described.status == INVALID and described.status_reason
+    return f": {clean(described.status_reason or '')}" if is_invalid else ""
+
+
+def _environments(queue: QueueBody) -> list[str]:
+    rows = [
+        (
+            clean(each.name),
+            each.type or "",
+            "" if each.max_vcpus is None else f"{each.desired_vcpus} of {each.max_vcpus}",
+            f"{each.state}, {each.status}{_reason(each)}",
+        )
+        for each in queue.environments
+    ]
+    return table(("NAME", "TYPE", "VCPUS IN USE", "STATE"), rows) if rows else []
+
+
+def _head(queue: QueueBody) -> list[str]:
+    """Return the first jobs of the queue, in the order in which they will start."""
+    rows = [
+        (str(number), job.job_id, moment(job.since) if job.since else "")
+        for number, job in enumerate(queue.head[:_HEAD_JOBS], 1)
+    ]
+    return table(("NO.", "JOB ID", "AT THIS POSITION SINCE (UTC)"), rows) if rows else []
 
 
 def _values_of(day: LastDay) -> dict[str, str | None]:
     causes = ", ".join(f"{count} {cause}" for cause, count in day.causes.items())
     failed = f"{day.failed} failed" + (f" ({causes})" if causes else "")
+    most = sorted(day.definitions.items(), key=lambda each: -each[1])[:_DEFINITIONS]
     return {
         "last 24 h": f"{day.succeeded} succeeded, {failed}",
+        "failed": ", ".join(f"{count} of {name}" for name, count in most),
         "wait time": _percentiles(day.wait_seconds),
         "run time": _percentiles(day.run_seconds),
         "usage": usage(day.usage),
@@ -111,9 +156,17 @@ def _values_of(day: LastDay) -> dict[str, str | None]:
 
 def _days(queue: QueueBody) -> list[str]:
     """Return a table of the days on which jobs ended."""
-    heads = ("DAY (UTC)", "SUCCEEDED", "FAILED", "USAGE", "COST (ESTIMATE)")
+    heads = ("DAY (UTC)", "SUCCEEDED", "FAILED", "WAIT", "RUN", "USAGE", "COST")
     rows = [
-        (day.day, str(day.succeeded), str(day.failed), amounts(day.usage), _short_cost(day.cost))
+        (
+            day.day,
+            str(day.succeeded),
+            str(day.failed),
+            _median(day.wait_seconds),
+            _median(day.run_seconds),
+            amounts(day.usage),
+            _short_cost(day.cost),
+        )
         for day in queue.days
         if day.succeeded or day.failed
     ]
@@ -124,6 +177,10 @@ def _percentiles(of: Percentiles | None) -> str | None:
     if of is None:
         return None
     return f"p50 {duration(of.p50)}, p90 {duration(of.p90)}, p99 {duration(of.p99)}"
+
+
+def _median(of: Percentiles | None) -> str:
+    return duration(of.p50) if of else ""
 
 
 def _short_cost(cost: CostBody | None) -> str:

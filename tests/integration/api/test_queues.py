@@ -10,6 +10,12 @@ from chalicelib.api.access import Scope
 from chalicelib.api.formats.media import TEXT, encode
 from chalicelib.api.queues import Queues
 from chalicelib.jobs.prices import Prices
+from chalicelib.jobs.waiting.queue_environment import (
+    Environment,
+    HeadJob,
+    QueueEnvironment,
+    QueueHead,
+)
 from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.missing_events import MissingEvents
 from chalicelib.queues.state import QueueState
@@ -273,7 +279,13 @@ def test_a_sweep_counts_the_jobs_of_a_queue(api: Api) -> None:
 
 
 def test_queues_are_a_table_as_text(harness: RecorderHarness) -> None:
-    harness.record([ended("SUCCEEDED", ran=3), ended("FAILED", ran=1), a_body(status="RUNNABLE")])
+    harness.record([ended("SUCCEEDED", ran=3), a_body(status="RUNNABLE")])
+    harness.record([ended("FAILED", ran=1, jobDefinition=DEFINITION_OF("align:7"))])
+    invalid = Environment(name="spot-b", status="INVALID", reason="CLIENT_ERROR - no such role")
+    usable = Environment(name="spot-a", type="SPOT", desired_vcpus=8, max_vcpus=64)
+    environment = QueueEnvironment(as_of=NOON, environments=(usable, invalid))
+    head = QueueHead(NOON, tuple(HeadJob(a_job_id(), NOON - HOUR) for _ in range(7)))
+    harness.container.environment_table.put({"high-priority": environment}, {"high-priority": head})
 
     queues = counted(harness)
 
@@ -287,7 +299,15 @@ def test_queues_are_a_table_as_text(harness: RecorderHarness) -> None:
     page = encode(queues.get("high-priority", ALL), TEXT)
     assert "last 24 h  1 succeeded, 1 failed (1 EXIT_CODE)\n" in page
     assert "cost       about 0.4 USD (estimate), 0.1 of it wasted\n" in page
-    assert page.splitlines()[-1].split()[:3] == ["2026-05-28", "1", "1"]
+    assert "failed     1 of align\n" in page
+    assert "state      ENABLED, VALID\n" in page
+    assert "  spot-a  SPOT  8 of 64       ENABLED, VALID\n" in page
+    assert "  spot-b                      ENABLED, INVALID: CLIENT_ERROR - no such role\n" in page
+    assert page.count("2026-05-28 19:26:40\n") == 5
+    day = page.splitlines()[-1]
+    assert day.split()[:3] == ["2026-05-28", "1", "1"]
+    assert "  57 min 56 s  57 min 56 s  " in day
+    assert max(map(len, page.splitlines())) <= 100
 
 
 def test_queues_are_available_as_csv(api: Api) -> None:

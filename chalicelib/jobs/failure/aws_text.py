@@ -18,14 +18,14 @@ from chalicelib.jobs.failure.cause import EXPLANATIONS, Cause
 
 class Statement(NamedTuple):
     """A cause that a text of AWS states. `explanation` does not quote the text. The cause is
-    UNKNOWN where the text explains why no exit code is known."""
+    EXIT_CODE or UNKNOWN where the text explains why no exit code is known."""
 
     cause: Cause
     explanation: str
 
     def applies(self, exit_code: int | None) -> bool:
         """Return whether the statement takes precedence over an exit code."""
-        return exit_code is None or self.cause is not Cause.UNKNOWN
+        return exit_code is None or self.cause not in (Cause.EXIT_CODE, Cause.UNKNOWN)
 
 
 SAGEMAKER: Final = r"Received status from SageMaker: ?"
@@ -125,7 +125,7 @@ _OF_CONTAINER: Final[dict[Cause, str]] = {
 }
 """Error codes of ECS and Kubernetes, which only a container's reason contains."""
 
-# Texts that state no cause, and count only if no exit code is known.
+# Texts that count only if no exit code is known.
 _END_UNKNOWN: Final = {
     r"(?:CannotInspectContainerError|CannotStopContainerError)\b.*"
     rf"|(?:Docker|ContainerRuntime)TimeoutError{_AFTER_START}\b.*": "The container ran, but Docker "
@@ -134,17 +134,26 @@ _END_UNKNOWN: Final = {
     "instance, and add a retry strategy.",
 }
 _TRAINING_FAILED: Final = {
-    rf"(?:{SAGEMAKER})?AlgorithmError\b.*": "SageMaker reports that the program failed, without an "
-    "exit code. See the end of its log.",
-    rf"(?:{SAGEMAKER})?InternalServerError\b.*": "SageMaker had an internal error. Submit the job "
-    "again, or add a retry strategy for such errors.",
-    rf"{SAGEMAKER}ClientError\b.*": "SageMaker could not run the training job with its "
-    "configuration or its data. The reason names why.",
+    rf"{SAGEMAKER}AlgorithmError\b.*": Statement(
+        Cause.EXIT_CODE,
+        "SageMaker reports that the program failed, without an exit code. See the end of its log.",
+    ),
+    rf"{SAGEMAKER}InternalServerError\b.*": Statement(
+        Cause.UNKNOWN,
+        "SageMaker had an internal error. Submit the job again, or add a retry strategy for such "
+        "errors.",
+    ),
+    rf"{SAGEMAKER}ClientError\b.*": Statement(
+        Cause.UNKNOWN,
+        "SageMaker could not run the training job with its configuration or its data. The reason "
+        "names why.",
+    ),
 }
 
 _NEUTRAL: Final = (
     r"Essential container in task exited\b.*|Received status from SageMaker\b.*"
     r"|(?-i:CAPACITY|MISCONFIGURATION|ACTION_REQUIRED|UNDETERMINED)\b.*"
+    r"|AlgorithmError\b.*|InternalServerError\b.*"
 )
 """Texts of AWS that state none of the causes."""
 
@@ -155,15 +164,13 @@ _STATEMENTS: Final = [
         (text, Statement(Cause.CANNOT_START, f"{_NO_START} {advice}"))
         for text, advice in _CANNOT_START.items()
     ),
-    *((text, Statement(Cause.UNKNOWN, words)) for text, words in _TRAINING_FAILED.items()),
+    *_TRAINING_FAILED.items(),
 ]
 _STATEMENTS_OF_CONTAINERS: Final = [
     *((text, Statement(cause, EXPLANATIONS[cause])) for cause, text in _OF_CONTAINER.items()),
     *((text, Statement(Cause.UNKNOWN, words)) for text, words in _END_UNKNOWN.items()),
 ]
-_OF_AWS: Final = "|".join(
-    f"(?:{text})" for text in (*_STATED.values(), *_CANNOT_START, *_TRAINING_FAILED, _NEUTRAL)
-)
+_OF_AWS: Final = "|".join(f"(?:{text})" for text in (*_STATED.values(), *_CANNOT_START, _NEUTRAL))
 _ERROR_CODE: Final = re.compile(r"[A-Z][a-z]+[A-Za-z]*(?:Error|Exception)\b")
 
 

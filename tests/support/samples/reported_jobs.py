@@ -604,7 +604,7 @@ TRAININGS = [
             'File "/miniconda3/lib/python3.7/site-packages/sagemaker_containers/_trainer.py", line '
             "84, in train\n    entrypoint()\nMemoryError: out of memory"
         ),
-        {"failure.cause": "UNKNOWN", "failure.exitCode": None},
+        {"failure.cause": "EXIT_CODE", "failure.exitCode": None, "attempts.0.cause": "EXIT_CODE"},
         ("the program failed", "MemoryError: out of memory"),
         ("no reason of a known kind", "Increase the job's memory"),
     ),

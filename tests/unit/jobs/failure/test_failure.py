@@ -368,7 +368,7 @@ def test_the_attempt_of_a_terminated_job_was_terminated() -> None:
         ("CannotPullContainerError: toomanyrequests: rate limit", Cause.IMAGE_PULL),
         ("Received status from SageMaker: CapacityError: no capacity", Cause.CANNOT_START),
         ("Received status from SageMaker: ClientError: out of memory", Cause.UNKNOWN),
-        ("Received status from SageMaker: AlgorithmError: OutOfMemoryError", Cause.UNKNOWN),
+        ("Received status from SageMaker: AlgorithmError: OutOfMemoryError", Cause.EXIT_CODE),
         (
             "Received status from SageMaker: AlgorithmError: Host EC2 terminated, exit code: 2",
             Cause.EXIT_CODE,

@@ -8,6 +8,7 @@ import pytest
 from local.aws import LocalAws, Resources
 from local.webex import Fault
 from tests.support.builders import NOON, a_body, a_job_id, an_attempt
+from tests.support.simulation.simulated_alarms import ALARMS, Point, states
 from tests.support.simulation.simulated_notices import SimulatedNotices
 
 EXITED = "Essential container in task exited"
@@ -54,6 +55,7 @@ def test_a_storm_is_few_messages_and_the_first_failure_is_sent_within_seconds(
 
     assert per_hour == messages
     assert simulation.sent_at()[0] <= 5
+    assert alarm_states(simulation, "NoticesReturnedAlarm", "oldest_notice_age") == [("OK", 720)]
     assert sum(tally.sent for tally in simulation.tallies) == hours * 60 * per_minute
     assert simulation.waiting == 0
 
@@ -103,3 +105,39 @@ def test_five_hundred_failures_because_of_one_are_one_message(
 
     [message] = simulation.webex.messages()
     assert message.text.startswith("❌ prepare failed in high-priority: exit code 1; 499 jobs")
+
+
+def alarm_states(simulation: SimulatedNotices, name: str, metric: str) -> list[tuple[str, int]]:
+    """Return the states of an alarm with the minutes that each lasted, from the metric that the
+    notifiers published since noon."""
+    values = [getattr(tally, metric) for tally in simulation.tallies]
+    points = [
+        Point(round(at), value)
+        for at, value in zip(simulation.reported_at, values, strict=True)
+        if value is not None
+    ]
+    return states(ALARMS[name], points)
+
+
+@pytest.mark.parametrize(
+    ("fault", "name", "metric", "minutes"),
+    [
+        (Fault(status=503), "NoticesReturnedAlarm", "oldest_notice_age", 40),
+        (Fault(status=401), "WebexTokenAlarm", "unauthorized", 5),
+    ],
+)
+def test_an_alarm_fires_in_an_outage_of_webex_and_clears_once_afterwards(
+    simulation: SimulatedNotices, fault: Fault, name: str, metric: str, minutes: int
+) -> None:
+    arrivals = failures(1 / 10, 12)
+    simulation.run(2 * HOUR, arrivals)
+    simulation.webex.script(fault, times=math.inf)
+    simulation.run(6 * HOUR, arrivals)
+    simulation.webex.unscript()
+    simulation.run(4 * HOUR, arrivals)
+
+    (before, quiet), (during, alarm), (after, _) = alarm_states(simulation, name, metric)
+
+    assert (before, during, after) == ("OK", "ALARM", "OK")
+    assert 120 <= quiet <= 120 + minutes
+    assert 8 * 60 <= quiet + alarm <= 8 * 60 + 100

@@ -43,6 +43,8 @@ class SimulatedNotices:
         self.now = NOON / 1_000
         self.webex = WebexServer(free_port(), clock=lambda: self.now)
         self.tallies: list[NoticeTally] = []
+        self.reported_at: list[float] = []
+        """The seconds after noon of each tally."""
         self.dead_letter_queue = resources.notices_dead_letter_queue
         self._queue = resources.notices_queue
         self.sqs = SimulatedSqs(lambda: self.now, {self._queue: self.dead_letter_queue})
@@ -112,3 +114,4 @@ class SimulatedNotices:
     def _keep(self, tally: Tally) -> None:
         if isinstance(tally, NoticeTally):
             self.tallies.append(tally)
+            self.reported_at.append(self.now - NOON / 1_000)

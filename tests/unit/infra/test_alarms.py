@@ -1,68 +1,21 @@
-"""When each alarm of the resources stack fires and clears.
-
-The local AWS evaluates no alarms, so CloudWatch's documented rule is simulated: once a minute, the
-statistic of each of the last periods is compared with the threshold, and TreatMissingData decides
-about a period without data.
-"""
+"""When each alarm of the resources stack fires and clears."""
 
 import json
-from collections.abc import Iterable
-from itertools import groupby
-from typing import Any, NamedTuple
+import re
 
 import pytest
 
 from chalicelib.telemetry import NAMESPACE, PUBLISHED
-from local.aws import RESOURCES
-
-STACK = json.loads(RESOURCES.read_text())["Resources"]
-ALARMS: dict[str, dict[str, Any]] = {
-    name: resource["Properties"]
-    for name, resource in STACK.items()
-    if resource["Type"] == "AWS::CloudWatch::Alarm"
-}
-MINUTE, HOUR = 60, 3_600
-END = 12 * HOUR
-
-
-class Point(NamedTuple):
-    """A data point of a metric; `at` is in seconds."""
-
-    at: int
-    value: float
-
-
-def every(seconds: int, value: float, *, start: int = 0, stop: int = END) -> list[Point]:
-    return [Point(at, value) for at in range(start, stop, seconds)]
-
-
-def states(alarm: dict[str, Any], points: Iterable[Point]) -> list[tuple[str, int]]:
-    """Return the states of an alarm from its creation at 0 to END, each with the minutes that it
-    lasted."""
-    found = list(points)
-    by_minute = [_state(alarm, found, at) for at in range(0, END, MINUTE)]
-    return [(state, len(list(minutes))) for state, minutes in groupby(by_minute)]
-
-
-def _state(alarm: dict[str, Any], points: list[Point], now: int) -> str:
-    period = alarm["Period"]
-    periods = [
-        [value for at, value in points if now - (n + 1) * period < at <= now - n * period]
-        for n in range(alarm["EvaluationPeriods"])
-    ]
-    if alarm["TreatMissingData"] == "missing" and not any(periods):
-        return "INSUFFICIENT_DATA"
-    is_breaching = all(values and _is_breaching(alarm, values) for values in periods)
-    return "ALARM" if is_breaching else "OK"
-
-
-def _is_breaching(alarm: dict[str, Any], values: list[float]) -> bool:
-    value = {"Sum": sum, "Maximum": max}[alarm["Statistic"]](values)
-    threshold = alarm["Threshold"]
-    if alarm["ComparisonOperator"] == "LessThanThreshold":
-        return bool(value < threshold)
-    return bool(value > threshold)
-
+from local.aws import ROOT
+from tests.support.simulation.simulated_alarms import (
+    ALARMS,
+    END,
+    HOUR,
+    MINUTE,
+    STACK,
+    every,
+    states,
+)
 
 INCIDENT = {"start": 2 * HOUR, "stop": 5 * HOUR}
 """The data of an incident of three hours, in the interval in which they arrive at the longest."""
@@ -148,3 +101,28 @@ def test_the_dashboard_shows_every_alarm_and_every_published_metric() -> None:
         ("service", "batchwatch-${Stage}")
     }
     assert set(properties[0]["alarms"]) == {f"${{{name}.Arn}}" for name in ALARMS}
+
+
+def documented() -> dict[str, str]:
+    """Return when each alarm fires, according to docs/operations.md, by the end of its name."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    return {name: row[1] for row in rows for name in re.findall(r"`([a-z-]+)`", row[0])}
+
+
+def test_the_documentation_states_when_each_alarm_fires() -> None:
+    names = {
+        resource: alarm["AlarmName"]["Fn::Sub"].removeprefix("batchwatch-${Stage}-")
+        for resource, alarm in ALARMS.items()
+    }
+    texts = documented()
+
+    assert texts.keys() == set(names.values())
+    for resource, points in FIRES.items():
+        (_, minutes), *_ = states(ALARMS[resource], points)
+        after = minutes - INCIDENT["start"] // MINUTE
+        stated = re.match(r"after (\d+) minutes", texts[names[resource]])
+        assert after <= (int(stated[1]) if stated else 3) <= after + 5, resource
+    (_, swept), _ = states(ALARMS["NoSweepAlarm"], every(5 * MINUTE, 1, stop=5 * HOUR))
+    assert texts["no-sweep"] == "after 120 minutes without a sweep"
+    assert 5 * 60 + 110 <= swept <= 5 * 60 + 120

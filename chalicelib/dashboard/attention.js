@@ -91,8 +91,8 @@ const WORDS = {
   EVENTS_MISSING: ({ queue, explanation }) => [
     [queueLink(queue), ": no events arrive, but jobs change"], explanation, queueLink(queue),
   ],
-  STUCK: ({ queue, status, jobs, cause, explanation, jobId, jobName }) => [
-    [queueLink(queue), `: ${plural(jobs, "job is", "jobs are")} stuck in ${status}`],
+  STUCK: ({ queue, status, jobs, reportedJobs, cause, explanation, jobId, jobName }) => [
+    [queueLink(queue), `: ${plural(jobs, "job is", "jobs are")} stuck in ${status}`, trend(jobs, reportedJobs)],
     [cause ? `${cause[0].toUpperCase()}${cause.slice(1)}. ` : "No cause is known. ", explanation && [`AWS Batch reports: ${explanation}. `],
       jobs > 1 && jobName && ["Stuck the longest: ", link(hashOf(jobId), jobName), "."]],
     jobs === 1 ? link(hashOf(jobId), "See the job") : link(hashFor({ queue: queue.jobQueue, status }), `See the ${number(jobs)}`),
@@ -103,6 +103,9 @@ const WORDS = {
     link(hashFor({ queue: queue.jobQueue, status: "FAILED", since: `-${RECENT_HOURS}h` }), `See the ${number(jobs)}`),
   ],
 };
+
+const trend = (jobs, reported) =>
+  reported && reported !== jobs && `, ${jobs > reported ? "up" : "down"} from ${number(reported)} when it was reported`;
 
 function causesWords(causes = {}) {
   const most = Object.entries(causes).sort(([, a], [, b]) => b - a).slice(0, 2);

@@ -337,9 +337,8 @@ def test_a_queue_shows_what_blocks_it_and_its_last_day(page: Page) -> None:
 
 
 def test_the_overview_lists_what_needs_a_look_the_gravest_first(page: Page) -> None:
-    stuck = an_incident(
-        "STUCK", status="RUNNABLE", jobs=61, jobId="4c75", jobName="align", since=rfc3339(18_420)
-    )
+    jobs = {"jobs": 61, "reportedJobs": 12, "jobId": "4c75", "jobName": "align"}
+    stuck = an_incident("STUCK", status="RUNNABLE", since=rfc3339(18_420), **jobs)
     alone = [
         an_incident("STUCK", status="RUNNING", jobs=1, jobId=job_id, since=None)
         for job_id in ("5d86", "6e97")
@@ -363,7 +362,7 @@ def test_the_overview_lists_what_needs_a_look_the_gravest_first(page: Page) -> N
         expect(page.locator(".attention b")).to_have_text(
             [
                 "dark: no events arrive, but jobs change",
-                "gpu: 61 jobs are stuck in RUNNABLE",
+                "gpu: 61 jobs are stuck in RUNNABLE, up from 12 when it was reported",
                 "gpu: 2 jobs are stuck in RUNNING",
                 "analysis: 18 of 21 jobs failed in the last 3 hours",
             ]

@@ -92,8 +92,9 @@ class HeadJobBody(Body, frozen=True):
 
 class IncidentBody(Body, frozen=True):
     """An open incident. `kind` is QUEUE_BLOCKED, STUCK or EVENTS_MISSING. `jobs` are the jobs that
-    are stuck in `status`, and `job_id` is the one that has been stuck the longest, or the one that
-    blocks the queue. `since` is null for a job that was reported individually."""
+    are stuck in `status`, and `reported_jobs` those when it was last reported. `job_id` is the one
+    that has been stuck the longest, or the one that blocks the queue. `since` is null for a job
+    that was reported individually."""
 
     kind: str
     since: str | None
@@ -103,6 +104,7 @@ class IncidentBody(Body, frozen=True):
     jobs: int | None
     job_id: str | None
     job_name: str | None
+    reported_jobs: int | None = None
 
 
 class EndedCountBody(Body, frozen=True):
@@ -247,6 +249,7 @@ def _incidents(state: QueueState) -> Iterator[IncidentBody]:
             jobs=bulk.jobs,
             job_id=bulk.longest.job_id,
             job_name=bulk.longest.job_name,
+            reported_jobs=bulk.reported_jobs,
         )
     for stuck in state.stuck:
         yield IncidentBody(

@@ -178,7 +178,7 @@ def test_open_incidents_are_listed_the_gravest_first(harness: RecorderHarness) -
         longest=NamedJob("4c75", "align"),
         longest_since=NOON - 5 * HOUR,
         reported_at=NOON,
-        reported_jobs=61,
+        reported_jobs=12,
     )
     state = QueueState(
         watched_since=0,
@@ -205,6 +205,7 @@ def test_open_incidents_are_listed_the_gravest_first(harness: RecorderHarness) -
         ("STUCK", None, "RUNNING", 1, "9e01"),
         ("STUCK", None, "RUNNING", 1, "9e02"),
     ]
+    assert [each.reported_jobs for each in queue.incidents] == [None, None, 12, None, None]
     row = encode(queues, TEXT).splitlines()[1]
     assert row.endswith(
         "  blocked; events are missing; 61 stuck in RUNNABLE: no capacity; 2 stuck in RUNNING"

@@ -59,6 +59,7 @@ def an_incident(kind: str, **fields: Any) -> dict[str, Any]:
         "kind": kind,
         "since": rfc3339(5_000),
         **dict.fromkeys(("status", "cause", "explanation", "jobs", "jobId", "jobName")),
+        "reportedJobs": None,
         **fields,
     }
 

@@ -6,6 +6,10 @@ runs. This module must not know what is counted.
 
 from collections.abc import Callable
 
+_MIN_SHARE = 1 / 250
+"""Part of a run that each pass may read: with hundreds of queues, an equal share would be less than
+what a busy queue needs, although most queues need nothing."""
+
 
 class ReadBudget:
     """Limits of a run: `time_left` returns seconds, `max_jobs` is the number of ended jobs, which
@@ -21,7 +25,8 @@ class ReadBudget:
     def begin_pass(self) -> None:
         """Give the next pass its share of what the passes before it have left."""
         left = max(0, self._max_jobs - self.jobs_read)
-        self._limit = self.jobs_read + max(1, left // max(1, self._claims))
+        share = max(1, left // max(1, self._claims), int(self._max_jobs * _MIN_SHARE))
+        self._limit = self.jobs_read + share
         self._claims -= 1
 
     @property

@@ -412,15 +412,14 @@ class RoomDelivery:
 
 
 def _by_first_failure(claimed: Sequence[ClaimedNotice]) -> list[list[ClaimedNotice]]:
-    """Return the batches of single messages: a notice for itself, but a failed job together with
-    the jobs that failed because of it."""
+    """Return the batches of single messages: a notice for itself, but the jobs that failed because
+    of one job together, and with that job if it is among them."""
     batches: dict[NoticeKey | str, list[ClaimedNotice]] = {}
-    failed = {each.notice.job_id for each in claimed if each.notice.kind == JobStatus.FAILED}
     for each in claimed:
         dependency = each.context.dependency
         first = dependency.job_id if dependency else each.notice.job_id
-        is_joined = each.notice.kind == JobStatus.FAILED and first in failed
-        batches.setdefault(str(first) if is_joined else each.notice.key, []).append(each)
+        is_failure = each.notice.kind == JobStatus.FAILED
+        batches.setdefault(str(first) if is_failure else each.notice.key, []).append(each)
     return list(batches.values())
 
 

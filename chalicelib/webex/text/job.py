@@ -41,11 +41,13 @@ def status_changed(
     """Return the message that a job entered its status. `dependency` is the job whose failure made
     it fail, if it is recorded."""
     found = failure.failure_of(job.details)
-    explanation = escape(found.explanation)
+    explanation, cause = escape(found.explanation), why(job)
     if found.cause is Cause.DEPENDENCY_FAILED:
         explanation = lines(explanation, _dependency(description, dependency, layout))
+    if dependency:
+        cause = f"dependency {job_name(dependency)} failed: {failure_in_short(dependency)}"
     return layout.job_message(
-        f"{headline(job)} in {queue_name(job)}{after_colon(why(job))}",
+        f"{headline(job)} in {queue_name(job)}{after_colon(cause)}",
         explanation if job.status == JobStatus.FAILED else "",
         _facts(job, description),
         job,

@@ -302,6 +302,25 @@ def test_a_few_failures_because_of_one_are_one_message_and_others_are_their_own(
     assert "**other** failed" in second
 
 
+def test_failures_because_of_a_job_that_was_reported_before_are_one_message(
+    harness: NotifierHarness,
+) -> None:
+    prepare = a_job_id()
+    because = {"status": "FAILED", "statusReason": "Dependent Job failed"}
+    harness.recorder.record([a_failure(jobId=prepare, jobName="prepare")])
+    harness.deliver_all()
+    harness.recorder.record(
+        [a_body(jobName=f"report-{n}", dependsOn=[{"jobId": prepare}], **because) for n in range(3)]
+    )
+
+    harness.deliver()
+
+    _, text = harness.texts()
+    assert text.startswith(
+        "❌ **3 jobs** failed in **high-priority**: dependency prepare failed: exit code 1"
+    )
+
+
 def test_a_digest_includes_the_other_messages_of_the_queue(harness: NotifierHarness) -> None:
     now = int(time.time() * 1000)
     harness.recorder.record([a_failure(now) for _ in range(40)])

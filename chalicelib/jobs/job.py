@@ -478,6 +478,13 @@ class Job(msgspec.Struct, frozen=True):
         return is_terminal(self.details.status)
 
     @property
+    def is_ending(self) -> bool:
+        """Whether the job was cancelled or terminated before it ran. AWS Batch ends it when it
+        comes to the head of its queue, or when the jobs that it depends on have ended."""
+        is_requested = bool(self.details.is_cancelled or self.details.is_terminated)
+        return is_requested and self.details.status != JobStatus.RUNNING
+
+    @property
     def is_over(self) -> bool:
         """Return whether the job has ended or is lost. Late events may still change a lost job."""
         return self.is_terminal or self.is_lost

@@ -46,12 +46,11 @@ def waiting(
 ) -> Waiting:
     """Return the first cause that applies. `dependencies` are recorded jobs that it depends on."""
     position = head.position(job.job_id) if head else None
-    is_ending = job.details.is_cancelled or job.details.is_terminated
-    if job.status == JobStatus.PENDING and not is_ending:
+    if job.status == JobStatus.PENDING and not job.is_ending:
         active = [each for each in dependencies if not each.is_over]
         if active:
             return Waiting(*_depends_on(active), position)
-    if is_ending or job.status != JobStatus.RUNNABLE:
+    if job.is_ending or job.status != JobStatus.RUNNABLE:
         return Waiting(*_stated(job), position)
     cause, explanation = next(_causes(job, environment, head))
     return Waiting(cause, explanation, position, _cancelled_at(job, environment, head))

@@ -179,7 +179,7 @@ class OverdueJobs:
 
     def is_stuck(self, job: Job) -> bool:
         """Return whether an overdue job is stuck."""
-        if job.details.is_cancelled:
+        if job.is_ending:
             return False
         if job.details.status == JobStatus.PENDING:
             return job.job_id not in self.dependent

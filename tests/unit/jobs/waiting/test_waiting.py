@@ -13,6 +13,7 @@ from chalicelib.jobs.waiting.queue_environment import (
     TimeLimit,
 )
 from chalicelib.jobs.waiting.waiting import Waiting, waiting
+from local.aws import ROOT
 from tests.support.builders import NOON
 
 NO_CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
@@ -99,6 +100,15 @@ def test_the_first_cause_that_applies_is_stated(
     found = waiting(a_job("j-4", **job), queue, HEAD)
 
     assert (found.cause, found.position) == (cause, 4)
+
+
+def test_the_documentation_lists_each_cause_in_the_order_of_precedence() -> None:
+    text = (ROOT / "docs" / "waiting.md").read_text()
+
+    positions = [text.find(f"| {cause} |") for *_, cause in BY_PRECEDENCE]
+
+    assert positions == sorted(set(positions))
+    assert positions[0] > 0
 
 
 def test_the_reason_of_aws_is_quoted_and_the_limit_stated_in_vcpus() -> None:

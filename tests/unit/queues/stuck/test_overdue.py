@@ -68,8 +68,15 @@ def test_a_runnable_job_is_stuck_if_batch_gives_a_reason_or_its_queue_does_not_m
 
 
 @pytest.mark.parametrize("status", ["RUNNABLE", "PENDING", "STARTING"])
-def test_a_cancelled_job_that_has_not_ended_yet_is_not_stuck(status: str) -> None:
-    assert stuck(overdue(a_job(status=status, is_cancelled=True))) == []
+@pytest.mark.parametrize("flag", ["is_cancelled", "is_terminated"])
+def test_a_job_that_a_person_ended_and_that_still_waits_is_not_stuck(
+    status: str, flag: str
+) -> None:
+    assert stuck(overdue(a_job(status=status, **{flag: True}))) == []
+
+
+def test_a_terminated_job_that_still_runs_can_be_stuck() -> None:
+    assert stuck(overdue(a_job(status="RUNNING", is_terminated=True))) == ["j-1"]
 
 
 def test_a_job_in_another_status_is_stuck_even_if_its_queue_moves() -> None:

@@ -9,7 +9,7 @@ from local.aws import LocalAws, Resources
 from local.webex import Fault
 from tests.support.builders import NOON, a_body, a_job_id, an_attempt
 from tests.support.simulation.simulated_alarms import ALARMS, Point, states
-from tests.support.simulation.simulated_notices import SimulatedNotices
+from tests.support.simulation.simulated_notices import BATCH_WINDOW, SimulatedNotices
 
 EXITED = "Essential container in task exited"
 HOUR, DAY = 3_600, 86_400
@@ -75,6 +75,28 @@ def test_a_rate_limit_of_nearly_fourteen_days_loses_no_notice(
     assert not simulation.sqs.messages(simulation.dead_letter_queue)
     assert len(simulation.webex.messages()) == 1
     assert simulation.sent_at()[0] < 13.5 * DAY + HOUR
+
+
+@pytest.mark.parametrize(
+    ("fault", "lasted", "latest"),
+    [
+        (Fault(status=503), 60, 60),
+        (Fault(status=503), HOUR, HOUR / 10),
+        (Fault(status=429, retry_after="1"), DAY, HOUR / 2),
+        (Fault(status=401), 60, 600),
+    ],
+)
+def test_a_notice_is_sent_soon_after_an_outage_of_webex(
+    simulation: SimulatedNotices, fault: Fault, lasted: float, latest: float
+) -> None:
+    simulation.webex.script(fault, times=math.inf)
+    simulation.record([a_failure(0)])
+    simulation.run(lasted)
+    simulation.webex.unscript()
+
+    simulation.run(HOUR)
+
+    assert simulation.sent_at()[0] <= lasted + latest + 2 * BATCH_WINDOW
 
 
 def test_two_lost_responses_after_an_outage_delay_a_notice_by_minutes(

@@ -66,8 +66,9 @@ last one. A quarter of an hour without a message ends the storm. As measured in 
 | 600 | 12 | 6 |
 
 - 60 arrays of 10,000 children that end together are one message, sent after five seconds.
-- After an outage of Webex, notices are sent within a tenth of the time that it lasted, and within
-  half an hour at most. Notices that could not be sent are kept for 14 days.
+- After an outage of Webex, notices are sent within a minute, or within a tenth of the time that it
+  lasted, but within half an hour. After Webex rejected the token, they can take ten minutes; and a
+  notice that Webex may have posted without a response, an hour. Notices are kept for 14 days.
 - If the function crashes while it sends to a room, the other notices of the room wait for less than
   three minutes, and those that it was sending for twelve.
 """

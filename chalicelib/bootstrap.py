@@ -296,14 +296,17 @@ class Container:
         from chalicelib.sweep.watch.queue_watch import QueueWatch
         from chalicelib.sweep.watch.run_times import RunTimes
         from chalicelib.sweep.watch.snapshots import SnapshotReader
+        from chalicelib.sweep.watch.waiting_reader import WaitingReader
 
         settings = self.settings
         blocked_after = int(settings.blocked_after.total_seconds() * 1000)
+        environments = EnvironmentReader(
+            self.clients.batch, settings.redact_patterns, self.environment_calls, self.runtime
+        )
         return QueueWatch(
             lambda: filter(self.is_recorded, self.queue_registry.current()),
-            EnvironmentReader(
-                self.clients.batch, settings.redact_patterns, self.environment_calls, self.runtime
-            ),
+            environments,
+            WaitingReader(environments, self.job_table),
             self.environment_table,
             SnapshotReader(
                 self.job_table,

@@ -109,6 +109,9 @@ class BatchServer:
         self._queues: dict[str, Detail] = {}
         self._environments: dict[str, Detail] = {}
         self._service_environments: dict[str, Detail] = {}
+        self._consumables: dict[str, Detail] = {}
+        self._shares: dict[str, list[Detail]] = {}
+        self._used_by_share: dict[str, list[Detail]] = {}
         self._calls_to_throttle = 0.0
         self._lock = threading.Lock()
 
@@ -176,6 +179,42 @@ class BatchServer:
             self._service_environments[name] = environment
         return str(environment["serviceEnvironmentArn"])
 
+    def put_consumable_resource(self, name: str, *, total: int, in_use: int) -> None:
+        """Add or replace a consumable resource."""
+        with self._lock:
+            self._consumables[name] = {
+                "consumableResourceName": name,
+                "consumableResourceArn": _arn("consumable-resource", name),
+                "totalQuantity": total,
+                "inUseQuantity": in_use,
+                "availableQuantity": total - in_use,
+                "resourceType": "REPLENISHABLE",
+                "createdAt": round(self._clock() * 1000),
+            }
+
+    def put_quota_share(
+        self, queue: str, name: str, *, limit: int, in_use: float, **fields: Any
+    ) -> None:
+        """Add a quota share of ml.m5.large instances to a queue of service jobs."""
+        unit = "ml.m5.large"
+        share = {
+            "quotaShareName": name,
+            "quotaShareArn": _arn("job-queue", f"{queue}/quota-share/{name}"),
+            "jobQueueArn": _arn("job-queue", queue),
+            "capacityLimits": [{"maxCapacity": limit, "capacityUnit": unit}],
+            "resourceSharingConfiguration": {"strategy": "RESERVE"},
+            "state": "ENABLED",
+            "status": "VALID",
+            **fields,
+        }
+        used = {
+            "quotaShareName": name,
+            "capacityUsage": [{"capacityUnit": unit, "quantity": float(in_use)}],
+        }
+        with self._lock:
+            self._shares.setdefault(queue, []).append(share)
+            self._used_by_share.setdefault(queue, []).append(used)
+
     def throttle(self, calls: float) -> None:
         """Reject the next `calls` calls (math.inf: all) with TooManyRequestsException."""
         with self._lock:
@@ -235,7 +274,7 @@ class BatchServer:
         return {"serviceEnvironments": found}
 
     def get_job_queue_snapshot(self, request: Detail) -> Detail:
-        """Return the first RUNNABLE jobs, the oldest first, as in a queue without shares."""
+        """Return the first RUNNABLE jobs, the oldest first, and what quota shares use."""
         name = request.get("jobQueue", "").rpartition("/")[2]
         if name not in self._queues:
             raise ClientException(f"job queue {name} not found")
@@ -245,7 +284,24 @@ class BatchServer:
             {"jobArn": _arn("job", job["jobId"]), "earliestTimeAtPosition": job["createdAt"]}
             for job in first
         ]
-        return {"frontOfQueue": {"jobs": front, "lastUpdatedAt": round(self._clock() * 1000)}}
+        now = round(self._clock() * 1000)
+        used = self._used_by_share.get(name, [])
+        return {
+            "frontOfQueue": {"jobs": front, "lastUpdatedAt": now},
+            "queueUtilization": {
+                "quotaShareUtilization": {"topCapacityUtilization": used},
+                "lastUpdatedAt": now,
+            },
+        }
+
+    def describe_consumable_resource(self, request: Detail) -> Detail:
+        name = request.get("consumableResource", "").rpartition("/")[2]
+        if name not in self._consumables:
+            raise ClientException(f"consumable resource {name} not found")
+        return self._consumables[name]
+
+    def list_quota_shares(self, request: Detail) -> Detail:
+        return {"quotaShares": self._shares.get(request["jobQueue"].rpartition("/")[2], [])}
 
     def _listed(self, request: Detail) -> list[Detail]:
         parents = [name for name in _LIST_PARENTS if request.get(name)]
@@ -282,6 +338,11 @@ _OPERATIONS: dict[str, tuple[str, Callable[[BatchServer, Detail], Detail]]] = {
         "DescribeServiceEnvironments",
         BatchServer.describe_service_environments,
     ),
+    "/v1/describeconsumableresource": (
+        "DescribeConsumableResource",
+        BatchServer.describe_consumable_resource,
+    ),
+    "/v1/listquotashares": ("ListQuotaShares", BatchServer.list_quota_shares),
     "/v1/getjobqueuesnapshot": ("GetJobQueueSnapshot", BatchServer.get_job_queue_snapshot),
 }
 

@@ -90,7 +90,7 @@ function causes(jobQueue, { causes, definitions = {}, failed }) {
   ];
 }
 
-function environments({ environments = [], state, status, statusReason, environmentsAsOf }) {
+function environments({ environments = [], consumableResources = [], quotaShares = [], state, status, statusReason, environmentsAsOf }) {
   if (!environmentsAsOf) return null;
   const vcpus = ({ desiredVcpus, maxVcpus }) =>
     maxVcpus == null ? "" : `${number(desiredVcpus)} of ${number(maxVcpus)} vCPUs`;
@@ -100,7 +100,12 @@ function environments({ environments = [], state, status, statusReason, environm
     element("p", { class: "soft" }, `Queue: ${state}, ${status}. Described by AWS Batch `, ago(environmentsAsOf), ".",
       status === "INVALID" && ` ${statusReason}`),
     environments.length > 0 && table("Environments", ["Name", "Type", "State", ["In use", "number"]],
-      environments.map((each) => [each.name, each.type ?? "", words(each), vcpus(each)])));
+      environments.map((each) => [each.name, each.type ?? "", words(each), vcpus(each)])),
+    facts([
+      ...consumableResources.map(({ name, available, total }) => [name, `${number(available)} of ${number(total)} available`]),
+      ...quotaShares.map(({ name, state, inUse, maxCapacity, capacityUnit }) =>
+        [name, `${state}, ${number(inUse)} of ${number(maxCapacity) ?? "no limit"} ${capacityUnit ?? ""}`]),
+    ]));
 }
 
 function head({ head = [], headAsOf }) {

@@ -350,12 +350,20 @@ class Capacity(msgspec.Struct, frozen=True, rename="camel"):
     quantity: float | None = None
 
 
+class ConsumableNeed(msgspec.Struct, frozen=True, array_like=True):
+    """A quantity of a consumable resource, by its name, that a job occupies while it runs."""
+
+    name: str
+    quantity: int = 1
+
+
 class Description(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
     """Facts that do not change after a job is submitted, redacted.
 
     `environment` contains only the names of the variables, `memory` is in MiB. A job with several
     containers has the image, command and environment of the first one, and the vCPUs, memory and
-    GPUs of all of them. The last three fields are of service jobs.
+    GPUs of all of them. `quota_share_name` and the two
+    fields after it are of service jobs.
     """
 
     image: str | None = None
@@ -383,6 +391,7 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
     quota_share_name: str | None = None
     capacity_usage: tuple[Capacity, ...] = ()
     preemption_retries: int | None = None
+    consumables: tuple[ConsumableNeed, ...] = ()
 
 
 class Observation(msgspec.Struct, frozen=True):

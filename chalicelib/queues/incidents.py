@@ -29,7 +29,7 @@ class Snapshot:
     `counts` is the number of stuck jobs by status where it was counted, because only a sample of
     them is in `overdue`. `reported` are the jobs that were reported individually. `head` is the
     record of the job that blocks the queue. `has_waiting`: a job has been RUNNABLE for some
-    minutes.
+    minutes; `waiting` are the first of those.
     """
 
     overdue: OverdueJobs
@@ -40,6 +40,7 @@ class Snapshot:
     head: Job | None
     missing_events: MissingEvents | None
     has_waiting: bool = True
+    waiting: Sequence[Job] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

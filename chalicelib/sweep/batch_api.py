@@ -27,13 +27,15 @@ if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
     from mypy_boto3_batch.type_defs import (
         ComputeEnvironmentDetailTypeDef,
+        DescribeConsumableResourceResponseTypeDef,
         JobQueueDetailTypeDef,
+        QuotaShareDetailTypeDef,
         ServiceEnvironmentDetailTypeDef,
     )
 
 MAX_DESCRIBED_JOBS = 100
-_MAX_LISTED_QUEUES = 100
 """The most job ids of a DescribeJobs call. DescribeServiceJob accepts one."""
+_MAX_LISTED_QUEUES = 100
 RETENTION_MS = 7 * 86_400_000
 """Batch keeps a job at least this long after its end."""
 _MAX_ATTEMPTS = 6
@@ -136,6 +138,15 @@ class ListedPage(NamedTuple):
     is_of_service_jobs: bool
 
 
+class QueueFront(NamedTuple):
+    """The ids of the first RUNNABLE jobs of a queue, at most 100, in the order in which they will
+    start, with the time at which each reached at least its position (epoch milliseconds); and what
+    quota shares use, by the name of the share and the unit of capacity."""
+
+    jobs: list[tuple[str, int]]
+    used_by_share: dict[tuple[str, str], float]
+
+
 class CallBudget:
     """The calls that one run may make, failed attempts included, and the time it has for them.
 
@@ -228,16 +239,40 @@ class BatchApi:
         )
         return response["serviceEnvironments"]
 
-    def first_jobs(self, queue: str) -> list[tuple[str, int]]:
-        """Return the ids of the first RUNNABLE jobs of a queue, at most 100, in the order in which
-        they will start, and when each reached at least its position (epoch milliseconds)."""
+    def consumable_resource(self, name: str) -> "DescribeConsumableResourceResponseTypeDef | None":
+        """Return a consumable resource by its name, or None if it does not exist."""
+        try:
+            return self._call(
+                lambda: self._client.describe_consumable_resource(consumableResource=name)
+            )
+        except BatchRefused as error:
+            if error.concerns_one_resource:
+                return None
+            raise
+
+    def quota_shares(self, queue: str) -> Sequence["QuotaShareDetailTypeDef"]:
+        """Return the quota shares of a queue of service jobs, at most a hundred."""
+        call = partial(self._client.list_quota_shares, jobQueue=queue, maxResults=100)
+        return self._call(call)["quotaShares"]
+
+    def front(self, queue: str) -> QueueFront:
+        """Return the first RUNNABLE jobs of a queue, and what its quota shares use."""
         response = self._call(lambda: self._client.get_job_queue_snapshot(jobQueue=queue))
         jobs = response.get("frontOfQueue", {}).get("jobs", [])
-        return [
-            (job["jobArn"].rpartition("/")[2], job.get("earliestTimeAtPosition", 0))
-            for job in jobs
-            if "jobArn" in job
-        ]
+        shares = response.get("queueUtilization", {}).get("quotaShareUtilization", {})
+        return QueueFront(
+            [
+                (job["jobArn"].rpartition("/")[2], job.get("earliestTimeAtPosition", 0))
+                for job in jobs
+                if "jobArn" in job
+            ],
+            {
+                (share.get("quotaShareName", ""), used.get("capacityUnit", "")): used["quantity"]
+                for share in shares.get("topCapacityUtilization", [])
+                for used in share.get("capacityUsage", [])
+                if "quantity" in used
+            },
+        )
 
     def list_jobs(
         self, queue: str, created_before: int, token: str | None, *, service_jobs: bool

@@ -297,6 +297,7 @@ ENVIRONMENT = {
             "maxVcpus": 256,
         }
     ],
+    "consumableResources": [{"name": "licence", "available": 0, "total": 10}],
     "head": [{"jobId": "4c75", "since": rfc3339(5_000)}],
     "headAsOf": rfc3339(30),
 }
@@ -321,7 +322,7 @@ def test_a_queue_shows_what_blocks_it_and_its_last_day(page: Page) -> None:
         expect_text(page, "gpu is blocked: AWS has no free capacity", "p50", "31 min")
         expect_text(page, "Cost, 24 h\n401.2 USD, 12.5 wasted", "2.6 %", "2.5 % the day before")
         expect_text(page, "Why jobs failed in 24 hours", "Failures by job definition\nalign\n37")
-        expect_text(page, "256 of 256 vCPUs", "The first job to start")
+        expect_text(page, "256 of 256 vCPUs", "0 of 10 available", "The first job to start")
         labels = page.locator("figure.chart svg")
         expect(labels.first).to_have_attribute("aria-label", "Ended jobs: 5 succeeded, 2 failed")
 

@@ -106,6 +106,8 @@ def format_queue(queue: QueueBody) -> str:
             "",
             *facts(values),
             *section("Environments", _environments(queue)),
+            *section("Consumable resources", _consumable_resources(queue)),
+            *section("Quota shares", _quota_shares(queue)),
             *section("Head of the queue", _head(queue)),
             *section("Days (median times, estimated cost)", _days(queue)),
         ]
@@ -129,6 +131,22 @@ def _environments(queue: QueueBody) -> list[str]:
         for each in queue.environments
     ]
     return table(("NAME", "TYPE", "VCPUS IN USE", "STATE"), rows) if rows else []
+
+
+def _consumable_resources(queue: QueueBody) -> list[str]:
+    return [
+        f"{clean(each.name)}: {each.available} of {each.total} available"
+        for each in queue.consumable_resources
+    ]
+
+
+def _quota_shares(queue: QueueBody) -> list[str]:
+    return [
+        f"{clean(each.name)}: {each.state}, {each.in_use:g} of {each.max_capacity:g}"
+        f" {clean(each.capacity_unit or '')}"
+        for each in queue.quota_shares
+        if each.max_capacity is not None
+    ]
 
 
 def _head(queue: QueueBody) -> list[str]:

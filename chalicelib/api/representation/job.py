@@ -300,7 +300,13 @@ def _status_reason(job: Job) -> str | None:
 def _waiting(job: Job, related: Related) -> WaitingBody | None:
     if job.status not in ACTIVE or job.status == JobStatus.RUNNING:
         return None
-    found = waiting(job, related.environment, related.head, related.dependencies.values())
+    found = waiting(
+        job,
+        related.environment,
+        related.head,
+        related.dependencies.values(),
+        related.description,
+    )
     return WaitingBody(
         found.cause,
         found.explanation,

@@ -83,6 +83,24 @@ class EnvironmentBody(Body, frozen=True):
     max_vcpus: int | None
 
 
+class ConsumableResourceBody(Body, frozen=True):
+    """A consumable resource that waiting jobs need."""
+
+    name: str
+    available: int
+    total: int
+
+
+class QuotaShareBody(Body, frozen=True):
+    """A quota share. `max_capacity` includes what the share may borrow; null if it has no limit."""
+
+    name: str
+    state: str
+    in_use: float
+    max_capacity: float | None
+    capacity_unit: str | None
+
+
 class HeadJobBody(Body, frozen=True):
     """A job at the head of the queue, and since when it has had at least its position."""
 
@@ -151,6 +169,8 @@ class QueueBody(QueueFacts, frozen=True):
     status: str | None
     status_reason: str | None
     environments: list[EnvironmentBody]
+    consumable_resources: list[ConsumableResourceBody]
+    quota_shares: list[QuotaShareBody]
     environments_as_of: str | None
     head: list[HeadJobBody]
     head_as_of: str | None
@@ -280,6 +300,14 @@ def _environment_fields(queue: QueueEnvironment | None, head: QueueHead | None) 
                 max_vcpus=each.max_vcpus,
             )
             for each in (queue.environments if queue else ())
+        ],
+        "consumable_resources": [
+            ConsumableResourceBody(each.name, each.available, each.total)
+            for each in (queue.consumables if queue else ())
+        ],
+        "quota_shares": [
+            QuotaShareBody(each.name, each.state, each.in_use, each.most, each.unit or None)
+            for each in (queue.shares if queue else ())
         ],
         "environments_as_of": rfc3339_or_none(queue.as_of if queue else None),
         "head": [

@@ -16,6 +16,7 @@ from chalicelib.jobs.job import (
     ArrayFacts,
     Attempt,
     Capacity,
+    ConsumableNeed,
     ContainerEnd,
     Dependency,
     Description,
@@ -146,6 +147,7 @@ def _description(detail: JobDetail, redaction: Redaction) -> Description:
         log_driver=log_driver(first),
         main_node=detail.node_properties.main_node if detail.node_properties else None,
         depends_on=_dependencies(detail),
+        consumables=_consumables(detail),
         share_identifier=truncated(detail.share_identifier, MAX_TEXT),
         scheduling_priority=detail.scheduling_priority,
         exit_rules=_exit_rules(detail, redaction),
@@ -207,6 +209,16 @@ def _dependencies(detail: JobDetail) -> tuple[Dependency, ...]:
     return tuple(
         Dependency(truncated(each.job_id, MAX_NAME), truncated(each.type, MAX_NAME))
         for each in (detail.depends_on or ())[:MAX_ENTRIES]
+    )
+
+
+def _consumables(detail: JobDetail) -> tuple[ConsumableNeed, ...]:
+    properties = detail.consumable_resource_properties
+    needs = (properties.consumable_resource_list if properties else None) or ()
+    return tuple(
+        ConsumableNeed(each.consumable_resource.rpartition("/")[2][:MAX_NAME], each.quantity or 1)
+        for each in needs[:MAX_ENTRIES]
+        if each.consumable_resource
     )
 
 

@@ -201,6 +201,15 @@ class DependsOn(CamelStruct):
     type: str | None = None
 
 
+class ConsumableResource(CamelStruct):
+    consumable_resource: str | None = None
+    quantity: int | None = None
+
+
+class ConsumableResources(CamelStruct):
+    consumable_resource_list: list[ConsumableResource] | None = None
+
+
 class Timeout(CamelStruct):
     attempt_duration_seconds: Int32 | None = None
 
@@ -229,6 +238,7 @@ class JobDetail(Dated, kw_only=True):
     depends_on: list[DependsOn] | None = None
     share_identifier: str | None = None
     scheduling_priority: Int32 | None = None
+    consumable_resource_properties: ConsumableResources | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

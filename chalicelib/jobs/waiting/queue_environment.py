@@ -33,6 +33,25 @@ class Environment(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
         return self.desired_vcpus >= self.max_vcpus > 0
 
 
+class ConsumableResource(msgspec.Struct, frozen=True, rename="camel"):
+    """A resource that jobs occupy while they run, such as a licence."""
+
+    name: str
+    available: int
+    total: int
+
+
+class QuotaShare(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
+    """A share of a service queue. `most` is its limit including what it may borrow, `in_use` what
+    its jobs use, both in `unit`, such as ml.m5.large."""
+
+    name: str
+    state: str = ENABLED
+    unit: str = ""
+    in_use: float = 0
+    most: float | None = None
+
+
 class TimeLimit(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
     """A jobStateTimeLimitAction: the job at the head of the queue ends after `max_seconds` if AWS
     Batch states `reason`."""
@@ -54,7 +73,8 @@ class Obstacle(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", 
 class QueueEnvironment(
     msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True
 ):
-    """The queue and its environments, in their order, as of `as_of`."""
+    """The queue and its environments, in their order, as of `as_of`. `consumables` and `shares` are
+    those of the jobs that have waited the longest."""
 
     as_of: int
     state: str = ENABLED
@@ -62,6 +82,8 @@ class QueueEnvironment(
     reason: str = ""
     environments: tuple[Environment, ...] = ()
     time_limits: tuple[TimeLimit, ...] = ()
+    consumables: tuple[ConsumableResource, ...] = ()
+    shares: tuple[QuotaShare, ...] = ()
 
     @property
     def obstacle(self) -> Obstacle | None:

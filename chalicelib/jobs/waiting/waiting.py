@@ -7,10 +7,13 @@
     4  all environments are DISABLED or INVALID
     5  AWS Batch states a reason about the job    except that there is no capacity
     6  the job requests more vCPUs than any environment may have
-    7  all usable environments are at their limit
-    8  AWS Batch states that there is no capacity
-    9  other jobs are ahead of it
-    10 nothing was found
+    7  it needs more of a consumable resource than there is
+    8  all usable environments are at their limit
+    9  a consumable resource is exhausted
+    10 its quota share is DISABLED or at its quota
+    11 AWS Batch states that there is no capacity
+    12 other jobs are ahead of it
+    13 nothing was found
 
 Pure: no I/O, no clock. All times are epoch milliseconds.
 """
@@ -18,9 +21,14 @@ Pure: no I/O, no clock. All times are epoch milliseconds.
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from chalicelib.jobs.job import Job, JobStatus
+from chalicelib.jobs.job import Description, Job, JobStatus
 from chalicelib.jobs.pending_reason import PendingReason, explain
-from chalicelib.jobs.waiting.queue_environment import Environment, QueueEnvironment, QueueHead
+from chalicelib.jobs.waiting.queue_environment import (
+    DISABLED,
+    Environment,
+    QueueEnvironment,
+    QueueHead,
+)
 
 _CAPACITY = "CAPACITY"
 _MAX_NAMED = 3
@@ -43,6 +51,7 @@ def waiting(
     environment: QueueEnvironment | None = None,
     head: QueueHead | None = None,
     dependencies: Collection[Job] = (),
+    description: Description | None = None,
 ) -> Waiting:
     """Return the first cause that applies. `dependencies` are recorded jobs that it depends on."""
     position = head.position(job.job_id) if head else None
@@ -52,7 +61,7 @@ def waiting(
             return Waiting(*_depends_on(active), position)
     if job.is_ending or job.status != JobStatus.RUNNABLE:
         return Waiting(*_stated(job), position)
-    cause, explanation = next(_causes(job, environment, head))
+    cause, explanation = next(_causes(job, description or Description(), environment, head))
     return Waiting(cause, explanation, position, _cancelled_at(job, environment, head))
 
 
@@ -65,7 +74,10 @@ def _depends_on(active: Sequence[Job]) -> tuple[str, str]:
 
 
 def _causes(
-    job: Job, environment: QueueEnvironment | None, head: QueueHead | None
+    job: Job,
+    description: Description,
+    environment: QueueEnvironment | None,
+    head: QueueHead | None,
 ) -> Iterator[tuple[str | None, str]]:
     if environment and (obstacle := environment.obstacle):
         quoted = f' Reason from AWS Batch: "{obstacle.reason}"' if obstacle.reason else ""
@@ -77,8 +89,12 @@ def _causes(
     usable = [each for each in environment.environments if each.is_usable] if environment else []
     if too_large := _too_large(job, usable):
         yield too_large
+    lacking, exhausted = _consumables(description, environment)
+    yield from lacking
     if usable and all(each.is_at_limit for each in usable):
         yield _at_limit(usable)
+    yield from exhausted
+    yield from _share(description, environment)
     if stated.cause:
         yield stated
     position = head.position(job.job_id) if head else None
@@ -123,6 +139,53 @@ def _too_large(job: Job, usable: list[Environment]) -> tuple[str, str] | None:
     )
 
 
+def _consumables(
+    description: Description, environment: QueueEnvironment | None
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the causes for resources of which there is less than the job needs, and for those
+    that are in use."""
+    resources = {each.name: each for each in (environment.consumables if environment else ())}
+    lacking: list[tuple[str, str]] = []
+    exhausted: list[tuple[str, str]] = []
+    for need in description.consumables:
+        resource = resources.get(need.name)
+        if resource is None or need.quantity <= resource.available:
+            continue
+        needs = f"The job needs {need.quantity} of the consumable resource {need.name}"
+        if need.quantity > resource.total:
+            cause = f"it needs more of consumable resource {need.name} than there is"
+            advice = "Increase its quantity, or reduce the job's request: as it is, it can't start."
+            lacking.append((cause, f"{needs}, whose total is {resource.total}. {advice}"))
+        else:
+            amount = f"{resource.available} of {resource.total}"
+            cause = f"consumable resource {need.name} is exhausted ({amount} available)"
+            explanation = f"{needs}, of which {amount} are available. It starts when others end."
+            exhausted.append((cause, explanation))
+    return lacking, exhausted
+
+
+def _share(
+    description: Description, environment: QueueEnvironment | None
+) -> Iterator[tuple[str, str]]:
+    name = description.quota_share_name
+    for share in environment.shares if environment else ():
+        if share.name != name:
+            continue
+        if share.state == DISABLED:
+            yield (
+                f"quota share {name} is DISABLED",
+                "Jobs of a quota share that is DISABLED don't start. Enable it to continue.",
+            )
+        elif share.most is not None and share.in_use >= share.most > 0:
+            amount = f"{share.in_use:g} of {share.most:g} {share.unit}"
+            yield (
+                f"quota share {name} is at its quota ({amount})",
+                f"The jobs of quota share {name} use all that it may use ({amount}). The job "
+                "starts when others of its share end. Increase the capacity limit of the share to "
+                "run more jobs at once.",
+            )
+
+
 def _at_limit(usable: list[Environment]) -> tuple[str, str]:
     limits = ", ".join(
         f"{each.name} {each.desired_vcpus} of {each.max_vcpus} vCPUs" for each in usable
@@ -157,6 +220,10 @@ def _checked(environment: QueueEnvironment) -> str:
         + (f", {each.desired_vcpus} of {each.max_vcpus} vCPUs" if each.max_vcpus else "")
         + ")"
         for each in environment.environments
+    ]
+    checked += [
+        f"{each.name} ({each.available} of {each.total} available)"
+        for each in environment.consumables
     ]
     return "; ".join(checked) + "."
 

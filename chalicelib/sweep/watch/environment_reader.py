@@ -6,20 +6,27 @@ continues without these facts, and its log names the call that AWS Batch rejecte
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from chalicelib import telemetry
 from chalicelib.aws.dynamodb import chunks
 from chalicelib.jobs.waiting.queue_environment import (
+    ENABLED,
+    ConsumableResource,
     Environment,
-    HeadJob,
     QueueEnvironment,
-    QueueHead,
+    QuotaShare,
     TimeLimit,
 )
 from chalicelib.redaction import Redaction
 from chalicelib.runtime import Runtime
-from chalicelib.sweep.batch_api import BatchApi, BatchRefused, BatchStopped, CallBudget
+from chalicelib.sweep.batch_api import (
+    BatchApi,
+    BatchRefused,
+    BatchStopped,
+    CallBudget,
+    QueueFront,
+)
 from chalicelib.telemetry import LogEvent
 
 if TYPE_CHECKING:
@@ -27,8 +34,11 @@ if TYPE_CHECKING:
     from mypy_boto3_batch.type_defs import (
         ComputeEnvironmentDetailTypeDef,
         JobQueueDetailTypeDef,
+        QuotaShareDetailTypeDef,
         ServiceEnvironmentDetailTypeDef,
     )
+
+_T = TypeVar("_T")
 
 _MAX_DESCRIBED = 100
 _MAX_REASON = 1_024
@@ -84,21 +94,46 @@ class EnvironmentReader:
             telemetry.warning(LogEvent.QUEUE_NOT_DESCRIBED, error=str(error))
         return found
 
-    def heads(self, run: EnvironmentRun, queues: Iterable[str]) -> dict[str, QueueHead]:
+    def fronts(self, run: EnvironmentRun, queues: Iterable[str]) -> dict[str, QueueFront]:
         """Return the first jobs of as many queues as the calls suffice for, in random order, so
         that each queue has its turn."""
-        found: dict[str, QueueHead] = {}
-        for queue in sorted(queues, key=lambda _: self._runtime.random()):
+        return self._by_name(queues, run.api.front)
+
+    def shares(
+        self, run: EnvironmentRun, fronts: Mapping[str, QueueFront]
+    ) -> dict[str, tuple[QuotaShare, ...]]:
+        """Return the quota shares of these queues, with what they use."""
+        listed = self._by_name(fronts, run.api.quota_shares)
+        return {
+            queue: tuple(_quota_share(share, fronts[queue].used_by_share) for share in shares)
+            for queue, shares in listed.items()
+        }
+
+    def consumables(
+        self, run: EnvironmentRun, names: Iterable[str]
+    ) -> dict[str, ConsumableResource]:
+        """Return the consumable resources that exist, by name."""
+        described = self._by_name(names, run.api.consumable_resource)
+        return {
+            name: ConsumableResource(
+                name, resource.get("availableQuantity", 0), resource.get("totalQuantity", 0)
+            )
+            for name, resource in described.items()
+            if resource
+        }
+
+    def _by_name(self, names: Iterable[str], describe: Callable[[str], _T]) -> dict[str, _T]:
+        """Make one call for each name, as far as the calls suffice, in random order."""
+        found: dict[str, _T] = {}
+        for name in sorted(names, key=lambda _: self._runtime.random()):
             try:
-                jobs = run.api.first_jobs(queue)
+                found[name] = describe(name)
             except BatchStopped:
                 break
             except BatchRefused as error:
-                telemetry.warning(LogEvent.QUEUE_NOT_DESCRIBED, queue=queue, error=str(error))
-                if error.concerns_one_resource:
-                    continue
-                break
-            found[queue] = QueueHead(run.now, tuple(HeadJob(*job) for job in jobs))
+                telemetry.warning(LogEvent.QUEUE_NOT_DESCRIBED, resource=name, error=str(error))
+                if not error.concerns_one_resource:
+                    break
         return found
 
     def _environments_of(
@@ -162,6 +197,30 @@ def _service_environment(environment: "ServiceEnvironmentDetailTypeDef") -> Envi
         state=environment.get("state", "ENABLED"),
         status=environment.get("status", "VALID"),
         type=environment["serviceEnvironmentType"],
+    )
+
+
+def _quota_share(
+    share: "QuotaShareDetailTypeDef", used: Mapping[tuple[str, str], float]
+) -> QuotaShare:
+    """Return the share by the unit of which it uses the most. It may borrow a percentage of its own
+    limit from others."""
+    name, sharing = share["quotaShareName"], share.get("resourceSharingConfiguration", {})
+    borrows = sharing.get("strategy") == "LEND_AND_BORROW"
+    factor = 1 + (sharing.get("borrowLimit", 0) / 100 if borrows else 0)
+    limits = [
+        (used.get((name, limit["capacityUnit"]), 0.0), limit["maxCapacity"] * factor, limit)
+        for limit in share.get("capacityLimits", [])
+    ]
+    if not limits:
+        return QuotaShare(name=name, state=share.get("state", ENABLED))
+    in_use, most, limit = max(limits, key=lambda each: each[0] / (each[1] or 1))
+    return QuotaShare(
+        name=name,
+        state=share.get("state", ENABLED),
+        unit=limit["capacityUnit"],
+        in_use=in_use,
+        most=most,
     )
 
 

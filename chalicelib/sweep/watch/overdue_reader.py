@@ -31,17 +31,19 @@ _MAX_COUNTED = 100_000
 """Maximum count of stuck jobs of one status."""
 _WAITING_MS = 300_000
 """Age from which a RUNNABLE job is worth a question about its queue."""
+_MAX_WAITING = 10
+"""Waiting jobs of a queue of which the needs are read."""
 _RECOUNT_MS = 3_600_000
 """Interval at which the jobs of an open incident are counted again."""
 
 
 class Overdue(NamedTuple):
     """The overdue jobs that were read, and the number of all stuck jobs of counted statuses.
-    `has_waiting`: a job has been RUNNABLE for some minutes."""
+    `waiting` are the first jobs that have been RUNNABLE for some minutes, children last."""
 
     jobs: OverdueJobs
     counts: dict[str, int]
-    has_waiting: bool
+    waiting: tuple[Job, ...]
 
 
 class OverdueReader:
@@ -60,7 +62,7 @@ class OverdueReader:
         """Return the overdue jobs of a queue as of `now` (epoch milliseconds)."""
         limits = self._limits.of(queue)
         jobs: list[Job] = []
-        has_waiting = False
+        waiting: list[Job] = []
         more_roots: set[str] = set()
         more_children: set[str] = set()
         for status, limit in limits.items():
@@ -68,7 +70,7 @@ class OverdueReader:
                 continue
             shortest = min(limit, _WAITING_MS) if status == JobStatus.RUNNABLE else limit
             roots, has_more = self._oldest(StatusPartition(queue, status), now - shortest)
-            has_waiting |= status == JobStatus.RUNNABLE and bool(roots)
+            waiting += roots if status == JobStatus.RUNNABLE else []
             has_more = has_more and (not roots or roots[-1].since < now - limit)
             jobs += (job for job in roots if job.since < now - limit)
             more_roots |= {status} if has_more else set()
@@ -95,7 +97,7 @@ class OverdueReader:
         return Overdue(
             overdue,
             {status: self._count(queue, status, state, overdue) for status in to_count},
-            has_waiting or any(job.details.status == JobStatus.RUNNABLE for job in jobs),
+            (*waiting, *_in_status(JobStatus.RUNNABLE, jobs))[:_MAX_WAITING],
         )
 
     def _dependent(self, jobs: Iterable[Job]) -> frozenset[str]:
@@ -174,6 +176,10 @@ class OverdueReader:
         partition = StatusPartition(queue, status)
         before = overdue.now - (overdue.limits.get(status) or 0)
         return self._index.count([partition], at_most=at_most, before=before)[partition].jobs
+
+
+def _in_status(status: str, jobs: Iterable[Job]) -> Iterator[Job]:
+    return (job for job in jobs if job.details.status == status)
 
 
 def _is_count_due(state: QueueState, status: str, now: int) -> bool:

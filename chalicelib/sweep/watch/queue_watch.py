@@ -17,6 +17,7 @@ from chalicelib.sweep.watch.confirmation import BatchConfirmation
 from chalicelib.sweep.watch.environment_reader import EnvironmentReader
 from chalicelib.sweep.watch.outbox import Applied, Outbox
 from chalicelib.sweep.watch.snapshots import SnapshotReader
+from chalicelib.sweep.watch.waiting_reader import WaitingReader
 from chalicelib.telemetry import LogEvent, Tally, count
 
 
@@ -54,6 +55,7 @@ class QueueWatch:
         self,
         list_queues: Callable[[], Iterable[str]],
         environments: EnvironmentReader,
+        waiting: WaitingReader,
         environment_table: EnvironmentTable,
         snapshots: SnapshotReader,
         confirmation: BatchConfirmation,
@@ -64,6 +66,7 @@ class QueueWatch:
     ) -> None:
         self._list_queues = list_queues
         self._environments = environments
+        self._waiting = waiting
         self._environment_table = environment_table
         self._snapshots = snapshots
         self._confirmation = confirmation
@@ -88,8 +91,8 @@ class QueueWatch:
         run = self._environments.start_run(time_left)
         environments = self._environments.environments(run, stored)
         snapshots = self._snapshots.read_all(stored, environments, now, time_left)
-        waiting = [queue for queue in environments if _has_waiting(snapshots.get(queue))]
-        self._environment_table.put(environments, self._environments.heads(run, waiting))
+        waiting = {queue: each.waiting for queue, each in snapshots.items() if each.has_waiting}
+        self._environment_table.put(*self._waiting.read(run, environments, waiting))
         states = {queue: stored[queue].state_or_initial(now) for queue in snapshots}
         incidents = {queue: Incidents(queue, self._policy, now) for queue in snapshots}
         jobs = _fewest_first(
@@ -103,10 +106,6 @@ class QueueWatch:
             state = incidents[queue].next_state(states[queue], snapshot, described.jobs)
             applied = self._outbox.apply(queue, stored[queue], state)
             tally.add(snapshot, state, applied)
-
-
-def _has_waiting(snapshot: Snapshot | None) -> bool:
-    return snapshot is not None and snapshot.has_waiting
 
 
 def _fewest_first(by_queue: Iterable[list[Job]]) -> list[Job]:

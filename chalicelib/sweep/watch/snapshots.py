@@ -68,7 +68,7 @@ class SnapshotReader:
         self, queue: str, stored: StoredState, environment: QueueEnvironment | None, now: int
     ) -> Snapshot:
         state = stored.state_or_initial(now)
-        overdue, counts, has_waiting = self._overdue.read(queue, state, now)
+        overdue, counts, waiting = self._overdue.read(queue, state, now)
         unblocked_at, blocked = self._block(queue, state, environment, now)
         return Snapshot(
             overdue=overdue.after_block(unblocked_at),
@@ -77,7 +77,8 @@ class SnapshotReader:
             unblocked_at=unblocked_at,
             blocked=blocked,
             head=self._jobs.get(blocked.job_id) if blocked and blocked.job_id else None,
-            has_waiting=has_waiting,
+            has_waiting=bool(waiting),
+            waiting=waiting,
             missing_events=self._missing_events(queue, state, stored.last_event_at, now),
         )
 

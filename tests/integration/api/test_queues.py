@@ -11,10 +11,12 @@ from chalicelib.api.formats.media import TEXT, encode
 from chalicelib.api.queues import Queues
 from chalicelib.jobs.prices import Prices
 from chalicelib.jobs.waiting.queue_environment import (
+    ConsumableResource,
     Environment,
     HeadJob,
     QueueEnvironment,
     QueueHead,
+    QuotaShare,
 )
 from chalicelib.queues.blocked import Blocked
 from chalicelib.queues.missing_events import MissingEvents
@@ -284,7 +286,12 @@ def test_queues_are_a_table_as_text(harness: RecorderHarness) -> None:
     harness.record([ended("FAILED", ran=1, jobDefinition=DEFINITION_OF("align:7"))])
     invalid = Environment(name="spot-b", status="INVALID", reason="CLIENT_ERROR - no such role")
     usable = Environment(name="spot-a", type="SPOT", desired_vcpus=8, max_vcpus=64)
-    environment = QueueEnvironment(as_of=NOON, environments=(usable, invalid))
+    environment = QueueEnvironment(
+        as_of=NOON,
+        environments=(usable, invalid),
+        consumables=(ConsumableResource("licence", 0, 10),),
+        shares=(QuotaShare(name="team-a", unit="ml.m5.large", in_use=3, most=4),),
+    )
     head = QueueHead(NOON, tuple(HeadJob(a_job_id(), NOON - HOUR) for _ in range(7)))
     harness.container.environment_table.put({"high-priority": environment}, {"high-priority": head})
 
@@ -304,6 +311,8 @@ def test_queues_are_a_table_as_text(harness: RecorderHarness) -> None:
     assert "state      ENABLED, VALID\n" in page
     assert "  spot-a  SPOT  8 of 64       ENABLED, VALID\n" in page
     assert "  spot-b                      ENABLED, INVALID: CLIENT_ERROR - no such role\n" in page
+    assert "  licence: 0 of 10 available\n" in page
+    assert "  team-a: ENABLED, 3 of 4 ml.m5.large\n" in page
     assert page.count("2026-05-28 19:26:40\n") == 5
     day = page.splitlines()[-1]
     assert day.split()[:3] == ["2026-05-28", "1", "1"]

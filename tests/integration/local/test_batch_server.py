@@ -82,6 +82,8 @@ def put_two_queues(batch: BatchServer) -> None:
         jobStateTimeLimitActions=[limit],
     )
     batch.put(a_detail(createdAt=NOON - number) for number in range(150))
+    batch.put_consumable_resource("licence", total=10, in_use=10)
+    batch.put_quota_share("training", "team-a", limit=4, in_use=4)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +93,9 @@ def put_two_queues(batch: BatchServer) -> None:
         ("DescribeComputeEnvironments", {"computeEnvironments": ["spot-a", "spot-b"]}),
         ("DescribeServiceEnvironments", {"serviceEnvironments": ["training"]}),
         ("GetJobQueueSnapshot", {"jobQueue": "high-priority"}),
+        ("GetJobQueueSnapshot", {"jobQueue": "training"}),
+        ("DescribeConsumableResource", {"consumableResource": "licence"}),
+        ("ListQuotaShares", {"jobQueue": "training"}),
     ],
 )
 def test_descriptions_of_queues_conform_to_botocores_model(

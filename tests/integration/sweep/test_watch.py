@@ -8,11 +8,21 @@ from typing import Any
 import pytest
 
 from chalicelib.jobs.job import Job
+from chalicelib.jobs.waiting.queue_environment import ConsumableResource
 from chalicelib.notices.rules import Rules
 from chalicelib.queues.state import QueueState
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer, an_environment
-from tests.support.builders import NOON, a_body, a_detail, a_job_id, an_attempt, an_event
+from tests.support.builders import (
+    NOON,
+    a_body,
+    a_detail,
+    a_job_id,
+    a_service_body,
+    a_service_detail,
+    an_attempt,
+    an_event,
+)
 from tests.support.crash_injection import crash_at
 from tests.support.sweep_harness import HOUR, MINUTE, SweepHarness
 
@@ -630,6 +640,65 @@ def test_what_batch_reports_of_queues_is_stored_within_three_calls(harness: Swee
         "DescribeComputeEnvironments": 1,
         "GetJobQueueSnapshot": 1,
     }
+
+
+def test_a_consumable_resource_that_waiting_jobs_need_is_described(harness: SweepHarness) -> None:
+    resources = [
+        {"consumableResource": f"arn:aws:batch:us-east-1:1:consumable-resource/{name}"}
+        for name in ("licence", "deleted")
+    ]
+    needs = {"consumableResourceList": [{**each, "quantity": 2} for each in resources]}
+    for _ in range(3):
+        put_job(harness, minutes=30, consumableResourceProperties=needs)
+    harness.batch.put_queue(QUEUE, an_environment("spot-a"))
+    harness.batch.put_consumable_resource("licence", total=10, in_use=9)
+    harness.batch.calls.clear()
+
+    harness.watch_queues()
+
+    environment, _ = harness.recorder.container.environment_table.load([QUEUE])[QUEUE]
+    assert environment is not None
+    assert environment.consumables == (ConsumableResource("licence", 1, 10),)
+    assert harness.batch.calls["DescribeConsumableResource"] == 2
+    assert "ListQuotaShares" not in harness.batch.calls
+
+
+def test_the_quota_shares_of_waiting_service_jobs_are_described(harness: SweepHarness) -> None:
+    detail = a_service_detail(status="RUNNABLE", quotaShareName="team-a")
+    harness.recorder.record([a_service_body(**detail, at=harness.now - 30 * MINUTE)])
+    harness.batch.put_queue("training", jobQueueType="SAGEMAKER_TRAINING")
+    borrowing = {"strategy": "LEND_AND_BORROW", "borrowLimit": 50}
+    harness.batch.put_quota_share("training", "team-a", limit=4, in_use=4)
+    harness.batch.put_quota_share(
+        "training", "team-b", limit=4, in_use=5, resourceSharingConfiguration=borrowing
+    )
+
+    harness.watch_queues()
+
+    environment, _ = harness.recorder.container.environment_table.load(["training"])["training"]
+    assert environment is not None
+    assert [(share.name, share.in_use, share.most) for share in environment.shares] == [
+        ("team-a", 4, 4),
+        ("team-b", 5, 6),
+    ]
+
+
+@pytest.mark.parametrize("operation", ["DescribeConsumableResource", "GetJobQueueSnapshot"])
+def test_if_a_call_about_waiting_jobs_is_refused_the_other_facts_are_stored(
+    harness: SweepHarness, operation: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    needs = {"consumableResourceList": [{"consumableResource": "licence", "quantity": 2}]}
+    put_job(harness, minutes=30, consumableResourceProperties=needs)
+    harness.batch.put_queue(QUEUE, an_environment("spot-a"))
+    harness.batch.refused.add(operation)
+
+    harness.watch_queues()
+
+    environment, _ = harness.recorder.container.environment_table.load([QUEUE])[QUEUE]
+    assert environment is not None
+    assert environment.environments
+    [warning] = caplog.records
+    assert vars(warning)["error"] == f"AWS Batch rejected {operation}: AccessDeniedException"
 
 
 def test_without_the_permission_the_watch_continues(harness: SweepHarness) -> None:

@@ -25,9 +25,11 @@ EXCEPTIONS = {
     ],
 }
 ON_ANY_RESOURCE = [
-    *("batch:DescribeComputeEnvironments", "batch:DescribeJobQueues", "batch:DescribeJobs"),
+    *("batch:DescribeComputeEnvironments", "batch:DescribeConsumableResource"),
+    *("batch:DescribeJobQueues", "batch:DescribeJobs"),
     *("batch:DescribeServiceEnvironments", "batch:DescribeServiceJob"),
-    *("batch:GetJobQueueSnapshot", "batch:ListJobs", "batch:ListServiceJobs"),
+    *("batch:GetJobQueueSnapshot", "batch:ListJobs"),
+    *("batch:ListQuotaShares", "batch:ListServiceJobs"),
 ]
 """AWS Batch supports no resource-level permissions for most of these actions, which read only."""
 

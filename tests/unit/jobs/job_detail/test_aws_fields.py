@@ -27,6 +27,8 @@ DECODED = {
     "ArrayPropertiesDetail": shapes.ArrayProperties,
     "NodeProperties": shapes.NodeProperties,
     "NodeRangeProperty": shapes.NodeRange,
+    "ConsumableResourceProperties": shapes.ConsumableResources,
+    "ConsumableResourceRequirement": shapes.ConsumableResource,
     "RetryStrategy": shapes.RetryStrategy,
     "EvaluateOnExit": shapes.EvaluateOnExit,
     "JobTimeout": shapes.Timeout,

@@ -4,12 +4,21 @@ from typing import Any
 
 import pytest
 
-from chalicelib.jobs.job import Details, Job, Resources, Transition
+from chalicelib.jobs.job import (
+    ConsumableNeed,
+    Description,
+    Details,
+    Job,
+    Resources,
+    Transition,
+)
 from chalicelib.jobs.waiting.queue_environment import (
+    ConsumableResource,
     Environment,
     HeadJob,
     QueueEnvironment,
     QueueHead,
+    QuotaShare,
     TimeLimit,
 )
 from chalicelib.jobs.waiting.waiting import Waiting, waiting
@@ -40,7 +49,11 @@ WORST: dict[str, Any] = {
     "resources": Resources(vcpus=512),
 }
 
-BY_PRECEDENCE = [
+NONE_LEFT = ConsumableResource("licence", 0, 10)
+AT_QUOTA = QuotaShare(name="team-a", unit="ml.m5.large", in_use=4, most=4)
+OF_TEAM_A = Description(quota_share_name="team-a")
+
+BY_PRECEDENCE: list[Any] = [
     ("cancelled", WORST, a_queue(INVALID, state="DISABLED"), "it was cancelled"),
     (
         "queue disabled",
@@ -79,10 +92,38 @@ BY_PRECEDENCE = [
         "it requests more vCPUs than its compute environments may have",
     ),
     (
+        "more than there is of a consumable resource",
+        {"status_reason": NO_CAPACITY},
+        a_queue(FULL, consumables=(NONE_LEFT,)),
+        "it needs more of consumable resource licence than there is",
+        Description(consumables=(ConsumableNeed("licence", 11),)),
+    ),
+    (
         "at the limit",
         {"status_reason": NO_CAPACITY, "resources": Resources(vcpus=256)},
         a_queue(FULL, INVALID),
         "the compute environments are at their limit",
+    ),
+    (
+        "consumable resource",
+        {"status_reason": NO_CAPACITY},
+        a_queue(VALID, consumables=(NONE_LEFT,), shares=(AT_QUOTA,)),
+        "consumable resource licence is exhausted (0 of 10 available)",
+        Description(consumables=(ConsumableNeed("licence"),), quota_share_name="team-a"),
+    ),
+    (
+        "quota share disabled",
+        {"status_reason": NO_CAPACITY},
+        a_queue(shares=(QuotaShare(name="team-a", state="DISABLED"),)),
+        "quota share team-a is DISABLED",
+        OF_TEAM_A,
+    ),
+    (
+        "quota share",
+        {"status_reason": NO_CAPACITY},
+        a_queue(shares=(AT_QUOTA,)),
+        "quota share team-a is at its quota (4 of 4 ml.m5.large)",
+        OF_TEAM_A,
     ),
     ("no capacity", {"status_reason": NO_CAPACITY}, a_queue(VALID), "AWS has no free capacity"),
     ("jobs ahead", {}, a_queue(VALID), "3 jobs ahead of it"),
@@ -90,14 +131,14 @@ BY_PRECEDENCE = [
 
 
 @pytest.mark.parametrize(
-    ("job", "queue", "cause"),
-    [case[1:] for case in BY_PRECEDENCE],
+    ("job", "queue", "cause", "description"),
+    [(*case, Description())[1:5] for case in BY_PRECEDENCE],
     ids=[case[0] for case in BY_PRECEDENCE],
 )
 def test_the_first_cause_that_applies_is_stated(
-    job: dict[str, Any], queue: QueueEnvironment, cause: str
+    job: dict[str, Any], queue: QueueEnvironment, cause: str, description: Description
 ) -> None:
-    found = waiting(a_job("j-4", **job), queue, HEAD)
+    found = waiting(a_job("j-4", **job), queue, HEAD, description=description)
 
     assert (found.cause, found.position) == (cause, 4)
 
@@ -105,7 +146,7 @@ def test_the_first_cause_that_applies_is_stated(
 def test_the_documentation_lists_each_cause_in_the_order_of_precedence() -> None:
     text = (ROOT / "docs" / "waiting.md").read_text()
 
-    positions = [text.find(f"| {cause} |") for *_, cause in BY_PRECEDENCE]
+    positions = [text.find(f"| {cause} |") for _, _, _, cause, *_ in BY_PRECEDENCE]
 
     assert positions == sorted(set(positions))
     assert positions[0] > 0

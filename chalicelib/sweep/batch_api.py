@@ -41,6 +41,7 @@ RETENTION_MS = 7 * 86_400_000
 _MAX_ATTEMPTS = 6
 _MAX_DELAY_SECONDS = 20.0
 _THROTTLED = frozenset({"TooManyRequestsException", "ThrottlingException", "Throttling"})
+_NOT_PERMITTED = "AccessDeniedException"
 _NO_RESPONSE = "NoResponse"
 _TRANSIENT = _THROTTLED | {
     "ServerException",
@@ -306,8 +307,7 @@ class BatchApi:
             except ClientError as error:
                 code = _code_of(error)
                 if code not in _TRANSIENT:
-                    message = f"AWS Batch rejected {error.operation_name}: {code}"
-                    raise BatchRefused(message, code) from error
+                    raise BatchRefused(_rejection(error.operation_name, code), code) from error
             except BotoCoreError:
                 code = _NO_RESPONSE
             budget.throttled += code in _THROTTLED
@@ -333,6 +333,13 @@ class BatchApi:
         except (msgspec.ValidationError, MalformedEvent) as error:
             telemetry.error(LogEvent.JOB_UNREADABLE, jobId=job["jobId"], reason=str(error))
             return None
+
+
+def _rejection(operation: str, code: str) -> str:
+    """Return a message that names the permission if it is missing. AWS Batch names the permission
+    of each operation like the operation."""
+    missing = f"; permission batch:{operation} is missing" if code == _NOT_PERMITTED else ""
+    return f"AWS Batch rejected {operation}: {code}{missing}"
 
 
 def _code_of(error: ClientError) -> str:

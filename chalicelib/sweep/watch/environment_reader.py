@@ -2,7 +2,7 @@
 
 A run asks for all queues with two or three calls for each hundred of them, and for the first jobs
 of queues in which jobs wait, as far as its calls suffice. If a permission is missing, the sweep
-continues without these facts, and its log names the call that AWS Batch rejected.
+continues without these facts, and its log names the permission.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

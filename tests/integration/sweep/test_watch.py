@@ -698,7 +698,10 @@ def test_if_a_call_about_waiting_jobs_is_refused_the_other_facts_are_stored(
     assert environment is not None
     assert environment.environments
     [warning] = caplog.records
-    assert vars(warning)["error"] == f"AWS Batch rejected {operation}: AccessDeniedException"
+    assert vars(warning)["error"] == (
+        f"AWS Batch rejected {operation}: AccessDeniedException; "
+        f"permission batch:{operation} is missing"
+    )
 
 
 def test_without_the_permission_the_watch_continues(harness: SweepHarness) -> None:

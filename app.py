@@ -74,7 +74,13 @@ def authorize(request: AuthRequest) -> AuthResponse:
     return authorize_token(request, container.access, container.report)
 
 
-routes = Routes(app, authorize, lambda: container.access, lambda tally: container.report(tally))
+routes = Routes(
+    app,
+    authorize,
+    access=lambda: container.access,
+    table_requests=lambda: container.clients.table_requests,
+    report=lambda tally: container.report(tally),
+)
 
 
 @routes.public("/")

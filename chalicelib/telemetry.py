@@ -71,6 +71,7 @@ class LogEvent(StrEnum):
     RECORD_UNREADABLE = "record_unreadable"
     RECORD_UNWRITABLE = "record_unwritable"
     REQUEST_FAILED = "request_failed"
+    REQUEST_SERVED = "request_served"
     SECRET_NOT_READ = "secret_not_read"
     SQS_CALL_FAILED = "sqs_call_failed"
     SQS_ENTRY_REJECTED = "sqs_entry_rejected"
@@ -130,6 +131,10 @@ def reporter(service: str) -> Callable[[Tally], None]:
         logger().info(tally.EVENT, extra=figures | dict(_details(tally)))
 
     return report
+
+
+def info(event: LogEvent, **fields: object) -> None:
+    logger().info(event, extra=fields, stacklevel=3)
 
 
 def warning(event: LogEvent, **fields: object) -> None:

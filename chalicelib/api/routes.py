@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial, wraps
 from http import HTTPStatus
 from inspect import getdoc
+from time import perf_counter
 from types import NoneType
 from typing import Any, Final, Generic, TypeVar, get_args, get_type_hints
 
@@ -73,18 +74,21 @@ class Route:
 
 class Routes:
     """The routes of an app. `access` is called for each request, so that it may be replaced;
-    `report` receives the tally of each response with a 5xx status."""
+    `table_requests` returns how many requests the function has sent to DynamoDB; `report` receives
+    the tally of each response with a 5xx status. Each request is a log line without values."""
 
     def __init__(
         self,
         app: Chalice,
         authorizer: Any,
         access: Callable[[], Access],
+        table_requests: Callable[[], int],
         report: Callable[[Tally], None],
     ) -> None:
         self._app = app
         self._authorizer = authorizer
         self._access = access
+        self._table_requests = table_requests
         self._report = report
         self.registered: list[Route] = []
 
@@ -131,6 +135,7 @@ class Routes:
         request = self._app.current_request
         if request is None:
             raise RuntimeError("a route was called outside of a request")
+        began, requests = perf_counter(), self._table_requests()
         try:
             with _translated_failures():
                 result = call(self._request(route, request))
@@ -139,6 +144,15 @@ class Routes:
             response = self._respond_error(error, request)
         if request.method == "HEAD":
             response.body = ""
+        telemetry.info(
+            LogEvent.REQUEST_SERVED,
+            method=request.method,
+            route=route.path,
+            status=response.status_code,
+            milliseconds=round(1_000 * (perf_counter() - began)),
+            tableRequests=self._table_requests() - requests,
+            **({"token": _principal(request)} if route.is_private else {}),
+        )
         return response
 
     def _respond_error(self, error: ApiError, request: ChaliceRequest) -> Response:
@@ -153,12 +167,17 @@ class Routes:
         query, scope = None, NOTHING
         if route.is_private:
             _refuse_oversized(request)
-            scope = self._access().scope(request.context["authorizer"]["principalId"])
+            scope = self._access().scope(_principal(request))
         if route.query:
             query = parse(route.query, _parameters(request))
         # The context has the path with the stage, the request itself has it without.
         path = str(request.context.get("path") or "/")
         return Request(query, scope, known_versions(request.headers), path)
+
+
+def _principal(request: ChaliceRequest) -> str:
+    """Return the name of the token."""
+    return str(request.context["authorizer"]["principalId"])
 
 
 @dataclass(kw_only=True)

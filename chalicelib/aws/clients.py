@@ -5,6 +5,7 @@ Region, credentials and AWS_ENDPOINT_URL come from the environment, as the AWS S
 """
 
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import boto3
@@ -48,6 +49,9 @@ class Clients:
         self._given_session = session
         self._endpoint_url = endpoint_url
         self._config = CONFIG.merge(config) if config else CONFIG
+        self._lock = Lock()
+        self.table_requests = 0
+        """Requests to DynamoDB so far, retries included."""
 
     @cached_property
     def _session(self) -> boto3.Session:
@@ -55,9 +59,15 @@ class Clients:
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
-        return self._session.client(
+        client = self._session.client(
             "dynamodb", endpoint_url=self._endpoint_url, config=self._config
         )
+        client.meta.events.register("before-send.dynamodb", self._count_request)
+        return client
+
+    def _count_request(self, **_: object) -> None:
+        with self._lock:
+            self.table_requests += 1
 
     @cached_property
     def sqs(self) -> "SQSClient":

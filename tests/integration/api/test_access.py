@@ -1,5 +1,6 @@
 """Access to the API: tokens, their queues, and responses to invalid and oversized requests."""
 
+import logging
 import random
 import re
 import sys
@@ -35,6 +36,30 @@ def test_a_failed_authentication_is_counted_without_logging_the_token(
     assert '"AuthenticationsFailed":[1.0]' in output
     assert '"message":"authentication_failed"' in output
     assert "guess-4711" not in output
+
+
+def test_each_request_is_a_log_line_without_values(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.record(a_body(jobId="4c75", status="RUNNING"))
+    caplog.set_level(logging.INFO, "batchwatch")
+    caplog.clear()
+
+    api.get("/jobs/4c75")
+    api.get("/jobs/secret-4711?wait=x")
+    api.response("/", token=None)
+
+    lines = [vars(each) for each in caplog.records if each.message == "request_served"]
+    assert [
+        (line["method"], line["route"], line["status"], line.get("token")) for line in lines
+    ] == [
+        ("GET", "/jobs/{job_id}", 200, "all"),
+        ("GET", "/jobs/{job_id}", 400, "all"),
+        ("GET", "/", 200, None),
+    ]
+    assert [line["tableRequests"] > 0 for line in lines] == [True, False, False]
+    assert all(0 <= line["milliseconds"] < 60_000 for line in lines)
+    assert "4711" not in caplog.text
 
 
 @pytest.mark.parametrize("path", ["/jobs", "/jobs/unknown", "/health", "/openapi.json"])

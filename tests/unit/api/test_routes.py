@@ -69,7 +69,7 @@ class Server:
         def authorizer(request: AuthRequest) -> AuthResponse:
             return authorize(request, access, self.reports.append)
 
-        self.routes = Routes(app, authorizer, lambda: access, self.reports.append)
+        self.routes = Routes(app, authorizer, lambda: access, lambda: 0, self.reports.append)
         self._register(self.routes)
         self.client = Client(app, project_dir=str(ROOT))
 
@@ -253,7 +253,7 @@ def test_an_unexpected_exception_is_logged_with_the_request_id_of_the_response(
 
     assert (response.status_code, response.json_body["Code"]) == (500, "InternalServerError")
     assert "a detail" not in response.json_body["Message"]
-    logged = json.loads(capsys.readouterr().out)
+    logged = json.loads(capsys.readouterr().out.splitlines()[0])
     assert logged["requestId"] == response.json_body["RequestId"]
     assert "ZeroDivisionError: a detail" in logged["exception"]
 

@@ -8,35 +8,40 @@ import { hashOf, jobList, jobName, parentOf } from "./job_list.js";
 import { visible } from "./live.js";
 import { log } from "./log.js";
 import { problem } from "./problem.js";
-import { queueWords } from "./queue.js";
 import { badge, causeWords, hasEnded, number, STATUSES, tone } from "./status.js";
 import { ago, duration, elapsed, moment } from "./time.js";
 import { timeline } from "./timeline.js";
 import { money, usage } from "./usage.js";
+import { hasLog, showFailures, showQueue, verdict } from "./verdict.js";
 
 const WAIT_SECONDS = 20;
 const PAUSE_SECONDS = 5;
 
 export async function job(page, query, id) {
-  const { body, etag } = await getVersion(["jobs", id], {}, page.signal);
+  let { body, etag } = await getVersion(["jobs", id], {}, page.signal);
   const kept = {
     log: log(page, id),
-    children: parentOf(id) ? null : children(page, id),
+    children: mayHaveChildren(body) ? children(page, id) : null,
     grid: body.array?.childStatuses ? grid(id) : null,
     queue: element("div", { class: "queue-words" }),
+    failures: element("li", {}),
     following: element("span", { class: "soft" }),
   };
   show(page, body, kept);
   if (body.waiting) showQueue(page, body, kept.queue);
   if (["RUNNING", "FAILED"].includes(body.status) && hasLog(body)) kept.log.show();
-  if (hasEnded(body.status)) return;
-  kept.log.follow(() => hasEnded(kept.status));
-  await follow(page, body, etag, kept);
+  if (!hasEnded(body.status)) {
+    kept.log.follow(() => hasEnded(kept.status));
+    body = await follow(page, body, etag, kept);
+  }
+  if (body.status === "FAILED" && !body.nodes) showFailures(page, body, kept.failures);
 }
 
-const hasLog = ({ attempts }) => attempts.some(({ logStreamName }) => logStreamName);
+// A parent of which no event was received has no attempts either.
+const mayHaveChildren = ({ jobId, array, nodes, attempts }) =>
+  !parentOf(jobId) && (array?.size || nodes || !attempts.length);
 
-// Waits for changes by long polls or, while all their slots are taken, by polling.
+// Returns the job when it has ended. Waits for changes by long polls or, while all their slots are taken, by polling.
 async function follow(page, job, etag, kept) {
   let wait = WAIT_SECONDS;
   kept.following.textContent = "updating live";
@@ -62,6 +67,7 @@ async function follow(page, job, etag, kept) {
     }
   }
   kept.following.textContent = "";
+  return job;
 }
 
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
@@ -80,7 +86,7 @@ function show(page, job, kept) {
       button("Copy", () => copy(page, job.jobId), { id: "copy", "aria-label": "Copy job ID" }),
       button("Copy curl", () => copy(page, curl(job)), { id: "copy-curl" }),
       linkOut(job.links.console, "AWS Batch"), linkOut(job.links.logs, "CloudWatch log")),
-    why(job, kept.queue),
+    verdict(job, kept),
     timeline(job),
     summary(job), cells(page, job, kept.grid), kept.children, dependencies(job),
     element("div", { class: "two" },
@@ -98,52 +104,6 @@ const curl = (job) =>
 async function copy(page, text) {
   await navigator.clipboard.writeText(text);
   page.announce("Copied");
-}
-
-// The explanation of the status
-
-function why(job, queue) {
-  const { heading, text, quoted } = reason(job);
-  return element("section", { class: `why ${tone(job.status)}`, "aria-label": "Explanation" },
-    element("h2", {}, heading),
-    element("p", { class: "figures" }, figures(job)),
-    text && element("p", {}, text),
-    quoted && !text?.includes(quoted) && element("p", { class: "quoted" }, "Reported by AWS Batch: ", element("q", {}, quoted)),
-    job.waiting && queue);
-}
-
-// As in "Had 16 GiB of memory · ran 3 h 2 min · attempt 3 of 3".
-function figures({ container: { memory }, durations, attempts, retryStrategy, failure, status }) {
-  const last = attempts.at(-1)?.attempt;
-  const allowed = retryStrategy.attempts;
-  const needsMemory = ["OUT_OF_MEMORY", "KILLED"].includes(failure?.cause);
-  const words = [
-    needsMemory && memory && `had ${memory < 1024 ? `${memory} MiB` : `${number(memory / 1024)} GiB`} of memory`,
-    status !== "RUNNING" && durations.runningSeconds && `ran ${duration(durations.runningSeconds)}`,
-    last && (last > 1 || allowed > 1) && `attempt ${last}${allowed >= last ? ` of ${allowed}` : ""}`,
-  ].filter(Boolean).join(" · ");
-  return words && words[0].toUpperCase() + words.slice(1);
-}
-
-function reason(job) {
-  const quoted = job.statusReason;
-  const ran = duration(job.durations.runningSeconds);
-  if (job.failure) {
-    return { heading: causeWords(job.failure.cause, job.failure.exitCode), text: job.failure.explanation, quoted };
-  }
-  if (job.waiting) {
-    const { cause, explanation } = job.waiting;
-    return { heading: [`${job.status} for `, elapsed(job.since), cause && `: ${cause}`], text: explanation, quoted };
-  }
-  if (job.status === "RUNNING") return { heading: ["Running for ", elapsed(job.startedAt ?? job.since)] };
-  if (job.status === "SUCCEEDED") return { heading: ran ? `Succeeded after running for ${ran}` : "Succeeded" };
-  if (job.status === "UNKNOWN") return { heading: "Final status unknown", text: job.statusReason };
-  return { heading: `Status: ${job.status}`, quoted };
-}
-
-async function showQueue(page, job, place) {
-  const found = await get(["queues", job.jobQueue], {}, page.signal).catch(() => null);
-  if (found) place.replaceChildren(...queueWords(found, job.jobId));
 }
 
 // Details

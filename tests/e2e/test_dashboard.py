@@ -706,11 +706,74 @@ def test_the_verdict_of_a_job_has_its_figures(page: Page) -> None:
         sign_in(page, f"{server.url}#/jobs/4c75")
 
         expect_text(page, "Had 32 GiB of memory · ran 4 min · attempt 3 of 3")
-        expect(page.get_by_role("link", name="prepare")).to_have_attribute("href", "#/jobs/9a")
+        expect(page.get_by_role("link", name="prepare", exact=True)).to_have_attribute(
+            "href", "#/jobs/9a"
+        )
         page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
         page.get_by_role("button", name="Copy curl").click()
         copied = str(page.evaluate("window.copied"))
         assert copied == f"curl -H \"Authorization: Bearer $TOKEN\" '{server.url}jobs/4c75'"
+
+
+def test_a_failed_job_links_its_next_steps_with_at_most_three_requests(page: Page) -> None:
+    definition = "arn:aws:batch:eu-west-1:123456789012:job-definition/align:12"
+    console = "https://eu-west-1.console.aws.amazon.com/batch/home?region=eu-west-1"
+    job = a_job_body(
+        array=None,
+        jobDefinition=definition,
+        links={"console": f"{console}#jobs/detail/4c75", "logs": None},
+    )
+    bodies = {
+        "jobs/4c75": job,
+        "jobs/4c75/logs": a_log_body(*(f"line {n}" for n in range(300))),
+        f"queues/{QUEUE}": a_queue_body(QUEUE),
+    }
+    requests: list[str] = []
+    page.on("request", lambda each: requests.append(urlsplit(each.url).path))
+    with PageServer(bodies) as server:
+        sign_in(page, f"{server.url}#/jobs/4c75")
+        steps = page.get_by_role("list", name="Next steps")
+
+        addresses = {
+            "Open the job definition align:12 ↗": f"{console}#job-definition/detail/"
+            "arn%3Aaws%3Abatch%3Aeu-west-1%3A123456789012%3Ajob-definition%2Falign%3A12",
+            "See failed jobs of this name": f"#/jobs?queue={QUEUE}&status=FAILED&name=align",
+            f"See all failures of {QUEUE} in 24 h, 37 of align": f"#/jobs?queue={QUEUE}"
+            "&status=FAILED&since=-24h",
+        }
+        for name, address in addresses.items():
+            expect(steps.get_by_role("link", name=name)).to_have_attribute("href", address)
+        expect(steps.get_by_role("link")).to_have_count(3)
+        steps.get_by_role("button", name="Read the end of the log").click()
+        expect(page.locator("pre")).to_be_focused()
+        expect(page.locator("pre")).to_be_in_viewport()
+        assert len([path for path in requests if "/jobs/" in path or "/queues/" in path]) == 3 + 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "step", "address"),
+    [
+        ({"array": {"size": 9, "failed": "3, 8"}}, "See child 3, the first", "#/jobs/4c75%3A3"),
+        ({"jobId": "4c75:3"}, "See the parent and its other", "#/jobs/4c75"),
+        (
+            {"dependsOn": [{"jobId": "9a", "jobName": "prepare", "status": "FAILED"}]},
+            "See prepare, which failed before",
+            "#/jobs/9a",
+        ),
+        ({}, "Open the job in AWS Batch", "https://example.com/"),
+    ],
+)
+def test_a_failure_elsewhere_is_one_link_away(
+    page: Page, fields: dict[str, Any], step: str, address: str
+) -> None:
+    job_id = fields.get("jobId", "4c75").replace(":", "%3A")
+    job = a_job_body(**{"array": None, "attempts": [], **fields})
+    with PageServer({f"jobs/{job_id}": job, "jobs/4c75/children": NO_JOBS}) as server:
+        sign_in(page, f"{server.url}#/jobs/{job_id}")
+
+        steps = page.get_by_role("list", name="Next steps")
+        expect(steps.get_by_role("link", name=step)).to_have_attribute("href", address)
+        expect(steps.get_by_role("button")).to_have_count(0)
 
 
 def test_a_job_is_polled_while_all_slots_of_long_polls_are_taken(page: Page) -> None:

@@ -11,9 +11,10 @@ const STATUSES = ["not recorded", "SUBMITTED", "PENDING", "RUNNABLE", "SCHEDULED
 const COLUMNS = 100;
 const CELL = 11;
 
-// `draw` shows the statuses; the selected child is kept.
+// `draw` shows the statuses, those other than the chosen one faintly; the selected child is kept.
 export function grid(id) {
   let statuses = "";
+  let chosen = "";
   let selected = 0;
   let colour = {};
   const words = element("p", { class: "soft", role: "status" });
@@ -23,8 +24,9 @@ export function grid(id) {
     onclick: (event) => open(childAt(event)), onfocus: () => select(selected),
   });
 
-  function draw(digits) {
+  function draw(digits, status = "") {
     statuses = digits;
+    chosen = status;
     colour = colours();
     canvas.width = COLUMNS * CELL;
     canvas.height = Math.ceil(digits.length / COLUMNS) * CELL;
@@ -39,6 +41,7 @@ export function grid(id) {
     const kind = digit === "0" ? "none" : tone(STATUSES[digit]);
     context.clearRect(x, y, CELL, CELL);
     context.fillStyle = context.strokeStyle = colour[kind];
+    context.globalAlpha = chosen && STATUSES[digit] !== chosen ? 0.15 : kind === "succeeded" ? 0.45 : 1;
     if (kind === "failed") {
       context.fillRect(x, y, CELL - 1, CELL - 1);
       context.strokeStyle = colour.card;
@@ -54,10 +57,9 @@ export function grid(id) {
       context.strokeRect(x + 2, y + 2, CELL - 5, CELL - 5);
     } else {
       const margin = kind === "succeeded" ? 1 : 4;
-      context.globalAlpha = kind === "succeeded" ? 0.45 : 1;
       context.fillRect(x + margin, y + margin, CELL - 1 - 2 * margin, CELL - 1 - 2 * margin);
-      context.globalAlpha = 1;
     }
+    context.globalAlpha = 1;
   }
 
   function childAt({ offsetX, offsetY }) {

@@ -1,14 +1,13 @@
 // A job, with the explanation of its status first. The view of a running job is updated until the job
 // ends.
 
-import { get, getVersion, Unauthorized } from "./api.js";
+import { getVersion, Unauthorized } from "./api.js";
+import { children } from "./children.js";
 import { button, element, facts, link, linkOut, section, table } from "./elements.js";
-import { grid } from "./grid.js";
-import { hashOf, jobList, jobName, parentOf } from "./job_list.js";
+import { hashOf, jobName, parentOf } from "./job_list.js";
 import { visible } from "./live.js";
 import { log } from "./log.js";
-import { problem } from "./problem.js";
-import { badge, causeWords, hasEnded, number, STATUSES, tone } from "./status.js";
+import { badge, causeWords, hasEnded, number, tone } from "./status.js";
 import { ago, duration, elapsed, moment } from "./time.js";
 import { timeline } from "./timeline.js";
 import { money, usage } from "./usage.js";
@@ -21,8 +20,7 @@ export async function job(page, query, id) {
   let { body, etag } = await getVersion(["jobs", id], {}, page.signal);
   const kept = {
     log: log(page, id),
-    children: mayHaveChildren(body) ? children(page, id) : null,
-    grid: body.array?.childStatuses ? grid(id) : null,
+    children: body.array?.size || body.nodes ? children(page, query, body, (text) => copy(page, text)) : null,
     queue: element("div", { class: "queue-words" }),
     failures: element("li", {}),
     following: element("span", { class: "soft" }),
@@ -36,10 +34,6 @@ export async function job(page, query, id) {
   }
   if (body.status === "FAILED" && !body.nodes) showFailures(page, body, kept.failures);
 }
-
-// A parent of which no event was received has no attempts either.
-const mayHaveChildren = ({ jobId, array, nodes, attempts }) =>
-  !parentOf(jobId) && (array?.size || nodes || !attempts.length);
 
 // Returns the job when it has ended. Waits for changes by long polls or, while all their slots are taken, by polling.
 async function follow(page, job, etag, kept) {
@@ -74,6 +68,7 @@ const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds 
 
 function show(page, job, kept) {
   kept.status = job.status;
+  kept.children?.update(job);
   const parent = parentOf(job.jobId);
   page.show(`${jobName(job)} ${job.status}`,
     element("nav", { class: "path", "aria-label": "Breadcrumb" },
@@ -88,7 +83,7 @@ function show(page, job, kept) {
       linkOut(job.links.console, "AWS Batch"), linkOut(job.links.logs, "CloudWatch log")),
     verdict(job, kept),
     timeline(job),
-    summary(job), cells(page, job, kept.grid), kept.children, dependencies(job),
+    kept.children?.element, dependencies(job),
     element("div", { class: "two" },
       section("History", history(job)),
       section("Attempts", attempts(job, kept.log))),
@@ -174,43 +169,3 @@ function container(job) {
 
 const named = (heading, values) =>
   Object.keys(values).length > 0 && section(heading, facts(Object.entries(values)));
-
-// Children of an array or nodes of a multi-node job. They are not updated live.
-
-function children(page, id) {
-  const place = element("div", {});
-  const shown = element("div", {});
-  const list = (status) =>
-    jobList(page, ["jobs", id, "children"], { status }, { none: "No children in this status.", children: true });
-  const filter = element("select", { id: "child-status", onchange: () => shown.replaceChildren(list(filter.value)) },
-    element("option", { value: "" }, "all"), STATUSES.map((status) => element("option", {}, status)));
-
-  async function fill() {
-    try {
-      const { jobs } = await get(["jobs", id, "children"], { limit: 1 }, page.signal);
-      if (!jobs.length) return;
-      shown.append(list());
-      place.append(section("Children", element("label", { class: "inline" }, "Status ", filter), shown));
-    } catch (error) {
-      if (error instanceof Unauthorized) page.failed(error);
-      else if (!page.signal.aborted) place.replaceChildren(problem(error, fill));
-    }
-  }
-
-  fill();
-  return place;
-}
-
-function cells(page, { array }, shown) {
-  if (!shown || !array.childStatuses) return null;
-  shown.draw(array.childStatuses);
-  return section("Children by index", failedIndexes(page, array), shown.element);
-}
-
-const failedIndexes = (page, { failed }) => failed &&
-  element("p", { class: "indexes" }, "Failed: ", element("code", {}, failed),
-    button("Copy", () => copy(page, failed), { id: "copy-indexes", "aria-label": "Copy the indexes of failed children" }));
-
-const summary = ({ array }) => array?.statusSummary &&
-  element("p", { class: "summary" }, Object.entries(array.statusSummary).map(([status, count]) =>
-    [badge(status), element("b", {}, number(count))]));

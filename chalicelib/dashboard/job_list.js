@@ -9,6 +9,10 @@ import { ago, duration } from "./time.js";
 // A page may be empty and not be the last one: the maximum number of empty pages to skip.
 const MAX_EMPTY = 10;
 
+// As many jobs as the API returns without a limit, and at most.
+const PAGE = 25;
+const MAX_PAGE = 100;
+
 const COLUMNS = ["Status", "Job", "Queue", ["Since", "soft"], ["Run time", "soft"], ["Reason", "why"]];
 const CHILD_COLUMNS = COLUMNS.filter((column) => column !== "Queue");
 
@@ -26,11 +30,18 @@ const LONGEST_NAME = 44;
 export const noJobs = () => ({ jobs: [], nextToken: null, isLoaded: false });
 
 // `none` is shown for an empty list; `only` is the number of jobs of a list that has one page.
-export function jobList(page, path, query, { none, only, children = false, state = noJobs() }) {
+export const jobList = (...list) => liveList(...list).element;
+
+// `reload` loads the listed jobs again and shows what changed.
+export function liveList(page, path, query, { none, only, children = false, state = noJobs() }) {
   const list = table("Jobs", children ? CHILD_COLUMNS : COLUMNS, []);
   const after = element("div", { class: "after" });
 
-  async function fetchMore() {
+  let last = Promise.resolve();
+  const inTurn = (action) => (last = last.catch(() => {}).then(action));
+  const fetchMore = () => inTurn(load);
+
+  async function load() {
     after.replaceChildren(element("p", { class: "loading" }, "Loading…"));
     try {
       const found = await nextJobs(page, path, { limit: only, ...query, nextToken: state.nextToken });
@@ -46,6 +57,25 @@ export function jobList(page, path, query, { none, only, children = false, state
     }
   }
 
+  async function reload() {
+    if (!state.isLoaded) return;
+    const jobs = [];
+    let nextToken = null;
+    do {
+      const limit = Math.min(MAX_PAGE, Math.max(PAGE, state.jobs.length - jobs.length));
+      const found = await nextJobs(page, path, { ...query, limit, nextToken });
+      jobs.push(...found.jobs);
+      nextToken = found.nextToken;
+    } while (nextToken && jobs.length < state.jobs.length);
+    if (page.signal.aborted) return;
+    const rows = new Map(state.jobs.map((job, n) => [JSON.stringify(job), list.tBodies[0].rows[n]]));
+    const focused = list.contains(document.activeElement) && document.activeElement.getAttribute("href");
+    list.tBodies[0].replaceChildren(...jobs.map((job) => rows.get(JSON.stringify(job)) ?? rowsOf([job], children)[0]));
+    if (focused) list.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    Object.assign(state, { jobs, nextToken });
+    after.replaceChildren(...end());
+  }
+
   function add(jobs) {
     list.tBodies[0].append(...rowsOf(jobs, children));
     after.replaceChildren(...end());
@@ -59,7 +89,7 @@ export function jobList(page, path, query, { none, only, children = false, state
 
   if (state.isLoaded) add(state.jobs);
   else fetchMore();
-  return element("div", { class: "list" }, list, after);
+  return { element: element("div", { class: "list" }, list, after), reload: () => inTurn(reload) };
 }
 
 // Shows the changes of listed jobs in their rows, and returns how many jobs are not listed yet.

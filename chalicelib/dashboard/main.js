@@ -39,10 +39,10 @@ function newPage() {
     signal,
     show(title, ...content) {
       if (signal.aborted) return;
-      const focused = document.activeElement?.id;
+      const focused = document.activeElement;
       document.title = `${title} · batchwatch`;
       main.replaceChildren(...content.filter(Boolean));
-      if (focused) at(focused)?.focus({ preventScroll: true });
+      if (focused && focused !== document.body) (focused.isConnected ? focused : at(focused.id))?.focus({ preventScroll: true });
     },
     announce(text) {
       if (!signal.aborted) at("announcements").textContent = text;

@@ -5,7 +5,7 @@ import { button, element, link, linkOut } from "./elements.js";
 import { hashOf, parentOf } from "./job_list.js";
 import { hashFor } from "./jobs.js";
 import { queueWords } from "./queue.js";
-import { causeWords, number, tone } from "./status.js";
+import { causeWords, hasEnded, number, tone, WAITING } from "./status.js";
 import { duration, elapsed } from "./time.js";
 
 // `kept` are the parts that are kept between updates: the words about the queue, the failures of the
@@ -40,6 +40,9 @@ function reason(job) {
   if (job.failure) {
     return { heading: causeWords(job.failure.cause, job.failure.exitCode), text: job.failure.explanation, quoted };
   }
+  if (!hasEnded(job.status) && job.array?.size && hasBegun(job.array)) {
+    return { heading: progress(job.array), text: job.waiting?.cause && job.waiting.explanation, quoted };
+  }
   if (job.waiting) {
     const { cause, explanation } = job.waiting;
     return { heading: [`${job.status} for `, elapsed(job.since), cause && `: ${cause}`], text: explanation, quoted };
@@ -48,6 +51,14 @@ function reason(job) {
   if (job.status === "SUCCEEDED") return { heading: ran ? `Succeeded after running for ${ran}` : "Succeeded" };
   if (job.status === "UNKNOWN") return { heading: "Final status unknown", text: job.statusReason };
   return { heading: `Status: ${job.status}`, quoted };
+}
+
+// An array is PENDING while its children run.
+const hasBegun = ({ statusSummary }) => Object.keys(statusSummary ?? {}).some((status) => !WAITING.includes(status));
+
+function progress({ size, statusSummary: { SUCCEEDED = 0, FAILED = 0 } }) {
+  const ended = SUCCEEDED + FAILED;
+  return `${number(ended)} of ${number(size)} children ended (${number(Math.floor((ended / size) * 100))} %)${FAILED ? `, ${number(FAILED)} failed` : ""}`;
 }
 
 // Links and one button: what caused the failure first, then where to look and what to change, then
@@ -64,7 +75,7 @@ function nextSteps(job, log) {
     read && button("Read the end of the log", () => goTo(log), { id: "read-log", class: "link" }),
     !read && linkOut(links.console, "Open the job in AWS Batch"),
     TO_CHANGE.includes(job.failure?.cause) && linkOut(definitionLink(job), `Open the job definition ${job.jobDefinition?.split("/").at(-1)}`),
-    parent ? link(hashOf(parent), "See the parent and its other children")
+    parent ? link(`${hashOf(parent)}?children=FAILED`, "See the other failed children")
       : link(hashFor({ queue: jobQueue, name: job.jobName, status: "FAILED" }), "See failed jobs of this name"),
   ].filter(Boolean).map((step) => element("li", {}, step));
 }

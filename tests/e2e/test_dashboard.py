@@ -218,7 +218,7 @@ def test_the_children_of_an_array_are_filtered_by_status(
     page: Page, served: Served, harness: RecorderHarness, token: str
 ) -> None:
     root = a_job_id()
-    summary = {"size": 3, "statusSummary": {"FAILED": 1, "SUCCEEDED": 2}}
+    summary = {"size": 4, "statusSummary": {"FAILED": 1, "SUCCEEDED": 2}}
     harness.record(
         [
             a_body(jobId=root, status="FAILED", arrayProperties=summary),
@@ -229,14 +229,53 @@ def test_the_children_of_an_array_are_filtered_by_status(
         ]
     )
     sign_in(page, f"{served.url}/#/jobs/{root}", token)
-    expect_text(page, "align :0", "align :1", "align :2")
+    expect_text(page, "align :0", "align :1", "align :2", "1 not recorded yet")
+    counts = page.get_by_role("group", name="Status of the children")
+    expect(counts.get_by_role("button")).to_have_text(["All4", "SUCCEEDED2", "FAILED1"])
 
-    page.locator("#child-status").select_option("FAILED")
+    failed = counts.get_by_role("button", name="FAILED 1")
+    failed.press("Enter")
+    expect_no_text(page, "align :0")
+    expect(failed).to_be_focused()
+    expect(failed).to_have_attribute("aria-pressed", "true")
+    page.reload()
+    expect_text(page, "align :1")
     expect_no_text(page, "align :0")
     page.get_by_role("link", name="align :1").click()
 
     expect_text(page, "parent job")
     assert page.url.endswith(f"#/jobs/{root}%3A1")
+    page.get_by_role("link", name="See the other failed children").click()
+    expect(failed).to_have_attribute("aria-pressed", "true")
+
+
+def test_the_children_of_an_array_are_updated_together_with_it(
+    page: Page, served: Served, harness: RecorderHarness, token: str
+) -> None:
+    root = a_job_id()
+    children = [a_body(jobId=f"{root}:{n}", status="RUNNING") for n in range(3)]
+    harness.record(
+        [a_body(jobId=root, status="PENDING", arrayProperties={"size": 3}), *children],
+    )
+    sign_in(page, f"{served.url}/#/jobs/{root}", token)
+    rows = page.locator(".list tbody tr")
+    expect(rows).to_have_count(3)
+    expect(rows.locator(".badge.running")).to_have_count(3)
+    expect_text(page, "updating live", "0 of 3 children ended")
+    page.get_by_role("link", name="align :1").focus()
+
+    harness.record([a_body(jobId=f"{root}:1", status="SUCCEEDED", at=NOON + 60_000)])
+
+    expect(rows.nth(1).locator(".badge")).to_have_text("SUCCEEDED")
+    expect(page.get_by_role("link", name="align :1")).to_be_focused()
+    expect_text(page, "1 of 3 children ended (33 %)")
+    page.get_by_role("button", name="RUNNING 2").click()
+    expect(rows).to_have_count(2)
+
+    harness.record([a_body(jobId=f"{root}:0", status="FAILED", at=NOON + 60_000)])
+
+    expect(rows).to_have_count(1)
+    expect(page.get_by_role("button", name="FAILED 1")).to_be_visible()
 
 
 # Against a stand-in for the API
@@ -754,7 +793,7 @@ def test_a_failed_job_links_its_next_steps_with_at_most_three_requests(page: Pag
     ("fields", "step", "address"),
     [
         ({"array": {"size": 9, "failed": "3, 8"}}, "See child 3, the first", "#/jobs/4c75%3A3"),
-        ({"jobId": "4c75:3"}, "See the parent and its other", "#/jobs/4c75"),
+        ({"jobId": "4c75:3"}, "See the other failed", "#/jobs/4c75?children=FAILED"),
         (
             {"dependsOn": [{"jobId": "9a", "jobName": "prepare", "status": "FAILED"}]},
             "See prepare, which failed before",

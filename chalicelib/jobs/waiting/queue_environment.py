@@ -86,6 +86,15 @@ class QueueEnvironment(
     shares: tuple[QuotaShare, ...] = ()
 
     @property
+    def usable(self) -> list[Environment]:
+        return [each for each in self.environments if each.is_usable]
+
+    @property
+    def is_at_limit(self) -> bool:
+        """Return whether all environments that can be used are at their limit."""
+        return bool(self.usable) and all(each.is_at_limit for each in self.usable)
+
+    @property
     def obstacle(self) -> Obstacle | None:
         """Return why no job of the queue can start, or None if nothing is known to prevent it."""
         if self.state == DISABLED:
@@ -96,7 +105,7 @@ class QueueEnvironment(
                 explanation="AWS Batch can't use the job queue. Correct what the reason states.",
                 reason=self.reason,
             )
-        if not self.environments or any(each.is_usable for each in self.environments):
+        if not self.environments or self.usable:
             return None
         invalid = [each for each in self.environments if each.status == INVALID]
         names = _names(invalid or self.environments)

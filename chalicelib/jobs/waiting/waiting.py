@@ -86,12 +86,12 @@ def _causes(
     is_about_capacity = (job.details.status_reason or "").startswith(_CAPACITY)
     if stated.cause and not is_about_capacity:
         yield stated
-    usable = [each for each in environment.environments if each.is_usable] if environment else []
+    usable = environment.usable if environment else []
     if too_large := _too_large(job, usable):
         yield too_large
     lacking, exhausted = _consumables(description, environment)
     yield from lacking
-    if usable and all(each.is_at_limit for each in usable):
+    if environment and environment.is_at_limit:
         yield _at_limit(usable)
     yield from exhausted
     yield from _share(description, environment)

@@ -5,7 +5,8 @@ overdue job is stuck:
 
     status      stuck if overdue and
     RUNNABLE    AWS Batch states a reason, or no job has left RUNNABLE in its queue for the limit:
-                in a queue that is moving, jobs wait for their turn
+                in a queue that is moving, jobs wait for their turn, and in one that is occupied,
+                for the end of others
     PENDING     none of the jobs that it depends on is active
     (others)    always
 
@@ -30,6 +31,8 @@ MIN_RUNNING_LIMIT_MS = 3_600_000
 """No job is stuck in RUNNING before this, unless STUCK_AFTER sets a limit."""
 MAX_ASKED_IN_MOVING_QUEUE = 10
 """Overdue jobs of a moving queue about which Batch is asked whether it states a reason."""
+OCCUPIED_MS = 86_400_000
+"""Time for which running jobs explain why others wait in a queue that is at its limit."""
 _MIN_RUNS = 5
 _RUNNING_FACTOR = 3
 
@@ -111,15 +114,17 @@ class OverdueJobs:
 
     An array is represented by its child that has been overdue the longest; `children` is the number
     of its overdue children, None if there are more than were read. `last_start` is when a job last
-    left RUNNABLE in the queue, 0 if not within the limit. `usual` are the run times of jobs
-    that are like those in RUNNING. `dependent` are the ids of the jobs in PENDING that depend on an
-    active job.
+    left RUNNABLE in the queue, 0 if not within the limit. `is_occupied`: the environments of the
+    queue are at their limit, and a job that started within OCCUPIED_MS is still running. `usual`
+    are the run times of jobs that are like those in RUNNING. `dependent` are the ids of the jobs in
+    PENDING that depend on an active job.
     """
 
     jobs: Mapping[StuckKey, Job]
     now: int
     limits: Mapping[str, int | None]
     last_start: int = 0
+    is_occupied: bool = False
     children: Mapping[StuckKey, int | None] = field(default_factory=dict)
     usual: Mapping[StuckKey, UsualRunTime] = field(default_factory=dict)
     dependent: Collection[str] = ()
@@ -132,6 +137,7 @@ class OverdueJobs:
         now: int,
         limits: Mapping[str, int | None],
         last_start: int = 0,
+        is_occupied: bool = False,
         usual: Mapping[StuckKey, UsualRunTime] | None = None,
         truncated: Collection[str] = (),
         dependent: Collection[str] = (),
@@ -158,6 +164,7 @@ class OverdueJobs:
             now=now,
             limits=limits,
             last_start=last_start,
+            is_occupied=is_occupied,
             children={
                 key: None if key.status in truncated else count
                 for key, count in children.items()
@@ -185,7 +192,7 @@ class OverdueJobs:
             return job.job_id not in self.dependent
         if job.details.status != JobStatus.RUNNABLE:
             return True
-        return bool(cause_of(job)) or not self.is_moving
+        return bool(cause_of(job)) or not (self.is_moving or self.is_occupied)
 
     def stuck(self) -> Iterator[Job]:
         """Yield the jobs that are stuck according to their records."""

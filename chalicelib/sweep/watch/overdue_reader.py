@@ -18,6 +18,7 @@ from chalicelib.queues.stuck.bulk_incident import GROWTH
 from chalicelib.queues.stuck.limits import StuckLimits
 from chalicelib.queues.stuck.overdue import (
     MIN_RUNNING_LIMIT_MS,
+    OCCUPIED_MS,
     OverdueJobs,
     UsualRunTime,
     key_of,
@@ -58,8 +59,11 @@ class OverdueReader:
     def start_run(self) -> None:
         self._run_times.start_run()
 
-    def read(self, queue: str, state: QueueState, now: int) -> Overdue:
-        """Return the overdue jobs of a queue as of `now` (epoch milliseconds)."""
+    def read(
+        self, queue: str, state: QueueState, now: int, *, is_at_limit: bool = False
+    ) -> Overdue:
+        """Return the overdue jobs of a queue as of `now` (epoch milliseconds). `is_at_limit`: AWS
+        Batch reports that its environments are."""
         limits = self._limits.of(queue)
         jobs: list[Job] = []
         waiting: list[Job] = []
@@ -78,11 +82,13 @@ class OverdueReader:
             jobs += children
             more_children |= {status} if has_more else set()
         too_long = list(self._running_too_long(queue, now))
+        last_start = self._last_start(queue, jobs, now - (limits.get("RUNNABLE") or 0))
         overdue = OverdueJobs.among(
             [*jobs, *(job for job, _ in too_long)],
             now=now,
             limits=limits,
-            last_start=self._last_start(queue, jobs, now - (limits.get("RUNNABLE") or 0)),
+            last_start=last_start,
+            is_occupied=is_at_limit and not last_start and self._is_occupied(queue, jobs, now),
             usual={key_of(job): usual for job, usual in too_long},
             truncated=more_children,
             dependent=self._dependent(jobs),
@@ -156,19 +162,25 @@ class OverdueReader:
         are only read if none of the others did."""
         if not any(job.details.status == JobStatus.RUNNABLE for job in overdue):
             return 0
-        for statuses in (STARTED, TERMINAL):
-            partitions = [
-                StatusPartition(queue, status, members)
-                for status in statuses
-                for members in (False, True)
-            ]
-            changed = self._index.newest(
-                partitions, limit=MAX_EXAMINED, window=TimeRange(since=since)
-            )
-            started_at = last_start(changed.jobs)
-            if started_at > since:
-                return started_at
-        return 0
+        starts = (self._newest_start(queue, statuses, since) for statuses in (STARTED, TERMINAL))
+        return next((start for start in starts if start), 0)
+
+    def _is_occupied(self, queue: str, overdue: Iterable[Job], now: int) -> bool:
+        """Return whether a job runs that left RUNNABLE not long ago."""
+        is_runnable = any(_in_status(JobStatus.RUNNABLE, overdue))
+        return is_runnable and self._newest_start(queue, STARTED, now - OCCUPIED_MS) > 0
+
+    def _newest_start(self, queue: str, statuses: Iterable[str], since: int) -> int:
+        """Return when a job that is in one of the statuses last left RUNNABLE, or 0 if none did
+        since then."""
+        partitions = [
+            StatusPartition(queue, status, members)
+            for status in statuses
+            for members in (False, True)
+        ]
+        changed = self._index.newest(partitions, limit=MAX_EXAMINED, window=TimeRange(since=since))
+        started_at = last_start(changed.jobs)
+        return started_at if started_at > since else 0
 
     def _count(self, queue: str, status: str, state: QueueState, overdue: OverdueJobs) -> int:
         reported = [each.reported_jobs for each in state.bulk_incidents if each.status == status]

@@ -68,7 +68,9 @@ class SnapshotReader:
         self, queue: str, stored: StoredState, environment: QueueEnvironment | None, now: int
     ) -> Snapshot:
         state = stored.state_or_initial(now)
-        overdue, counts, waiting = self._overdue.read(queue, state, now)
+        overdue, counts, waiting = self._overdue.read(
+            queue, state, now, is_at_limit=environment is not None and environment.is_at_limit
+        )
         unblocked_at, blocked = self._block(queue, state, environment, now)
         return Snapshot(
             overdue=overdue.after_block(unblocked_at),

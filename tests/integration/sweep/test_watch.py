@@ -403,6 +403,28 @@ def test_a_moving_backlog_is_not_stuck_and_a_halted_one_is_one_incident(
     assert "BULK_STUCK" in received_kinds(harness)
 
 
+@pytest.mark.parametrize(
+    ("vcpus", "running_for", "kinds"),
+    [
+        (256, 300, []),
+        (255, 300, ["STUCK"]),
+        (256, 25 * 60, ["STUCK"]),
+        (256, None, ["STUCK"]),
+    ],
+)
+def test_a_queue_at_its_limit_is_stuck_only_if_no_job_runs_that_started_within_a_day(
+    harness: SweepHarness, vcpus: int, running_for: int | None, kinds: list[str]
+) -> None:
+    put_job(harness, minutes=90)
+    if running_for:
+        put_job(harness, "RUNNING", minutes=running_for)
+    harness.batch.put_queue(QUEUE, an_environment("spot-a", desired=vcpus))
+
+    harness.watch_queues()
+
+    assert received_kinds(harness) == kinds
+
+
 def test_a_job_with_a_reason_is_stuck_in_a_moving_queue(harness: SweepHarness) -> None:
     job_id = put_job(harness, minutes=180)
     put_job(harness, minutes=170)

@@ -67,6 +67,15 @@ def test_a_runnable_job_is_stuck_if_batch_gives_a_reason_or_its_queue_does_not_m
     assert stuck(jobs) == ["j-1"] * is_stuck
 
 
+@pytest.mark.parametrize(("reason", "is_stuck"), [(None, False), (NO_CAPACITY, True)])
+def test_a_runnable_job_of_an_occupied_queue_is_stuck_only_if_batch_gives_a_reason(
+    reason: str | None, is_stuck: bool
+) -> None:
+    jobs = overdue(a_job(status_reason=reason), is_occupied=True)
+
+    assert stuck(jobs) == ["j-1"] * is_stuck
+
+
 @pytest.mark.parametrize("status", ["RUNNABLE", "PENDING", "STARTING"])
 @pytest.mark.parametrize("flag", ["is_cancelled", "is_terminated"])
 def test_a_job_that_a_person_ended_and_that_still_waits_is_not_stuck(

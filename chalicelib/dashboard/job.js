@@ -87,7 +87,7 @@ function show(page, job, kept) {
     element("div", { class: "two" },
       section("History", history(job)),
       section("Attempts", attempts(job, kept.log))),
-    (job.attempts.length > 0 || job.status === "RUNNING") && section("Log", kept.log.element),
+    (hasLog(job) || job.status === "RUNNING") && section("Log", kept.log.element),
     element("div", { class: "two" },
       section("Container", container(job)),
       element("div", {}, named("Parameters", job.parameters), named("Tags", job.tags))));
@@ -115,7 +115,7 @@ function history(job) {
 }
 
 function attempts(job, log) {
-  if (!job.attempts.length) return element("p", { class: "none" }, "No attempts recorded yet.");
+  if (!job.attempts.length) return element("p", { class: "none" }, hasEnded(job.status) ? "It never started." : "It has not started yet.");
   const rows = job.attempts.map((attempt) => [
     attempt.attempt,
     attempt.exitCode ?? "none",
@@ -136,7 +136,7 @@ function attempts(job, log) {
 function containerEnd({ name, init, essential, exitCode, cause }) {
   const kind = init ? "init container" : essential ? "essential" : "not essential";
   const ended = exitCode == null ? "no exit code" : `exit code ${exitCode}`;
-  return element("small", {}, `${name ?? "container"} (${kind}): ${ended}${cause ? `, ${causeWords(cause, exitCode)}` : ""}`);
+  return element("small", {}, `${name ?? "container"} (${kind}): ${ended}${cause && cause !== "EXIT_CODE" ? `, ${causeWords(cause, exitCode)}` : ""}`);
 }
 
 function dependencies({ dependsOn }) {

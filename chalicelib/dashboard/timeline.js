@@ -27,9 +27,15 @@ export function timeline(job) {
 }
 
 // Before the first transition that is recorded, the job was SUBMITTED.
-function spansOf({ status, since, createdAt, stoppedAt, history }) {
+// An attempt whose RUNNING is not recorded has its start from the attempt itself.
+function spansOf({ status, since, createdAt, stoppedAt, history, attempts }) {
   const end = Date.parse(hasEnded(status) ? stoppedAt ?? since : new Date().toISOString());
-  const entries = [{ status: "SUBMITTED", attempt: 1, at: createdAt ?? history[0]?.at }, ...history]
+  const recorded = new Set(history.filter((entry) => entry.status === "RUNNING").map(({ attempt }) => attempt));
+  const unrecorded = attempts.filter(({ attempt, startedAt }) => startedAt && !recorded.has(attempt))
+    .map(({ attempt, startedAt }) => ({ status: "RUNNING", attempt, at: startedAt }));
+  const known = [...history, ...unrecorded];
+  if (unrecorded.length) known.sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
+  const entries = [{ status: "SUBMITTED", attempt: 1, at: createdAt ?? history[0]?.at }, ...known]
     .filter(({ at, status }) => at && !hasEnded(status))
     .map(({ status, attempt, at }) => ({ status, attempt: attempt ?? 1, from: Math.min(Date.parse(at), end) }));
   for (let n = 1; n < entries.length; n++) entries[n].from = Math.max(entries[n].from, entries[n - 1].from);

@@ -477,7 +477,7 @@ def test_a_job_that_never_started_offers_no_log(page: Page) -> None:
     with PageServer({"jobs/4c75": job, "jobs/4c75/children": NO_JOBS}) as server:
         sign_in(page, f"{server.url}#/jobs/4c75")
 
-        expect_text(page, "No attempts recorded yet.")
+        expect_text(page, "It never started.")
         expect(page.locator("#show-log")).to_have_count(0)
 
 
@@ -674,6 +674,25 @@ DRAWING_TIMES = """
   });
 }
 """
+
+
+def test_an_attempt_whose_start_no_event_reported_has_a_span(page: Page) -> None:
+    history = [{"status": "FAILED", "attempt": 1, "at": rfc3339(60), "source": "repair"}]
+    envoy = {
+        "name": "envoy",
+        "init": False,
+        "essential": False,
+        "exitCode": 1,
+        "cause": "EXIT_CODE",
+    }
+    attempt = an_attempt_body(containers=[envoy], logStreamName=None)
+    job = a_job_body(history=history, array=None, attempts=[attempt])
+    with PageServer({"jobs/4c75": job, "jobs/4c75/children": NO_JOBS}) as server:
+        sign_in(page, f"{server.url}#/jobs/4c75")
+
+        expect_text(page, "5 min waiting", "4 min running", "envoy (not essential): exit code 1")
+        expect_no_text(page, "Exit code 1")
+        expect(page.get_by_role("heading", name="Log")).to_have_count(0)
 
 
 def test_the_spans_of_a_job_add_up_and_each_attempt_has_a_lane(page: Page) -> None:

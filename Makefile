@@ -72,7 +72,7 @@ deploy:  ## create or update a stage [STAGE=prod JOB_QUEUES='high,genomics-*' AD
 	    $(if $(REMOVE_QUEUES),--remove-queues '$(REMOVE_QUEUES)') \
 	    $(if $(ALARM_TOPIC),--alarm-topic '$(ALARM_TOPIC)')
 
-destroy:  ## delete a stage, except for its table and its secret [STAGE=dev CONFIRM=dev]
+destroy:  ## delete a stage, except for its table and its secrets [STAGE=dev CONFIRM=dev]
 	$(INSTALL) deploy
 	@$(PY) -m infra.destroy --stage '$(STAGE)' $(if $(CONFIRM),--confirm '$(CONFIRM)')
 

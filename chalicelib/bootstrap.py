@@ -205,8 +205,15 @@ class Container:
         from chalicelib.webex.client import Webex
         from chalicelib.webex.token import webex_token
 
-        token = partial(webex_token, self.secret.text)
+        token = partial(webex_token, self.webex_secret.text)
         return Webex(self.settings.webex_api_url, token, self.runtime)
+
+    @cached_property
+    def webex_secret(self) -> "Secret":
+        from chalicelib.aws.secret import Secret
+
+        secret_id = self.settings.webex_secret_id or self.settings.secret_id
+        return Secret(self.clients.secretsmanager, secret_id, self.runtime)
 
     @cached_property
     def notice_text(self) -> "NoticeText":

@@ -174,7 +174,12 @@ class Settings:
     )
     secret_id: str = _setting(
         _name("batchwatch-prod"),
-        "Name or ARN of the secret with apiTokens, pageKey and webexToken.",
+        "Name or ARN of the secret with apiTokens and pageKey.",
+    )
+    webex_secret_id: str = _setting(
+        _name("batchwatch-prod/webex"),
+        "Name or ARN of the secret with webexToken; if empty, the one in SECRET_ID.",
+        "",
     )
     service_name: str = _setting(
         _name("batchwatch-prod"),

@@ -20,6 +20,7 @@ from botocore.exceptions import NoRegionError
 
 from infra import gateway, job_queues, stages
 from infra.errors import CommandError, run_command
+from infra.secret import copy_webex_token, remove_webex_token
 from infra.stack import StackSpec, deploy_stack
 
 if TYPE_CHECKING:
@@ -90,8 +91,14 @@ def deploy(
         template,
         retained_resources(session.client("dynamodb"), session.client("secretsmanager"), stage),
     )
+    secrets = session.client("secretsmanager")
+    api_secret = stages.environment_of(stage)["SECRET_ID"]
+    is_copied = copy_webex_token(secrets, api_secret, stages.webex_secret_of(stage))
     print("Deploying the app …", flush=True)
     run_chalice("deploy", stage)
+    if is_copied:  # until now, the deployed notifier has read it there
+        remove_webex_token(secrets, api_secret)
+        print(f"Moved the Webex token to the secret {stages.webex_secret_of(stage)}", flush=True)
     gateway.configure(session.client("apigateway"), _rest_api(stage)["rest_api_id"], API_STAGE)
     url = api_url(stage)
     if stages.set_default(stage, "PUBLIC_URL", url.removesuffix("/")):
@@ -129,16 +136,19 @@ def resources_stack(stage: str) -> str:
 def retained_resources(
     dynamodb: "DynamoDBClient", secrets: "SecretsManagerClient", stage: str
 ) -> dict[str, dict[str, str]]:
-    """Return the table and the secret that an earlier stack of the stage left: the identifiers for
+    """Return the table and the secrets that an earlier stack of the stage left: the identifiers for
     an import, by logical id."""
     environment = stages.environment_of(stage)
     retained: dict[str, dict[str, str]] = {}
     with suppress(dynamodb.exceptions.ResourceNotFoundException):
         dynamodb.describe_table(TableName=environment["JOBS_TABLE"])
         retained["JobsTable"] = {"TableName": environment["JOBS_TABLE"]}
-    with suppress(secrets.exceptions.ResourceNotFoundException):
-        secret = secrets.describe_secret(SecretId=environment["SECRET_ID"])
-        retained["Secret"] = {"Id": secret["ARN"]}
+    for logical_id, secret_id in (
+        ("Secret", environment["SECRET_ID"]),
+        ("WebexSecret", environment["WEBEX_SECRET_ID"]),
+    ):
+        with suppress(secrets.exceptions.ResourceNotFoundException):
+            retained[logical_id] = {"Id": secrets.describe_secret(SecretId=secret_id)["ARN"]}
     return retained
 
 

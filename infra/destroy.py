@@ -36,14 +36,15 @@ def destroy(session: boto3.Session, stage: str) -> None:
         "To delete them for ever:\n"
         f"  aws dynamodb update-table --table-name {table} --no-deletion-protection-enabled\n"
         f"  aws dynamodb delete-table --table-name {table}\n"
-        f"  aws secretsmanager delete-secret --secret-id {secret}"
+        f"  aws secretsmanager delete-secret --secret-id {secret}\n"
+        f"  aws secretsmanager delete-secret --secret-id {stages.webex_secret_of(stage)}"
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="make destroy",
-        description="Delete a stage in AWS, except for its table and its secret.",
+        description="Delete a stage in AWS, except for its table and its secrets.",
     )
     parser.add_argument("--stage", required=True, help="the stage to delete")
     parser.add_argument("--confirm", help="the name of the stage again")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _TRIES = 20
+_WEBEX_TOKEN = "webexToken"
 _MAX_PAUSE_SECONDS = 0.5
 
 
@@ -54,6 +55,27 @@ def change_secret(
             return
         time.sleep(random.uniform(0, _MAX_PAUSE_SECONDS))
     raise CommandError(f"secret {secret_id} is being changed by others: try again")
+
+
+def copy_webex_token(
+    client: "SecretsManagerClient", api_secret_id: str, webex_secret_id: str
+) -> bool:
+    """Copy the Webex token that an earlier version stored in the API's secret, and return whether
+    there was one. Raise CommandError."""
+    token = read_secret(client, api_secret_id)[0].get(_WEBEX_TOKEN)
+    if not token or api_secret_id == webex_secret_id:
+        return False
+    change_secret(client, webex_secret_id, lambda secret: secret | {_WEBEX_TOKEN: token})
+    return True
+
+
+def remove_webex_token(client: "SecretsManagerClient", api_secret_id: str) -> None:
+    """Remove the copied token from the API's secret. Raise CommandError."""
+    change_secret(client, api_secret_id, _without_webex_token)
+
+
+def _without_webex_token(secret: Json) -> Json:
+    return {name: value for name, value in secret.items() if name != _WEBEX_TOKEN}
 
 
 def _replace(

@@ -46,6 +46,12 @@ def environment_of(stage: str, folder: Path = CHALICE) -> dict[str, str]:
     return environment
 
 
+def webex_secret_of(stage: str) -> str:
+    """Return the name or ARN of the secret that contains the stage's Webex token."""
+    environment = environment_of(stage)
+    return environment.get("WEBEX_SECRET_ID") or environment["SECRET_ID"]
+
+
 def job_queues_of(stage: str, folder: Path = CHALICE) -> list[str]:
     """Return the names and globs of the job queues that the stage records."""
     stored = read_config(folder)["stages"].get(stage, {}).get("environment_variables", {})

@@ -48,6 +48,7 @@ class Resources:
     notices_dead_letter_queue: str
     undeliverable_queue: str
     secret_id: str
+    webex_secret_id: str
     rule: str
 
     @classmethod
@@ -61,6 +62,7 @@ class Resources:
             notices_dead_letter_queue=outputs["NoticesDeadLetterQueue"],
             undeliverable_queue=outputs["UndeliverableQueue"],
             secret_id=outputs["SecretId"],
+            webex_secret_id=outputs["WebexSecretId"],
             rule=outputs["Rule"],
         )
 
@@ -75,6 +77,7 @@ class Resources:
             "NOTICES_QUEUE": self.notices_queue,
             "NOTICES_DEAD_LETTER_QUEUE": self.notices_dead_letter_queue,
             "SECRET_ID": self.secret_id,
+            "WEBEX_SECRET_ID": self.webex_secret_id,
             "EVENT_SOURCES": "aws.batch,batchwatch.simulated",
         }
 

@@ -136,7 +136,7 @@ def run(options: Options) -> None:
         resources = aws.create_resources()
         rooms = parts.enter_context(_webex(options)) if not options.webex_api_url else None
         batch = parts.enter_context(_batch(options)) if not options.batch_url else None
-        put_webex_token(aws, resources.secret_id, options.webex_token)
+        put_webex_token(aws, resources.webex_secret_id, options.webex_token)
         print("Packaging the app (only if it has changed) …", flush=True)
         variables = {
             "WEBEX_API_URL": rooms.api_url if rooms else options.webex_api_url,

@@ -115,7 +115,7 @@ def _outage(error: Unavailable, api_url: str) -> str:
 
 def stage_token(secretsmanager: "SecretsManagerClient", stage: str) -> str:
     """Return the token in the secret of a stage. Raise CommandError if there is none."""
-    secret_id = stages.environment_of(stage)["SECRET_ID"]
+    secret_id = stages.webex_secret_of(stage)
     try:
         value = secretsmanager.get_secret_value(SecretId=secret_id)["SecretString"]
         token = json.loads(value).get("webexToken")

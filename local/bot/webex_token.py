@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--stage", required=True, help="stage whose notices use the token")
     options = parser.parse_args(arguments)
-    secret_id = stages.environment_of(options.stage)["SECRET_ID"]
+    secret_id = stages.webex_secret_of(options.stage)
     token = (os.environ.get("WEBEX_TOKEN") or _prompted()).strip()
     if not _TOKEN.fullmatch(token):
         raise CommandError("the Webex token is empty or contains invalid characters")

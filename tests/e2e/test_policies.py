@@ -3,7 +3,10 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -14,6 +17,9 @@ from local.batch import BatchServer
 from local.ports import free_port
 from tests.support.builders import a_detail, a_job_id
 from tests.support.deployed_stack import DeployedStack
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 CONFIG = json.loads((CHALICE / "config.json").read_text())
 FUNCTIONS = sorted(CONFIG["lambda_functions"])
@@ -118,10 +124,50 @@ def test_even_the_root_user_may_not_write_to_the_events_queue(
         deployed.aws.sqs.send_message(QueueUrl=queue, MessageBody="{}")
 
 
+@pytest.mark.parametrize(
+    ("function", "readable"),
+    [("ApiHandler", {"api"}), ("Authorize", {"api"}), ("OnNotices", {"webex"})]
+    + [(function, set()) for function in ("OnBatchEvents", "Sweep")],
+)
+def test_a_function_can_read_only_the_secret_that_it_needs(
+    deployed: DeployedStack, function: str, readable: set[str]
+) -> None:
+    aws, resources = deployed.aws, deployed.resources
+    secrets = client_in_role(aws, role_of(aws, function))
+
+    found = set()
+    for name, secret in (("api", resources.secret_id), ("webex", resources.webex_secret_id)):
+        with suppress(ClientError):
+            secrets.get_secret_value(SecretId=secret)
+            found.add(name)
+
+    assert found == readable
+
+
+def client_in_role(aws: LocalAws, role: str) -> "SecretsManagerClient":
+    """Return a client with the permissions of a role."""
+    arn = aws.client("iam").get_role(RoleName=role)["Role"]["Arn"]
+    credentials = aws.client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+    return boto3.client(
+        "secretsmanager",
+        endpoint_url=aws.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=credentials["AccessKeyId"],
+        aws_secret_access_key=credentials["SecretAccessKey"],
+        aws_session_token=credentials["SessionToken"],
+    )
+
+
+def role_of(aws: LocalAws, function: str) -> str:
+    roles = [each["RoleName"] for each in aws.client("iam").list_roles()["Roles"]]
+    [role] = [name for name in roles if function in name]
+    return role
+
+
 def test_the_local_aws_denies_what_no_policy_allows(deployed: DeployedStack) -> None:
     """The other tests prove something only if the local AWS enforces policies."""
     iam = deployed.aws.client("iam")
-    [role] = [r["RoleName"] for r in iam.list_roles()["Roles"] if "ApiHandler" in r["RoleName"]]
+    role = role_of(deployed.aws, "ApiHandler")
     [name] = iam.list_role_policies(RoleName=role)["PolicyNames"]
     iam.delete_role_policy(RoleName=role, PolicyName=name)
 

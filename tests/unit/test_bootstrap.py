@@ -55,6 +55,19 @@ def test_a_replaced_part_is_used_by_the_parts_that_depend_on_it() -> None:
     assert len(tallies) == 1
 
 
+@pytest.mark.parametrize(
+    ("environment", "secret"),
+    [({}, "secret"), ({"WEBEX_SECRET_ID": "secret/webex"}, "secret/webex")],
+)
+def test_the_webex_token_has_its_own_secret_or_that_of_the_api(
+    environment: dict[str, str], secret: str
+) -> None:
+    container = a_container(**environment)
+
+    assert repr(container.webex_secret) == f"Secret({secret!r})"
+    assert repr(container.secret) == "Secret('secret')"
+
+
 def test_events_are_only_recorded_for_a_known_account() -> None:
     container = a_container()
     with pytest.raises(SettingsError, match=r"^ACCOUNT_ID is not set"):

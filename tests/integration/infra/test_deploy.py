@@ -21,7 +21,7 @@ import pytest
 
 from chalicelib.version import VERSION
 from infra import stages
-from infra.deploy import create_resources, resources_stack, retained_resources
+from infra.deploy import TEMPLATE, create_resources, resources_stack, retained_resources
 from infra.errors import CommandError, StackError
 from infra.secret import read_secret
 from infra.stack import StackSpec, delete_stack, deploy_stack
@@ -80,7 +80,7 @@ def test_the_resources_stack_is_created_then_unchanged_then_updated(
     assert alarms["properties"]["alarms"][0].endswith(":alarm:batchwatch-prod-dead-letters")
 
 
-def test_a_new_stack_adopts_the_table_and_the_secret_of_a_deleted_one(
+def test_a_new_stack_adopts_the_table_and_the_secrets_of_a_deleted_one(
     aws: LocalAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The local AWS can't import a secret, so only the table is adopted."""
@@ -95,8 +95,9 @@ def test_a_new_stack_adopts_the_table_and_the_secret_of_a_deleted_one(
     with pytest.raises(aws.sqs.exceptions.QueueDoesNotExist):
         aws.queue_url("batchwatch-prod-events")
     retained = retained_resources(aws.dynamodb, secrets, "prod")
-    assert retained.keys() == {"JobsTable", "Secret"}
-    secrets.delete_secret(SecretId="batchwatch-prod", ForceDeleteWithoutRecovery=True)
+    assert retained.keys() == {"JobsTable", "Secret", "WebexSecret"}
+    for secret in ("batchwatch-prod", "batchwatch-prod/webex"):
+        secrets.delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
     retained = retained_resources(aws.dynamodb, secrets, "prod")
     create_resources(cloudformation, "prod", parameters, retained=retained)
 
@@ -217,6 +218,27 @@ def test_a_new_stage_is_deployed_records_events_and_is_destroyed(
     functions = aws.client("lambda").list_functions()["Functions"]
     assert [each for each in functions if "trial" in each["FunctionName"]] == []
     assert aws.dynamodb.scan(TableName="batchwatch-trial-jobs")["Items"]
+
+
+def test_an_upgrade_moves_the_webex_token_to_a_secret_of_its_own(
+    aws: LocalAws, project: Path
+) -> None:
+    earlier = json.loads(TEMPLATE.read_text())
+    del earlier["Resources"]["WebexSecret"], earlier["Outputs"]["WebexSecretId"]
+    create_resources(aws.client("cloudformation"), "up", {"Stage": "up"}, json.dumps(earlier))
+    shared, _ = read_secret(aws.secretsmanager, "batchwatch-up")
+    shared |= {"webexToken": "of-the-bot", "apiTokens": {"ada": {"sha256": "0" * 64}}}
+    aws.secretsmanager.put_secret_value(SecretId="batchwatch-up", SecretString=json.dumps(shared))
+
+    result = run("infra.deploy", "--stage", "up", project=project, environment=aws.environment)
+
+    assert result.returncode == 0, result.stderr
+    assert "Moved the Webex token to the secret batchwatch-up/webex\n" in result.stdout
+    assert "of-the-bot" not in result.stdout + result.stderr
+    webex, _ = read_secret(aws.secretsmanager, "batchwatch-up/webex")
+    assert webex["webexToken"] == "of-the-bot"
+    del shared["webexToken"]
+    assert read_secret(aws.secretsmanager, "batchwatch-up")[0] == shared
 
 
 def first_item(aws: LocalAws, table: str) -> dict[str, Any]:

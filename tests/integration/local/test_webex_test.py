@@ -83,14 +83,18 @@ def test_the_token_can_be_in_the_secret_of_a_stage(
     )
 
     aws.secretsmanager.put_secret_value(
-        SecretId=resources.secret_id, SecretString=json.dumps({"webexToken": TOKEN})
+        SecretId=resources.webex_secret_id, SecretString=json.dumps({"webexToken": TOKEN})
     )
     assert Output(capsys, "--room", ROOM, "--stage", "local").code == 0
 
-    aws.secretsmanager.put_secret_value(SecretId=resources.secret_id, SecretString=f"[{TOKEN}")
+    aws.secretsmanager.put_secret_value(
+        SecretId=resources.webex_secret_id, SecretString=f"[{TOKEN}"
+    )
     assert "is not a JSON object" in problem(capsys, "--room", ROOM, "--stage", "local")
 
-    aws.secretsmanager.delete_secret(SecretId=resources.secret_id, ForceDeleteWithoutRecovery=True)
+    aws.secretsmanager.delete_secret(
+        SecretId=resources.webex_secret_id, ForceDeleteWithoutRecovery=True
+    )
     assert "deploy the stage first" in problem(capsys, "--room", ROOM, "--stage", "local")
 
 

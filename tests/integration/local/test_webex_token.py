@@ -27,7 +27,7 @@ def _environment(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 
 def secret_of(aws: LocalAws, resources: Resources) -> dict[str, object]:
-    value = aws.secretsmanager.get_secret_value(SecretId=resources.secret_id)["SecretString"]
+    value = aws.secretsmanager.get_secret_value(SecretId=resources.webex_secret_id)["SecretString"]
     secret: dict[str, object] = json.loads(value)
     return secret
 

@@ -57,6 +57,7 @@ def test_policies_of_production_list_actions_and_resources(function: str) -> Non
                     "log-group:/aws/batch/job:log-stream:",
                     "table/batchwatch-prod-jobs",
                     "secret:batchwatch-prod-",
+                    "secret:batchwatch-prod/webex-",
                 )
             )
 

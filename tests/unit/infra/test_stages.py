@@ -65,6 +65,7 @@ def test_a_new_stage_has_the_configuration_of_prod_with_its_own_name(chalice: Pa
         "NOTICES_QUEUE": "batchwatch-trial-notices",
         "SECRET_ID": "batchwatch-trial",
         "SERVICE_NAME": "batchwatch-trial",
+        "WEBEX_SECRET_ID": "batchwatch-trial/webex",
     }
     for function in stage_config(chalice, "trial")["lambda_functions"].values():
         policy = (chalice / function["iam_policy_file"]).read_text()

@@ -1,12 +1,15 @@
 // The time of a job to scale: one lane for each attempt, from its creation to its end or to now. Each
-// span is the time between two transitions, so the spans add up to the total.
+// span is the time between two transitions, so the spans add up to the total. Spans differ by height as
+// well as by colour: a job that waits is a thin line, one that starts is half as high as one that runs.
 
 import { drawing, element } from "./elements.js";
 import { hasEnded, tone } from "./status.js";
 import { duration } from "./time.js";
 
 const WIDTH = 1000;
-const LANE = 12;
+const LANE = 16;
+const GAP = 4;
+const HEIGHTS = { waiting: 3, starting: 6, running: LANE - GAP };
 
 export function timeline(job) {
   if (job.array?.size) return null; // PENDING while its children run
@@ -15,11 +18,14 @@ export function timeline(job) {
   if (!(end > begin)) return null;
   const lanes = [...new Set(spans.map(({ attempt }) => attempt))];
   const x = (time) => ((time - begin) / (end - begin)) * WIDTH;
-  const height = lanes.length * LANE - 4;
+  const height = lanes.length * LANE - GAP;
   return element("figure", { class: "spans" },
     drawing("svg", { viewBox: `0 0 ${WIDTH} ${height}`, preserveAspectRatio: "none", height, "aria-hidden": "true" },
-      spans.map(({ status, attempt, from, to }) =>
-        drawing("rect", { class: tone(status), x: x(from), y: lanes.indexOf(attempt) * LANE, width: Math.max(x(to) - x(from), 1), height: LANE - 4 }))),
+      spans.map(({ status, attempt, from, to }) => {
+        const height = HEIGHTS[tone(status)] ?? HEIGHTS.running;
+        const y = (lanes.indexOf(attempt) + 1) * LANE - GAP - height;
+        return drawing("rect", { class: tone(status), x: x(from), y, width: Math.max(x(to) - x(from), 1), height });
+      })),
     element("figcaption", {}, totals(spans).map(([kind, seconds]) =>
       element("span", { class: kind, "data-seconds": seconds }, element("i", {}), element("b", {}, duration(seconds)), ` ${kind}`)),
       element("span", { "data-total": (end - begin) / 1000 }, element("b", {}, duration((end - begin) / 1000)), " in total"),

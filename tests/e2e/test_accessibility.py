@@ -72,9 +72,14 @@ def server() -> Iterator[PageServer]:
         "failed": "2, 8",
     }
     dependency = {"jobId": "9a", "type": None, "jobName": "prepare", "status": "FAILED"}
+    history = [
+        {"status": status, "attempt": 1, "at": rfc3339(before), "source": "event"}
+        for status, before in (("STARTING", 400), ("RUNNING", 300), ("FAILED", 60))
+    ]
+    failed = a_job_body(array=None, history=history, dependsOn=[dependency | {"cause": "TIMEOUT"}])
     bodies = {
         "jobs": listed,
-        "jobs/4c75": a_job_body(dependsOn=[dependency | {"cause": "TIMEOUT"}]),
+        "jobs/4c75": failed,
         "jobs/4c75/children": listed,
         "jobs/4c75/logs": a_log_body("started", "Fatal error: no such file"),
         "jobs/5d86": a_job_body(jobId="5d86", status="RUNNABLE", waiting=waiting),
@@ -170,6 +175,13 @@ def test_failed_and_succeeded_differ_in_shape(
         assert difference(second, third) > 0.2, "a child that failed"
 
         page.goto(f"{server.url}#/jobs/4c75")
+        kinds = ("waiting", "starting", "running")
+        for part in ("rect.{}", "figcaption .{} i"):
+            boxes = [page.locator(f".spans {part.format(kind)}").bounding_box() for kind in kinds]
+            heights = [box["height"] for box in boxes if box]
+            assert heights == pytest.approx([3, 6, 12], abs=0.5), (
+                "spans of a timeline, and their key"
+            )
         expect(page.locator("pre .failed")).to_have_css("font-weight", "600")
 
 

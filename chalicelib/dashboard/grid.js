@@ -8,11 +8,14 @@ import { number, tone } from "./status.js";
 
 // By digit of `childStatuses`.
 const STATUSES = ["not recorded", "SUBMITTED", "PENDING", "RUNNABLE", "SCHEDULED", "STARTING", "RUNNING", "SUCCEEDED", "FAILED", "another status"];
-const COLUMNS = 100;
+const MANY_COLUMNS = 100;
+const FEW_COLUMNS = 50;
+const NARROW = "(max-width: 700px)";
 const CELL = 11;
 
 // `draw` shows the statuses, those other than the chosen one faintly; the selected child is kept.
 export function grid(id) {
+  const columns = matchMedia(NARROW).matches ? FEW_COLUMNS : MANY_COLUMNS;
   let statuses = "";
   let chosen = "";
   let selected = 0;
@@ -28,8 +31,8 @@ export function grid(id) {
     statuses = digits;
     chosen = status;
     colour = colours();
-    canvas.width = COLUMNS * CELL;
-    canvas.height = Math.ceil(digits.length / COLUMNS) * CELL;
+    canvas.width = columns * CELL;
+    canvas.height = Math.ceil(digits.length / columns) * CELL;
     canvas.setAttribute("aria-label", `${number(digits.length)} children. Arrow keys select one, Enter opens it`);
     const context = canvas.getContext("2d");
     for (let n = 0; n < digits.length; n++) cell(context, n, digits[n]);
@@ -37,7 +40,7 @@ export function grid(id) {
   }
 
   function cell(context, n, digit) {
-    const [x, y] = [(n % COLUMNS) * CELL, Math.floor(n / COLUMNS) * CELL];
+    const [x, y] = [(n % columns) * CELL, Math.floor(n / columns) * CELL];
     const kind = digit === "0" ? "none" : tone(STATUSES[digit]);
     context.clearRect(x, y, CELL, CELL);
     context.fillStyle = context.strokeStyle = colour[kind];
@@ -63,8 +66,8 @@ export function grid(id) {
   }
 
   function childAt({ offsetX, offsetY }) {
-    const size = canvas.clientWidth / COLUMNS;
-    return Math.floor(offsetY / size) * COLUMNS + Math.min(COLUMNS - 1, Math.floor(offsetX / size));
+    const size = canvas.clientWidth / columns;
+    return Math.floor(offsetY / size) * columns + Math.min(columns - 1, Math.floor(offsetX / size));
   }
 
   function select(n) {
@@ -74,12 +77,12 @@ export function grid(id) {
     selected = n;
     context.strokeStyle = colour.text;
     context.lineWidth = 2;
-    context.strokeRect((n % COLUMNS) * CELL + 1, Math.floor(n / COLUMNS) * CELL + 1, CELL - 3, CELL - 3);
+    context.strokeRect((n % columns) * CELL + 1, Math.floor(n / columns) * CELL + 1, CELL - 3, CELL - 3);
     words.textContent = `Child ${n}: ${STATUSES[statuses[n]]}`;
   }
 
   function press(event) {
-    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -COLUMNS, ArrowDown: COLUMNS, Home: -selected, End: statuses.length - 1 - selected }[event.key];
+    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, Home: -selected, End: statuses.length - 1 - selected }[event.key];
     if (event.key === "Enter") open(selected);
     else if (step === undefined) return;
     event.preventDefault();

@@ -185,6 +185,35 @@ def test_failed_and_succeeded_differ_in_shape(
         expect(page.locator("pre .failed")).to_have_css("font-weight", "600")
 
 
+def test_views_use_the_width_of_the_screen(browser: Browser, server: PageServer) -> None:
+    def boxes(page: Page, *selectors: str) -> list[FloatRect]:
+        found = [each.bounding_box() for name in selectors for each in page.locator(name).all()]
+        return [box for box in found if box]
+
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        page = context.new_page()
+        sign_in(page, f"{server.url}#/jobs")
+        expect(page.locator(".list tbody tr")).to_have_count(len(STATUSES))
+        live, refresh = boxes(page, "#live", "#refresh")
+        assert live["x"] + live["width"] == pytest.approx(refresh["x"], abs=30)
+
+    with browser.new_context(viewport={"width": 390, "height": 900}, is_mobile=True) as context:
+        page = context.new_page()
+        sign_in(page, f"{server.url}#/jobs")
+        expect(page.locator(".list tbody tr")).to_have_count(len(STATUSES))
+        queue, name = boxes(page, "#queue", "#name")
+        assert queue["y"] == name["y"], "two filters in one line"
+        names = boxes(page, ".list tbody a[href*=jobs]")
+        assert len(names) == len(STATUSES)
+        assert len({box["x"] for box in names}) == 1, "rows alike"
+        for status, since in zip(
+            boxes(page, ".list .badge"), boxes(page, ".list time"), strict=True
+        ):
+            assert status["y"] == pytest.approx(since["y"], abs=8)
+        page.goto(f"{server.url}#/jobs/6e97")
+        expect(page.locator("canvas")).to_have_js_property("width", 50 * 11)
+
+
 def column(box: FloatRect | None, columns: int, n: int) -> FloatRect:
     assert box
     width = box["width"] / columns

@@ -27,6 +27,7 @@ from chalicelib.api.parameters.queries import (
     JobsQuery,
     LogQuery,
     NoParameters,
+    QueuesQuery,
 )
 from chalicelib.api.representation.body import Versioned
 from chalicelib.api.representation.job import JobBody, JobPage
@@ -129,9 +130,9 @@ def get_log(request: Request[LogQuery], job_id: str) -> LogBody:
 
 
 @routes.private("/queues")
-def list_queues(request: Request[NoParameters]) -> QueueList:
+def list_queues(request: Request[QueuesQuery]) -> QueueList:
     """List job queues with their counts and their last 24 hours."""
-    return container.queues.all(request.scope)
+    return container.queues.page(request.query, request.scope)
 
 
 @routes.private("/queues/{queue}", QueueNotFound)

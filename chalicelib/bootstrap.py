@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from chalicelib.api.job_log import JobLog
     from chalicelib.api.jobs import Jobs
     from chalicelib.api.long_poll import LongPollSlots
+    from chalicelib.api.parameters.page_token import PageTokens
     from chalicelib.api.queues import Queues
     from chalicelib.aws.secret import Secret
     from chalicelib.queues.environment_table import EnvironmentTable
@@ -410,10 +411,16 @@ class Container:
     @cached_property
     def job_lists(self) -> "JobLists":
         from chalicelib.api.job_lists import JobLists
+
+        return JobLists(
+            self.jobs, self.job_index, self.queue_registry, self.page_tokens, self.runtime
+        )
+
+    @cached_property
+    def page_tokens(self) -> "PageTokens":
         from chalicelib.api.parameters.page_token import PageTokens
 
-        tokens = PageTokens(self.access.page_key)
-        return JobLists(self.jobs, self.job_index, self.queue_registry, tokens, self.runtime)
+        return PageTokens(self.access.page_key)
 
     @cached_property
     def queues(self) -> "Queues":
@@ -425,6 +432,7 @@ class Container:
             self.queue_state_table,
             self.environment_table,
             self.prices,
+            self.page_tokens,
             self.runtime,
         )
 

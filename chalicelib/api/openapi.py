@@ -23,6 +23,7 @@ from chalicelib.api.parameters import arns
 from chalicelib.api.parameters.parameter import describe
 from chalicelib.api.representation.body import Versioned
 from chalicelib.api.representation.job import JobPage
+from chalicelib.api.representation.queue import QueueList
 from chalicelib.api.responses import ErrorBody
 from chalicelib.api.routes import Route
 from chalicelib.version import VERSION
@@ -139,7 +140,8 @@ def _camel_case(name: str) -> str:
 
 def _responses(route: Route) -> Json:
     body = _struct(route)
-    headers = _VERSION_HEADERS if _is_versioned(route) else _PAGE_HEADERS if body is JobPage else ()
+    is_page = body in (JobPage, QueueList)
+    headers = _VERSION_HEADERS if _is_versioned(route) else _PAGE_HEADERS if is_page else ()
     responses = {"200": _response(HTTPStatus.OK, body, headers)}
     responses |= {
         str(error.status): _response(error.status, ErrorBody, error.headers)

@@ -7,6 +7,8 @@ from urllib.parse import unquote
 from chalicelib.api.access import Scope
 from chalicelib.api.errors import QueueNotFound
 from chalicelib.api.parameters import arns
+from chalicelib.api.parameters.page_token import PageTokens
+from chalicelib.api.parameters.queries import QueuesQuery, identity
 from chalicelib.api.representation.queue import QueueBody, QueueList, queue_body, queue_summary
 from chalicelib.jobs.prices import Prices
 from chalicelib.queues.environment_table import EnvironmentTable
@@ -17,8 +19,8 @@ from chalicelib.queues.stats import QueueStats
 from chalicelib.queues.stats_table import QueueStatsTable
 from chalicelib.runtime import Runtime
 
-_MAX_QUEUES: Final = 500
-"""Ten times the default quota of job queues in an AWS region."""
+_PAGE: Final = 500
+"""Queues on a page: ten times the default quota of job queues in an AWS region."""
 _HOURS: Final = 24
 _DAYS: Final = 30
 
@@ -31,6 +33,7 @@ class Queues:
         state_table: QueueStateTable,
         environments: EnvironmentTable,
         prices: Prices,
+        tokens: PageTokens,
         runtime: Runtime = Runtime(),
     ) -> None:
         self._registry = registry
@@ -38,11 +41,19 @@ class Queues:
         self._state_table = state_table
         self._environments = environments
         self._prices = prices
+        self._tokens = tokens
         self._runtime = runtime
 
-    def all(self, scope: Scope) -> QueueList:
-        """Return the queues that the scope covers, by name."""
-        names = [name for name in self._registry.current() if scope.covers(name)][:_MAX_QUEUES]
+    def page(self, query: QueuesQuery, scope: Scope) -> QueueList:
+        """Return queues that the scope covers, by name.
+
+        Raises InvalidNextToken.
+        """
+        token, token_query = query.next_token, identity(query)
+        after = "" if token is None else self._tokens.position(token, token_query)
+        covered = [name for name in self._registry.current() if name > after and scope.covers(name)]
+        names = covered[:_PAGE]
+        has_more = len(covered) > _PAGE
         stats, states = self._stats_table.stats(names), self._state_table.states(names)
         return QueueList(
             [
@@ -50,7 +61,8 @@ class Queues:
                     name, stats.get(name, QueueStats()), self._prices.of(name), states.get(name)
                 )
                 for name in names
-            ]
+            ],
+            self._tokens.issue(names[-1], token_query) if has_more else None,
         )
 
     def get(self, queue_in_path: str, scope: Scope) -> QueueBody:

@@ -15,6 +15,7 @@ from chalicelib.api.formats import media
 from chalicelib.api.health import HealthBody
 from chalicelib.api.representation.body import Versioned
 from chalicelib.api.representation.job import JobPage
+from chalicelib.api.representation.queue import QueueList
 
 Headers = dict[str, str | list[str]]
 Parameters = Mapping[str, Sequence[str]]
@@ -67,7 +68,7 @@ def respond(
             return _json(result, HTTPStatus.OK if is_ok else HTTPStatus.SERVICE_UNAVAILABLE)
         case Versioned(body, version):
             return _body(body, request_headers, version)
-        case JobPage(next_token=str(next_token)):
+        case JobPage(next_token=str(next_token)) | QueueList(next_token=str(next_token)):
             response = _body(result, request_headers)
             response.headers |= _next_page(next_token, parameters)
             return response

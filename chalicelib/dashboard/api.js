@@ -27,6 +27,18 @@ export async function get(path, query, signal) {
   return (await request(path, query, { signal })).json();
 }
 
+// Returns the queues of all pages.
+export async function getQueues(signal) {
+  const all = [];
+  let nextToken = null;
+  do {
+    const page = await get(["queues"], { nextToken }, signal);
+    all.push(...page.queues);
+    ({ nextToken } = page);
+  } while (nextToken);
+  return all;
+}
+
 // Returns the body, or null if its version is still `etag`, and its version.
 export async function getVersion(path, query, signal, etag) {
   const headers = etag ? { "If-None-Match": etag } : {};

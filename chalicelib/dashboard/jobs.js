@@ -1,7 +1,7 @@
 // A filtered list of jobs, kept up to date. The filter is part of the address, so that it can be
 // shared; changing it adds no entry to the history.
 
-import { get, Unauthorized } from "./api.js";
+import { get, getQueues, Unauthorized } from "./api.js";
 import { button, element } from "./elements.js";
 import { jobList, noJobs, update } from "./job_list.js";
 import { visibleFor } from "./live.js";
@@ -120,6 +120,6 @@ export function hashFor(filter) {
 
 // Suggestions only: the field accepts any queue name.
 async function suggest(page, list) {
-  const { queues } = await get(["queues"], {}, page.signal).catch(() => ({ queues: [] }));
+  const queues = await getQueues(page.signal).catch(() => []);
   list.append(...queues.map(({ jobQueue }) => element("option", { value: jobQueue })));
 }

@@ -1,8 +1,8 @@
-// The overview: whether something needs a look, and the state of each queue. One request, repeated
+// The overview: whether something needs a look, and the state of each queue. Requested again
 // while the page is visible.
 
 import { attention, byGravity, list, percent, rate, sign, sum } from "./attention.js";
-import { get, Unauthorized } from "./api.js";
+import { getQueues, Unauthorized } from "./api.js";
 import { amounts, sparkline } from "./chart.js";
 import { element, link, section, table } from "./elements.js";
 import { hashFor } from "./jobs.js";
@@ -20,7 +20,7 @@ const COLUMNS = ["Queue", ["Waiting", "number"], ["Running", "number"], "24 h", 
   ["Median wait", "number"], ["Cost", "number"]];
 
 export async function overview(page) {
-  let { queues } = await get(["queues"], {}, page.signal);
+  let queues = await getQueues(page.signal);
   let shown = null;
   let error = null;
   let updated = new Date().toISOString();
@@ -30,7 +30,7 @@ export async function overview(page) {
     shown = next;
     await visibleFor(REFRESH, page.signal);
     try {
-      ({ queues } = await get(["queues"], {}, page.signal));
+      queues = await getQueues(page.signal);
       [error, updated] = [null, new Date().toISOString()];
     } catch (failed) {
       if (page.signal.aborted || failed instanceof Unauthorized) throw failed;

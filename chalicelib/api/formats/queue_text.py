@@ -45,7 +45,10 @@ def format_queues(queues: QueueList) -> str:
         "SUCCEEDED to COST: the last 24 hours; - is not counted yet. WAIT and RUN: median times."
         " COST: an estimate."
     )
-    return document([*table(heads, map(_row, queues.queues)), "", note])
+    lines = [*table(heads, map(_row, queues.queues)), "", note]
+    if queues.next_token:
+        lines += [f"Next page: nextToken={queues.next_token}"]
+    return document(lines)
 
 
 def _row(queue: QueueSummary) -> tuple[str, ...]:

@@ -144,13 +144,19 @@ class ChildrenQuery(Query, frozen=True):
     next_token: Annotated[str | None, _NEXT_TOKEN] = None
 
 
-PageQuery = JobsQuery | ChildrenQuery
+class QueuesQuery(Query, frozen=True):
+    next_token: Annotated[str | None, _NEXT_TOKEN] = None
+
+
+PageQuery = JobsQuery | ChildrenQuery | QueuesQuery
 
 
 def identity(query: PageQuery) -> str:
     """Return the query without its place in the list. Page tokens are bound to it. A relative time
     is another moment for each page, but the query is the same."""
-    anywhere = msgspec.structs.replace(query, limit=1, next_token=None)
+    anywhere = msgspec.structs.replace(query, next_token=None)
+    if not isinstance(anywhere, QueuesQuery):
+        anywhere = msgspec.structs.replace(anywhere, limit=1)
     return f"{type(query).__name__} {msgspec.json.encode(anywhere).decode()}"
 
 

@@ -181,6 +181,7 @@ class QueueBody(QueueFacts, frozen=True):
 
 class QueueList(Body, frozen=True):
     queues: list[QueueSummary]
+    next_token: str | None
 
 
 def queue_summary(

@@ -2,13 +2,18 @@
 
 import csv
 import io
+import json
 from typing import Any
 
 import pytest
 
+from chalicelib import table_keys
 from chalicelib.api.access import Scope
 from chalicelib.api.formats.media import TEXT, encode
+from chalicelib.api.parameters.page_token import PageTokens
+from chalicelib.api.parameters.queries import QueuesQuery
 from chalicelib.api.queues import Queues
+from chalicelib.aws.dynamodb import Table
 from chalicelib.jobs.prices import Prices
 from chalicelib.jobs.waiting.queue_environment import (
     ConsumableResource,
@@ -47,7 +52,10 @@ def counted(harness: RecorderHarness, prices: Prices = PRICES) -> Queues:
     counter = QueueCounter(harness.index, harness.registry, table, lambda tally: None, runtime=noon)
     counter.run(lambda: 100)
     environments = harness.container.environment_table
-    return Queues(harness.registry, table, harness.queues, environments, prices, runtime=noon)
+    tokens = PageTokens(lambda: b"key")
+    return Queues(
+        harness.registry, table, harness.queues, environments, prices, tokens, runtime=noon
+    )
 
 
 def ended(status: str, *, ran: int, age: int = 0, **fields: Any) -> str:
@@ -158,7 +166,7 @@ def test_a_queue_has_its_oldest_waiting_job_its_hours_and_the_day_before(
     harness.record([a_body(status="RUNNING", at=NOON - 9 * HOUR)])
 
     counted(harness)
-    [queue] = counted(harness).all(ALL).queues
+    [queue] = counted(harness).page(QueuesQuery(), ALL).queues
 
     assert queue.oldest_waiting == "2026-05-28T15:26:40.000Z"
     assert [hour.hour for hour in queue.hours[:2]] == [
@@ -195,7 +203,7 @@ def test_open_incidents_are_listed_the_gravest_first(harness: RecorderHarness) -
     harness.record([a_body()])
     harness.queues.save("high-priority", state, 0)
 
-    queues = counted(harness).all(ALL)
+    queues = counted(harness).page(QueuesQuery(), ALL)
 
     [queue] = queues.queues
     assert [
@@ -222,7 +230,7 @@ def test_a_blocked_queue_explains_why(harness: RecorderHarness) -> None:
     harness.record([a_body()])
     harness.queues.save("high-priority", QueueState(watched_since=0, blocked=blocked), 0)
 
-    [listed] = counted(harness).all(ALL).queues
+    [listed] = counted(harness).page(QueuesQuery(), ALL).queues
     alone = counted(harness).get("high-priority", ALL)
 
     assert listed.blocked == alone.blocked
@@ -249,8 +257,35 @@ def test_a_token_sees_its_queues_and_gets_a_404_for_all_others(api: Api) -> None
     assert unknown.body["Message"] == "queue spot-2 not found"
 
 
+def test_queues_after_the_500th_are_on_another_page(harness: RecorderHarness, api: Api) -> None:
+    names = [f"q-{number:03}" for number in range(501)]
+    rows = [table_keys.registered_queue(name) for name in [*names, "other"]]
+    Table(harness.dynamodb, harness.resources.jobs_table).put(rows)
+    api.allow("q", ["q-*"])
+
+    first = api.response("/queues", token="q")
+    page = json.loads(first.body)
+    token = page["nextToken"]
+    last = api.get(f"/queues?nextToken={token}", token="q").body
+
+    assert [queue["jobQueue"] for queue in page["queues"]] == names[:500]
+    assert [queue["jobQueue"] for queue in last["queues"]] == names[500:]
+    assert last["nextToken"] is None
+    assert first.headers["X-Next-Token"] == token
+    assert first.headers["Link"] == f'<?nextToken={token}>; rel="next"'
+    text = api.response("/queues", token="q", accept="text/plain").body.decode()
+    assert text.endswith(f"Next page: nextToken={token}\n")
+
+
+def test_a_page_token_of_queues_is_signed_and_bound_to_the_route(api: Api) -> None:
+    for path in ("/queues", "/jobs"):
+        answer = api.get(f"{path}?nextToken={api.container.page_tokens.issue('q', 'other')}")
+
+        assert (answer.status, answer.body["Parameter"]) == (400, "nextToken")
+
+
 def test_a_queue_takes_no_parameters(api: Api) -> None:
-    answer = api.get("/queues?status=FAILED")
+    answer = api.get("/queues/high?status=FAILED")
 
     assert (answer.status, answer.body["Message"]) == (
         400,
@@ -297,7 +332,7 @@ def test_queues_are_a_table_as_text(harness: RecorderHarness) -> None:
 
     queues = counted(harness)
 
-    heads, row, *_ = encode(queues.all(ALL), TEXT).splitlines()
+    heads, row, *_ = encode(queues.page(QueuesQuery(), ALL), TEXT).splitlines()
     assert heads.split() == [
         *("QUEUE", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "WAIT", "RUN", "COST"),
         "PROBLEM",

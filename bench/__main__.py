@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench import cold_start, parsing, recording, responses, sweeps, write_units
 from bench.report import Row, table
+from bench.week import messages
 from local.aws import LocalAws
 from local.ports import free_port
 from local.process import LocalError
@@ -35,6 +36,7 @@ class Sizes:
     waiting_jobs: int = 100_000
     queues: tuple[int, ...] = (1, 20, 50)
     """AWS's default quota is fifty job queues."""
+    days: float = 7
 
 
 _QUICK = Sizes(
@@ -48,6 +50,7 @@ _QUICK = Sizes(
     many_jobs=400,
     waiting_jobs=1_000,
     queues=(1, 2),
+    days=0.15,
 )
 """Smaller workloads contain no service jobs."""
 
@@ -90,6 +93,7 @@ def _rows(aws: LocalAws, sizes: Sizes, only: str) -> list[Row]:
             aws, sizes.few_jobs, sizes.many_jobs, sizes.queues, sizes.rounds
         ),
         "counting requests of sweeps": lambda: sweeps.rows(aws, sizes.queues, sizes.waiting_jobs),
+        "messages of a healthy week": lambda: messages.rows(aws, sizes.days),
         "importing modules": lambda: cold_start.rows(environment, sizes.rounds),
     }
     chosen = {name: measure for name, measure in benchmarks.items() if only in name}

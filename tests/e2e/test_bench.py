@@ -33,6 +33,7 @@ BENCHMARKS = [
     ),
     "requests of a sweep over 2 queues",
     "requests of a sweep with 1,000 RUNNABLE jobs",
+    "messages of 0.15 healthy days",
     "import of app.py and its dependencies",
     "… batchwatch's own modules",
 ]

@@ -37,7 +37,7 @@ _TIME_LEFT_SECONDS = 100.0
 
 
 class SimulatedNotices:
-    """The functions `on_batch_events` and `on_notices` at `now`, in epoch seconds."""
+    """The functions `on_batch_events`, `on_notices` and `sweep` at `now`, in epoch seconds."""
 
     def __init__(self, aws: LocalAws, resources: Resources, rules: str) -> None:
         self.now = NOON / 1_000
@@ -69,6 +69,14 @@ class SimulatedNotices:
             self._container.recorder.record(
                 [a_message(body) for body in batch], lambda: _TIME_LEFT_SECONDS
             )
+
+    def use_batch(self, url: str) -> None:
+        """Use Batch's API at a URL."""
+        self._container.clients.batch = Clients(aws_session(), endpoint_url=url).batch
+
+    def watch_queues(self) -> None:
+        """Run the sweep's watch over queues once. `use_batch` comes first."""
+        self._container.queue_watch.run(lambda: _TIME_LEFT_SECONDS)
 
     def run(self, seconds: float, arrivals: Callable[[float], Sequence[str]] | None = None) -> None:
         """Advance the time and invoke the functions. `arrivals` returns the bodies of the events

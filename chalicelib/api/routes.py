@@ -150,6 +150,7 @@ class Routes:
             route=route.path,
             status=response.status_code,
             milliseconds=round(1_000 * (perf_counter() - began)),
+            bytes=_length(response),
             tableRequests=self._table_requests() - requests,
             **({"token": _principal(request)} if route.is_private else {}),
         )
@@ -173,6 +174,12 @@ class Routes:
         # The context has the path with the stage, the request itself has it without.
         path = str(request.context.get("path") or "/")
         return Request(query, scope, known_versions(request.headers), path)
+
+
+def _length(response: Response) -> int:
+    """Return the length of the body in bytes, before the gateway compresses it."""
+    body = response.body
+    return len(body.encode() if isinstance(body, str) else body)
 
 
 def _principal(request: ChaliceRequest) -> str:

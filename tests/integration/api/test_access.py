@@ -45,7 +45,7 @@ def test_each_request_is_a_log_line_without_values(
     caplog.set_level(logging.INFO, "batchwatch")
     caplog.clear()
 
-    api.get("/jobs/4c75")
+    body = api.response("/jobs/4c75").body
     api.get("/jobs/secret-4711?wait=x")
     api.response("/", token=None)
 
@@ -59,6 +59,7 @@ def test_each_request_is_a_log_line_without_values(
     ]
     assert [line["tableRequests"] > 0 for line in lines] == [True, False, False]
     assert all(0 <= line["milliseconds"] < 60_000 for line in lines)
+    assert lines[0]["bytes"] == len(body)
     assert "4711" not in caplog.text
 
 

@@ -39,6 +39,7 @@ from chalicelib.aws.lambda_event import account_of, messages_in, seconds_left
 from chalicelib.bootstrap import Container
 
 container = Container.from_environment(os.environ)
+container.clients.build_for(os.environ.get("_HANDLER", ""))
 settings = container.settings
 app = Chalice(app_name="batchwatch", configure_logs=False)
 

@@ -8,7 +8,7 @@
     filling.py     fills a table with many jobs
     replay.py      a proxy that caches the responses of the local AWS
     responses.py   response times of the API with few and with many jobs
-    cold_start.py  import times of a new function
+    cold_start.py  import times and the first response of a new function
     report.py      the table that is printed
 
 A duration is compared with that of an alternative in the same run, because machines differ in

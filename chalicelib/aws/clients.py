@@ -1,12 +1,15 @@
-"""Builds the AWS clients, each once, on first use: building a client is a large part of a cold
-start.
+"""Builds the AWS clients, each once: building a client is a large part of a cold start.
+
+Functions that answer a person build theirs at import, when Lambda gives every function the CPU of a
+large one. Other functions build theirs on first use.
 
 Region, credentials and AWS_ENDPOINT_URL come from the environment, as the AWS SDK reads it.
 """
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import boto3
 from botocore.config import Config
@@ -32,6 +35,12 @@ event."""
 _BATCH_CONFIG = Config(read_timeout=20, retries={"mode": "standard", "total_max_attempts": 1})
 """One attempt: `BatchApi` counts every call and waits between attempts."""
 
+_BUILT_AT_IMPORT: Final[Mapping[str, Sequence[str]]] = {
+    "app.app": ("dynamodb", "secretsmanager"),
+    "app.authorize": ("secretsmanager",),
+}
+"""Clients by the handler of a function, as Chalice names it."""
+
 
 class Clients:
     """The boto3 clients of one function. Assign to an attribute to replace a client.
@@ -56,6 +65,11 @@ class Clients:
     @cached_property
     def _session(self) -> boto3.Session:
         return self._given_session or boto3.Session()
+
+    def build_for(self, handler: str) -> None:
+        """Build the clients that the handler's requests need. `handler` is Lambda's `_HANDLER`."""
+        for name in _BUILT_AT_IMPORT.get(handler, ()):
+            getattr(self, name)
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":

@@ -36,6 +36,8 @@ BENCHMARKS = [
     "messages of 0.15 healthy days",
     "import of app.py and its dependencies",
     "… batchwatch's own modules",
+    "first response of the API after the import",
+    "first response of the authorizer after the import",
 ]
 
 

@@ -169,7 +169,7 @@ def test_the_printed_curl_commands_work(tmp_path: Path) -> None:
         responses = [json.loads(subprocess.check_output(line, shell=True)) for line in commands]
 
         no_jobs = {"jobs": [], "nextToken": None}
-        assert responses == [no_jobs, no_jobs, {"queues": []}]
+        assert responses == [no_jobs, no_jobs, {"queues": [], "nextToken": None}]
 
 
 def test_a_canary_is_recorded_and_returned(tmp_path: Path) -> None:

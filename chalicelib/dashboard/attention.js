@@ -4,7 +4,7 @@
 import { drawing, element, link } from "./elements.js";
 import { hashOf } from "./job_list.js";
 import { hashFor } from "./jobs.js";
-import { causeWords, number, plural } from "./status.js";
+import { countedCauses, number, plural } from "./status.js";
 import { elapsed, since } from "./time.js";
 
 const RECENT_HOURS = 3;
@@ -107,7 +107,7 @@ const WORDS = {
 const trend = (jobs, reported) =>
   reported && reported !== jobs && `, ${jobs > reported ? "up" : "down"} from ${number(reported)} when it was reported`;
 
-function causesWords(causes = {}) {
-  const most = Object.entries(causes).sort(([, a], [, b]) => b - a).slice(0, 2);
-  return most.length ? `In 24 hours: ${most.map(([cause, count]) => `${number(count)} × ${causeWords(cause).toLowerCase()}`).join(", ")}. ` : "";
+function causesWords(causes) {
+  const most = countedCauses(causes, 2);
+  return most && `In 24 hours: ${most}. `;
 }

@@ -2,8 +2,8 @@
 // no chart depends on colours.
 
 import { button, drawing, element, table } from "./elements.js";
-import { causeWords, number } from "./status.js";
-import { duration } from "./time.js";
+import { countedCauses, number } from "./status.js";
+import { duration, percentiles } from "./time.js";
 import { money, usage } from "./usage.js";
 import { formatted } from "./zone.js";
 
@@ -95,13 +95,10 @@ const panel = (heading, label, height, all, select, ...content) => element("div"
     content));
 
 function periodWords({ succeeded, failed, causes, waitSeconds, runSeconds }) {
-  const times = (name, seconds) => seconds && `${name} p50 ${duration(seconds.p50)}, p90 ${duration(seconds.p90)}`;
-  return [`${number(succeeded)} succeeded, ${number(failed)} failed${failed ? ` (${causesOf(causes)})` : ""}`,
+  const times = (name, seconds) => seconds && `${name} ${percentiles(seconds)}`;
+  return [`${number(succeeded)} succeeded, ${number(failed)} failed${failed ? ` (${countedCauses(causes)})` : ""}`,
     times("wait time", waitSeconds), times("run time", runSeconds)].filter(Boolean).join("; ");
 }
-
-const causesOf = (causes = {}) => Object.entries(causes).sort(([, a], [, b]) => b - a)
-  .map(([cause, count]) => `${number(count)} × ${causeWords(cause).toLowerCase()}`).join(", ");
 
 function periodTable(all, nameOf, unit) {
   const eventful = all.filter(({ succeeded, failed, runSeconds }) => succeeded + failed > 0 || runSeconds).reverse();

@@ -6,8 +6,8 @@ import { amounts, history } from "./chart.js";
 import { element, facts, link, section, table } from "./elements.js";
 import { hashOf, jobList } from "./job_list.js";
 import { hashFor } from "./jobs.js";
-import { causeWords, number, plural, STARTING, WAITING } from "./status.js";
-import { ago, duration, elapsed } from "./time.js";
+import { causeWords, mostFrequent, number, plural, STARTING, WAITING } from "./status.js";
+import { ago, elapsed, percentiles } from "./time.js";
 import { money, usage } from "./usage.js";
 
 const HEAD = 5;
@@ -44,7 +44,7 @@ export function queueWords(found, jobId) {
   return [element("p", { class: "soft" },
     link(`#/queues/${encodeURIComponent(found.jobQueue)}`, found.jobQueue),
     ` has ${plural(counts.RUNNABLE, "job")} RUNNABLE and ${number(counts.RUNNING)} RUNNING. `,
-    wait && `Wait times of the last 24 hours: p50 ${duration(wait.p50)}, p90 ${duration(wait.p90)}.`)];
+    wait && `Wait times of the last 24 hours: ${percentiles(wait)}.`)];
 }
 
 function blocked({ jobQueue, blocked }, jobId) {
@@ -61,32 +61,30 @@ function figures(found) {
   const { jobQueue, counts, oldestWaiting, lastDay, dayBefore } = found;
   const [failed, usual] = [rate(lastDay), rate(dayBefore ?? {})];
   const jobs = (words, text) => link(hashFor({ queue: jobQueue, ...words }), text);
-  const times = (seconds) => seconds && `p50 ${duration(seconds.p50)}, p90 ${duration(seconds.p90)}`;
-  const counted = (statuses) => statuses.map((status) => [
-    element("small", {}, jobs({ status }, `${atLeast(found, counts[status] ?? 0)} ${status}`))]);
+  const counted = (statuses) => statuses.map((status) =>
+    element("small", {}, jobs({ status }, `${atLeast(found, counts[status] ?? 0)} ${status}`)));
   return element("div", { class: "figures" }, facts([
     ["Waiting", [counted(WAITING), oldestWaiting && element("small", {}, "oldest ", elapsed(oldestWaiting))]],
-    ["Running", [counted(STARTING), counted(["RUNNING"])]],
+    ["Running", counted([...STARTING, "RUNNING"])],
     ["Succeeded, 24 h", jobs({ status: "SUCCEEDED", since: "-24h" }, number(lastDay.succeeded))],
     ["Failed, 24 h", [jobs({ status: "FAILED", since: "-24h" }, number(lastDay.failed)),
       failed != null && element("small", { class: lastDay.failed && "failed" }, percent(failed)),
       usual != null && element("small", {}, `${percent(usual)} the day before`)]],
-    ["Wait time", times(lastDay.waitSeconds)],
-    ["Run time", times(lastDay.runSeconds)],
+    ["Wait time", percentiles(lastDay.waitSeconds)],
+    ["Run time", percentiles(lastDay.runSeconds)],
     ["Usage, 24 h", [usage(lastDay.usage), element("small", {}, `wasted: ${usage(lastDay.usage.wasted)}`)]],
     ["Cost, 24 h", lastDay.cost && money(lastDay.cost)],
   ]));
 }
 
-function causes(jobQueue, { causes, definitions = {}, failed }) {
-  const sorted = (counted) => Object.entries(counted).sort(([, a], [, b]) => b - a);
+function causes(jobQueue, { causes, definitions, failed }) {
   if (!failed) return section("Failures in 24 hours", element("p", { class: "none" }, "No jobs failed."));
-  const named = sorted(definitions);
+  const named = mostFrequent(definitions, DEFINITIONS);
   return [
     section("Why jobs failed in 24 hours",
-      amounts(sorted(causes).map(([cause, count]) => [causeWords(cause), count])),
+      amounts(mostFrequent(causes).map(([cause, count]) => [causeWords(cause), count])),
       element("p", { class: "after" }, link(hashFor({ queue: jobQueue, status: "FAILED", since: "-24h" }), `All ${plural(failed, "failure")}`))),
-    named.length > 0 && section("Failures by job definition", amounts(named.slice(0, DEFINITIONS))),
+    named.length > 0 && section("Failures by job definition", amounts(named)),
   ];
 }
 

@@ -40,6 +40,14 @@ export function causeWords(cause, exitCode) {
   return words[0].toUpperCase() + words.slice(1);
 }
 
+// The names and counts of an object, the largest first.
+export const mostFrequent = (counts = {}, limit) =>
+  Object.entries(counts).sort(([, a], [, b]) => b - a).slice(0, limit);
+
+// As in "19 × out of memory, 11 × the program failed".
+export const countedCauses = (causes, limit) => mostFrequent(causes, limit)
+  .map(([cause, count]) => `${number(count)} × ${causeWords(cause).toLowerCase()}`).join(", ");
+
 const NUMBER = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 export const number = (value) => (value == null ? null : NUMBER.format(value));
 export const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;

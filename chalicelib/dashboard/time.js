@@ -20,6 +20,9 @@ function twoUnits(amount, size, large, small) {
   return `${Math.floor(amount / size)} ${large}${left ? ` ${left} ${small}` : ""}`;
 }
 
+// "p50 3 min, p90 12 min"
+export const percentiles = (seconds) => seconds && `p50 ${duration(seconds.p50)}, p90 ${duration(seconds.p90)}`;
+
 // "3 min ago"
 export const ago = (at) => at && ticking(at, "ago");
 

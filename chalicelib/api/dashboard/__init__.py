@@ -42,7 +42,8 @@ class Dashboard:
     """The files, read at construction: construct it on first use and not at start."""
 
     def __init__(self) -> None:
-        texts = {path: path.read_text("utf-8") for path in sorted(_FOLDER.iterdir())}
+        paths = sorted(path for path in _FOLDER.iterdir() if path.suffix in _CONTENT_TYPES)
+        texts = {path: path.read_text("utf-8") for path in paths}
         script = joined({path.stem: text for path, text in texts.items() if path.suffix == ".js"})
         files = {path.name: text for path, text in texts.items() if path.suffix != ".js"}
         self._files = {

@@ -79,6 +79,8 @@ def deploy(
         "AlarmTopic": alarm_topic,
     }
 
+    secrets = session.client("secretsmanager")
+
     print(f"Recorded job queues: {watched}", flush=True)
     print(
         f"Deploying the resources of stage {stage} to account {account}, {session.region_name} …",
@@ -89,9 +91,8 @@ def deploy(
         stage,
         {key: value for key, value in parameters.items() if value is not None},
         template,
-        retained_resources(session.client("dynamodb"), session.client("secretsmanager"), stage),
+        retained_resources(session.client("dynamodb"), secrets, stage),
     )
-    secrets = session.client("secretsmanager")
     api_secret = stages.environment_of(stage)["SECRET_ID"]
     is_copied = copy_webex_token(secrets, api_secret, stages.webex_secret_of(stage))
     print("Deploying the app …", flush=True)

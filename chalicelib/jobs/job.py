@@ -362,8 +362,7 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
 
     `environment` contains only the names of the variables, `memory` is in MiB. A job with several
     containers has the image, command and environment of the first one, and the vCPUs, memory and
-    GPUs of all of them. `quota_share_name` and the two
-    fields after it are of service jobs.
+    GPUs of all of them. `quota_share_name` and the two fields after it are of service jobs.
     """
 
     image: str | None = None

@@ -166,10 +166,8 @@ class JobTable:
         """Return the item, which expires when its job must have ended: it has no later event."""
         record = json_text("record", preemption)
         digest = sha256(record["record"]["S"].encode()).hexdigest()[:16]
-        item = table_keys.preemption(preemption.job_id, preemption.at, digest) | record
-        if self._retention_seconds:
-            item |= self._expiry_after(preemption.at, _LONGEST_SECONDS)
-        return item
+        key = table_keys.preemption(preemption.job_id, preemption.at, digest)
+        return key | record | self._expiry_after(preemption.at, _LONGEST_SECONDS)
 
     def _put_references(self, changes: Sequence[Change]) -> dict[str, Outcome]:
         """Put the descriptions and registry rows that may be new. Return the outcomes of the jobs

@@ -28,8 +28,8 @@ class Snapshot:
 
     `counts` is the number of stuck jobs by status where it was counted, because only a sample of
     them is in `overdue`. `reported` are the jobs that were reported individually. `head` is the
-    record of the job that blocks the queue. `has_waiting`: a job has been RUNNABLE for some
-    minutes; `waiting` are the first of those.
+    record of the job that blocks the queue. `waiting` are the first jobs that have been RUNNABLE
+    for some minutes.
     """
 
     overdue: OverdueJobs
@@ -39,8 +39,7 @@ class Snapshot:
     blocked: Blocked | None
     head: Job | None
     missing_events: MissingEvents | None
-    has_waiting: bool = True
-    waiting: Sequence[Job] = ()
+    waiting: Sequence[Job]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +97,7 @@ class Incidents:
         if previous and previous.is_reported and not _is_same(previous, blocked):
             notices += self._resolved(QUEUE_BLOCKED, previous.since, previous.rooms)
         has_lasted = blocked is not None and self.now - blocked.since >= timeout
-        concerns_jobs = blocked is not None and (not blocked.obstacle or snapshot.has_waiting)
+        concerns_jobs = blocked is not None and (not blocked.obstacle or snapshot.waiting)
         if blocked and (blocked.is_reported or (has_lasted and concerns_jobs)):
             rooms = self.policy.rules.rooms(QUEUE_BLOCKED, self.queue, None, {})
             added = tuple(room for room in rooms if room not in blocked.rooms)

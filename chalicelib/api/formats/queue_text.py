@@ -119,8 +119,8 @@ def format_queue(queue: QueueBody) -> str:
 
 def _reason(described: QueueBody | EnvironmentBody) -> str:
     """Return AWS Batch's reason for an invalid queue or environment, to append to its status."""
-    is_invalid = described.status == INVALID and described.status_reason
-    return f": {clean(described.status_reason or '')}" if is_invalid else ""
+    reason = described.status_reason if described.status == INVALID else None
+    return f": {clean(reason)}" if reason else ""
 
 
 def _environments(queue: QueueBody) -> list[str]:

@@ -154,9 +154,9 @@ PageQuery = JobsQuery | ChildrenQuery | QueuesQuery
 def identity(query: PageQuery) -> str:
     """Return the query without its place in the list. Page tokens are bound to it. A relative time
     is another moment for each page, but the query is the same."""
-    anywhere = msgspec.structs.replace(query, next_token=None)
-    if not isinstance(anywhere, QueuesQuery):
-        anywhere = msgspec.structs.replace(anywhere, limit=1)
+    place = {"limit": 1, "next_token": None}
+    known = {name: value for name, value in place.items() if name in query.__struct_fields__}
+    anywhere = msgspec.structs.replace(query, **known)
     return f"{type(query).__name__} {msgspec.json.encode(anywhere).decode()}"
 
 

@@ -21,10 +21,11 @@ Pure: no I/O, no clock. All times are epoch milliseconds.
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from chalicelib.jobs.job import Description, Job, JobStatus
+from chalicelib.jobs.job import ConsumableNeed, Description, Job, JobStatus
 from chalicelib.jobs.pending_reason import PendingReason, explain
 from chalicelib.jobs.waiting.queue_environment import (
     DISABLED,
+    ConsumableResource,
     Environment,
     QueueEnvironment,
     QueueHead,
@@ -89,11 +90,11 @@ def _causes(
     usable = environment.usable if environment else []
     if too_large := _too_large(job, usable):
         yield too_large
-    lacking, exhausted = _consumables(description, environment)
-    yield from lacking
+    shortages = _shortages(description, environment)
+    yield from (_lacking(*each) for each in shortages if each[0].quantity > each[1].total)
     if environment and environment.is_at_limit:
         yield _at_limit(usable)
-    yield from exhausted
+    yield from (_exhausted(*each) for each in shortages)
     yield from _share(description, environment)
     if stated.cause:
         yield stated
@@ -139,29 +140,34 @@ def _too_large(job: Job, usable: list[Environment]) -> tuple[str, str] | None:
     )
 
 
-def _consumables(
+def _shortages(
     description: Description, environment: QueueEnvironment | None
-) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Return the causes for resources of which there is less than the job needs, and for those
-    that are in use."""
+) -> list[tuple[ConsumableNeed, ConsumableResource]]:
+    """Return the consumable resources of which less is available than the job needs."""
     resources = {each.name: each for each in (environment.consumables if environment else ())}
-    lacking: list[tuple[str, str]] = []
-    exhausted: list[tuple[str, str]] = []
-    for need in description.consumables:
-        resource = resources.get(need.name)
-        if resource is None or need.quantity <= resource.available:
-            continue
-        needs = f"The job needs {need.quantity} of the consumable resource {need.name}"
-        if need.quantity > resource.total:
-            cause = f"it needs more of consumable resource {need.name} than there is"
-            advice = "Increase its quantity, or reduce the job's request: as it is, it can't start."
-            lacking.append((cause, f"{needs}, whose total is {resource.total}. {advice}"))
-        else:
-            amount = f"{resource.available} of {resource.total}"
-            cause = f"consumable resource {need.name} is exhausted ({amount} available)"
-            explanation = f"{needs}, of which {amount} are available. It starts when others end."
-            exhausted.append((cause, explanation))
-    return lacking, exhausted
+    return [
+        (need, resources[need.name])
+        for need in description.consumables
+        if need.name in resources and need.quantity > resources[need.name].available
+    ]
+
+
+def _lacking(need: ConsumableNeed, resource: ConsumableResource) -> tuple[str, str]:
+    return (
+        f"it needs more of consumable resource {need.name} than there is",
+        f"The job needs {need.quantity} of the consumable resource {need.name}, whose total is "
+        f"{resource.total}. Increase its quantity, or reduce the job's request: as it is, it can't "
+        "start.",
+    )
+
+
+def _exhausted(need: ConsumableNeed, resource: ConsumableResource) -> tuple[str, str]:
+    amount = f"{resource.available} of {resource.total}"
+    return (
+        f"consumable resource {need.name} is exhausted ({amount} available)",
+        f"The job needs {need.quantity} of the consumable resource {need.name}, of which {amount} "
+        "are available. It starts when others end.",
+    )
 
 
 def _share(

@@ -15,7 +15,7 @@ from chalicelib.jobs.job_index import JobIndex, TimeRange
 from chalicelib.queues.rollup import DAY_MS, HOUR_MS, Rollup, total
 from chalicelib.queues.stats_table import QueueStatsTable, Rollups
 from chalicelib.sweep.count.read_budget import ReadBudget
-from chalicelib.sweep.count.windows import hour_of
+from chalicelib.sweep.count.windows import first_hour_from, hour_of
 
 _JOBS_PER_PART = 1_000
 """Jobs that are in memory at once."""
@@ -48,8 +48,7 @@ class HourlyRollups:
         unless the budget is spent before. `part` counts the jobs from `times.until` to the end of
         that hour."""
         complete: dict[int, Rollup] = {}
-        stored = -(-times.until // HOUR_MS) * HOUR_MS
-        since = times.until
+        since = reported = times.until
         for jobs, reached in self._parts(times):
             hour = hour_of(since - 1)
             part += Rollup.of(jobs)
@@ -59,11 +58,10 @@ class HourlyRollups:
             complete[hour] = part
             part = Rollup()
             if _day_of(since - 1) < _day_of(hour):
-                yield Recomputed(since, part, self._store(complete, TimeRange(since, stored)))
-                complete, stored = {}, since
-        if since < min(stored, times.until):
-            hours = TimeRange(-(-since // HOUR_MS) * HOUR_MS, stored)
-            yield Recomputed(since, part, self._store(complete, hours))
+                yield Recomputed(since, part, self._store(complete, TimeRange(since, reported)))
+                complete, reported = {}, since
+        if since < reported:
+            yield Recomputed(since, part, self._store(complete, TimeRange(since, reported)))
 
     def _parts(self, times: TimeRange) -> Iterator[tuple[list[Job], int]]:
         """Yield the jobs that ended in this range, the last one first, in parts of one hour. With
@@ -84,9 +82,11 @@ class HourlyRollups:
             last = job.since
         yield part, times.since
 
-    def _store(self, computed: Rollups, hours: TimeRange) -> int:
-        """Replace the stored hours in this range, hours without jobs by empty ones, and the sums
-        of their days. Return the number of rollups that differed and were written."""
+    def _store(self, computed: Rollups, times: TimeRange) -> int:
+        """Replace the stored hours that are complete in this range, hours without jobs by empty
+        ones, and the sums of their days. Return the number of rollups that differed and were
+        written."""
+        hours = TimeRange(first_hour_from(times.since), first_hour_from(times.until))
         if hours.until <= hours.since:
             return 0
         first, last = _day_of(hours.since), -(-hours.until // DAY_MS) * DAY_MS

@@ -20,7 +20,7 @@ from chalicelib.queues.stats_table import QueueStatsTable, StatsConflict
 from chalicelib.runtime import Runtime
 from chalicelib.sweep.count.queue_pass import CountRun, QueuePass
 from chalicelib.sweep.count.read_budget import ReadBudget
-from chalicelib.sweep.count.windows import REST, WINDOWS
+from chalicelib.sweep.count.windows import REST, WINDOWS, first_hour_from
 from chalicelib.telemetry import LogEvent, Tally, count
 
 _RESERVE_SECONDS = 10.0
@@ -113,7 +113,7 @@ class QueueCounter:
             table=self._table,
             budget=budget,
             now=now,
-            oldest=-(-oldest // HOUR_MS) * HOUR_MS,
+            oldest=first_hour_from(oldest),
             max_counted=self._limits.max_counted,
         )
 

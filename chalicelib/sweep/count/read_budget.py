@@ -40,5 +40,5 @@ class ReadBudget:
 
     @property
     def is_spent(self) -> bool:
-        """Return whether the current pass has to stop."""
-        return self.is_out_of_time or self.jobs_read >= self._limit
+        """Return whether the current pass has read its share."""
+        return self.jobs_read >= self._limit

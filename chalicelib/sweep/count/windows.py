@@ -24,8 +24,8 @@ _EACH_RUN = 1
 
 class HourWindow(NamedTuple):
     """Hours whose age (in hours before the current one) is above `youngest` and up to `oldest`; -1
-    is younger than the current hour.
-    `oldest` None: back to the first job; `interval_ms` None: recompute only once."""
+    is younger than the current hour. `oldest` None: back to the first job; `interval_ms` None:
+    recompute only once."""
 
     youngest: int
     oldest: int | None
@@ -63,3 +63,8 @@ def last_day(now: int) -> TimeRange:
 
 def hour_of(moment: int) -> int:
     return moment // HOUR_MS * HOUR_MS
+
+
+def first_hour_from(moment: int) -> int:
+    """Return the beginning of the first hour that begins at this time or later."""
+    return -(-moment // HOUR_MS) * HOUR_MS

@@ -91,7 +91,7 @@ class QueueWatch:
         run = self._environments.start_run(time_left)
         environments = self._environments.environments(run, stored)
         snapshots = self._snapshots.read_all(stored, environments, now, time_left)
-        waiting = {queue: each.waiting for queue, each in snapshots.items() if each.has_waiting}
+        waiting = {queue: each.waiting for queue, each in snapshots.items() if each.waiting}
         self._environment_table.put(*self._waiting.read(run, environments, waiting))
         states = {queue: stored[queue].state_or_initial(now) for queue in snapshots}
         incidents = {queue: Incidents(queue, self._policy, now) for queue in snapshots}

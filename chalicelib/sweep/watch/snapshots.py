@@ -79,7 +79,6 @@ class SnapshotReader:
             unblocked_at=unblocked_at,
             blocked=blocked,
             head=self._jobs.get(blocked.job_id) if blocked and blocked.job_id else None,
-            has_waiting=bool(waiting),
             waiting=waiting,
             missing_events=self._missing_events(queue, state, stored.last_event_at, now),
         )

@@ -81,6 +81,7 @@ class Queue:
             blocked=blocked,
             head=head,
             missing_events=missing_events,
+            waiting=[a_job("waiting")],
         )
         incidents = Incidents(
             "gpu", IncidentPolicy(rules=self.rules, blocked_after=10 * MINUTE), self.now

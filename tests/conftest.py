@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from local.aws import LocalAws, Resources
 from local.batch import BatchServer
 from local.ports import free_port
+from local.webex import WebexServer
 from tests.support.api_harness import Api
 from tests.support.builders import NOON
 from tests.support.recorder_harness import RecorderHarness
@@ -61,6 +62,13 @@ def resources(running_aws: LocalAws) -> Resources:
 def harness(aws: LocalAws, resources: Resources) -> RecorderHarness:
     """A recorder and its tables, on the local AWS."""
     return RecorderHarness(aws, resources)
+
+
+@pytest.fixture
+def webex() -> Iterator[WebexServer]:
+    """The stand-in for Webex, with an empty room."""
+    with WebexServer(free_port()) as webex:
+        yield webex
 
 
 @pytest.fixture

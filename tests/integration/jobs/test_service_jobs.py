@@ -1,7 +1,6 @@
 """Service jobs (SageMaker training) are recorded, listed, shown and notified like other jobs."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ import pytest
 from chalicelib.jobs.job import Details
 from chalicelib.jobs.job_table import job_key
 from local.aws import LocalAws, Resources
-from local.ports import free_port
 from local.webex import WebexServer
 from tests.support.api_harness import Api
 from tests.support.builders import (
@@ -49,12 +47,6 @@ def test_a_record_without_later_fields_can_be_read(harness: RecorderHarness) -> 
 
 
 # The API
-
-
-@pytest.fixture
-def webex() -> Iterator[WebexServer]:
-    with WebexServer(free_port()) as webex:
-        yield webex
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ Each request to AWS takes 20 ms, and Lambda stops a function after two minutes.
 
 import math
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -17,7 +16,6 @@ from chalicelib.errors import MessagesLeft
 from chalicelib.jobs.array_summary import CHILDREN_PER_BLOCK, byte_of
 from chalicelib.webex.room_delivery import LEASE
 from local.aws import LocalAws, Resources
-from local.ports import free_port
 from local.webex import WebexServer
 from tests.support.builders import NOON, a_body, a_job_id, an_attempt
 from tests.support.crash_injection import FunctionCrashed
@@ -26,12 +24,6 @@ from tests.support.notifier_harness import NotifierHarness
 ARRAYS, SIZE, FAILED = 60, 10_000, 20
 EXITED = "Essential container in task exited"
 REQUEST_SECONDS, TIMEOUT_SECONDS = 0.02, 120
-
-
-@pytest.fixture
-def webex() -> Iterator[WebexServer]:
-    with WebexServer(free_port()) as webex:
-        yield webex
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 import math
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,19 +12,12 @@ from msgspec.structs import replace
 from chalicelib.errors import MessagesLeft
 from chalicelib.webex.pacing import DIGEST_THRESHOLD, QUIET
 from local.aws import LocalAws, Resources
-from local.ports import free_port
 from local.webex import ROOM, Fault, WebexServer
 from tests.support.builders import NOON, a_body, a_job_id, a_message, an_attempt
 from tests.support.crash_injection import FunctionCrashed
 from tests.support.notifier_harness import NotifierHarness
 
 EXITED = "Essential container in task exited"
-
-
-@pytest.fixture
-def webex() -> Iterator[WebexServer]:
-    with WebexServer(free_port()) as webex:
-        yield webex
 
 
 @pytest.fixture

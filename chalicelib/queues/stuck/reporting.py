@@ -146,9 +146,9 @@ class StuckReporter:
         continued, updates = self._continued(incidents, groups, counts, members, reported_block)
         notices += updates
         for key, group in groups.items():
-            if group.status == JobStatus.RUNNABLE and blocked and not reported_block:
-                continue  # The block may be over soon, or is reported soon.
-            block = reported_block if group.status == JobStatus.RUNNABLE else None
+            block = blocked if group.status == JobStatus.RUNNABLE else None
+            if block and (not block.is_reported or self._is_only_its_job(block, group, members)):
+                continue  # The block may be over or reported soon, or was reported with this job.
             if block is None and totals[key] <= MAX_INDIVIDUAL:
                 notices += self._individual(group, individual, members, overdue)
             else:
@@ -323,6 +323,13 @@ class StuckReporter:
         shares = shares_of([(job, self._rooms(job, members)) for job in group.jobs], jobs)
         without = block.rooms if block and block.obstacle else ()
         return tuple(share for share in shares if share.room not in without)
+
+    def _is_only_its_job(self, block: Blocked, group: Group, members: Members) -> bool:
+        """Return whether the group is the job that blocks the queue, and its rooms know of it."""
+        return all(
+            job.job_id == block.job_id and set(self._rooms(job, members)) <= set(block.rooms)
+            for job in group.jobs
+        )
 
     def _incident_notices(
         self, incident: BulkIncident, rooms: Collection[str]

@@ -436,34 +436,6 @@ def test_a_job_with_a_reason_is_stuck_in_a_moving_queue(harness: SweepHarness) -
     assert [notice["jobId"] for notice in received_notices(harness)] == [job_id]
 
 
-def test_an_array_of_40_children_on_4_slots_is_not_stuck(harness: SweepHarness) -> None:
-    root = put_job(harness, "PENDING", minutes=300, arrayProperties={"size": 40})
-    for index in range(40):
-        status, minutes = ("RUNNING", 30) if index < 4 else ("RUNNABLE", 300)
-        child = {"jobId": f"{root}:{index}", "arrayProperties": {"index": index}}
-        put_job(harness, status, minutes=minutes, **child)
-
-    harness.watch_queues()
-
-    assert received_kinds(harness) == []
-
-
-def test_three_stuck_arrays_are_three_notices_that_count_their_children(
-    harness: SweepHarness,
-) -> None:
-    roots = [
-        put_job(harness, "PENDING", minutes=100, arrayProperties={"size": n}) for n in (2, 3, 4)
-    ]
-    for root, size in zip(roots, (2, 3, 4), strict=True):
-        for index in range(size):
-            put_job(harness, jobId=f"{root}:{index}", arrayProperties={"index": index})
-
-    harness.watch_queues()
-
-    notices = {notice["jobId"]: notice["children"] for notice in received_notices(harness)}
-    assert notices == dict(zip(roots, (2, 3, 4), strict=True))
-
-
 def test_a_runaway_job_is_found_behind_newer_jobs_of_its_name_and_long_ones(
     harness: SweepHarness,
 ) -> None:
@@ -612,19 +584,6 @@ def test_an_invalid_environment_is_one_notice_and_one_when_it_is_valid_again(
     assert invalid.reason == "the role was deleted"
     assert opened == ["QUEUE_BLOCKED"]
     assert received_kinds(harness) == ["QUEUE_BLOCKED_RESOLVED"]
-
-
-def test_an_environment_that_is_invalid_for_a_minute_is_not_reported(
-    harness: SweepHarness,
-) -> None:
-    put_job(harness, minutes=30)
-    harness.batch.put_queue(QUEUE, an_environment("spot-a", **INVALID))
-    harness.watch_queues()
-    harness.now += MINUTE
-    harness.batch.put_queue(QUEUE, an_environment("spot-a"))
-    sweep_for(harness, 25)
-
-    assert received_kinds(harness) == []
 
 
 def test_a_disabled_queue_is_reported_once_if_jobs_wait_in_it_and_none_starts(

@@ -41,6 +41,7 @@ from tests.support.samples.notice_samples import (
     queue_context,
     queue_message,
 )
+from tests.support.simulation.situations import SITUATIONS
 
 PAGE: Final = ROOT / "docs" / "notices.md"
 _WIDTH: Final = 100
@@ -72,6 +73,15 @@ last one. A quarter of an hour without a message ends the storm. As measured in 
 - If the function crashes while it sends to a room, the other notices of the room wait for less than
   three minutes, and those that it was sending for twelve.
 """
+_WAITING: Final = """
+## When jobs wait or hang
+
+What a room gets with the default settings and rules, as simulated by a test. A reply in a thread
+begins with ↳. [Why a job waits](waiting.md) lists the causes.
+
+| situation | messages |
+|---|---|
+"""
 
 
 class Sample(NamedTuple):
@@ -81,7 +91,7 @@ class Sample(NamedTuple):
 
 def page() -> str:
     """Return the page in markdown."""
-    parts = [_INTRODUCTION]
+    parts = [_INTRODUCTION, *_situations()]
     for section, samples in gallery().items():
         parts.append(f"\n## {section}\n")
         for sample in samples:
@@ -89,6 +99,13 @@ def page() -> str:
             text = "\n".join(chain.from_iterable(shown))
             parts.append(f"\n### {sample.title}\n\n```text\n{text}\n```\n")
     return "".join(parts)
+
+
+def _situations() -> Iterator[str]:
+    """Yield the lines about situations in which jobs wait or hang."""
+    yield _WAITING
+    for situation in SITUATIONS:
+        yield f"| {situation.title} | {'<br>'.join(situation.messages) or 'none'} |\n"
 
 
 def gallery() -> Mapping[str, list[Sample]]:

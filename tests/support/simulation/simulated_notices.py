@@ -19,6 +19,7 @@ from chalicelib.aws.sqs import MessageQueue
 from chalicelib.bootstrap import Container
 from chalicelib.errors import MessagesLeft
 from chalicelib.notices.rules import Rules
+from chalicelib.queues.state import QueueState
 from chalicelib.runtime import Runtime
 from chalicelib.settings import Settings
 from chalicelib.telemetry import Tally
@@ -48,10 +49,15 @@ class SimulatedNotices:
         self.dead_letter_queue = resources.notices_dead_letter_queue
         self._queue = resources.notices_queue
         self.sqs = SimulatedSqs(lambda: self.now, {self._queue: self.dead_letter_queue})
-        clients = Clients(aws_session(), endpoint_url=aws.endpoint)
+        self._clients = Clients(aws_session(), endpoint_url=aws.endpoint)
+        self._environment = resources.environment
+        self.deploy(rules)
+
+    def deploy(self, rules: str, **settings: str) -> None:
+        """Replace the functions by functions with these rules and environment variables."""
         runtime = Runtime(now=lambda: self.now, sleep=lambda seconds: None)
-        settings = Settings.from_environment(resources.environment)
-        self._container = container = Container(settings, clients, runtime)
+        environment = Settings.from_environment({**self._environment, **settings})
+        self._container = container = Container(environment, self._clients, runtime)
         container.rules = Rules.parse(rules, ROOM)
         container.report = self._keep
         container.webex = Webex(self.webex.api_url, lambda: TOKEN, runtime)
@@ -72,11 +78,20 @@ class SimulatedNotices:
 
     def use_batch(self, url: str) -> None:
         """Use Batch's API at a URL."""
-        self._container.clients.batch = Clients(aws_session(), endpoint_url=url).batch
+        self._clients.batch = Clients(aws_session(), endpoint_url=url).batch
 
     def watch_queues(self) -> None:
         """Run the sweep's watch over queues once. `use_batch` comes first."""
         self._container.queue_watch.run(lambda: _TIME_LEFT_SECONDS)
+
+    def watched_since(self, at: int, *queues: str) -> None:
+        """Store that the sweep has watched these queues since a time in epoch milliseconds."""
+        for queue in queues:
+            self._container.queue_state_table.save(queue, QueueState(watched_since=at), 0)
+
+    def sweep(self) -> None:
+        """Run a whole sweep. `use_batch` comes first."""
+        self._container.sweep.run(lambda: _TIME_LEFT_SECONDS)
 
     def run(self, seconds: float, arrivals: Callable[[float], Sequence[str]] | None = None) -> None:
         """Advance the time and invoke the functions. `arrivals` returns the bodies of the events

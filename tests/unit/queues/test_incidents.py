@@ -226,6 +226,20 @@ def test_stuck_jobs_of_a_blocked_queue_are_one_consequence_in_its_thread() -> No
     assert (more, kinds(resolved)) == ([], ["QUEUE_BLOCKED_RESOLVED"])
 
 
+def test_the_job_that_blocks_a_queue_is_no_consequence_of_its_own() -> None:
+    queue = Queue()
+    block = Blocked(since=NOON, last_seen=queue.now, job_id="head", reason=NO_CAPACITY)
+    head = a_job("head", reason=NO_CAPACITY)
+    reported = replace(block, is_reported=True, rooms=("room",))
+
+    first = queue.sweep([head], blocked=block, head=head)
+    alone = queue.sweep([head], blocked=reported, head=head)
+    others = queue.sweep([head, "a", "b"], blocked=reported, head=head)
+
+    assert (kinds(first), kinds(alone), kinds(others)) == (["QUEUE_BLOCKED"], [], ["BULK_STUCK"])
+    assert [incident.jobs for incident in queue.state.bulk_incidents] == [3]
+
+
 def test_a_room_without_the_block_gets_the_end_of_its_consequence() -> None:
     queue = Queue(Rules.parse('[[rule]]\non = ["STUCK", "RECOVERED"]', "room"))
     block = Blocked(since=NOON, last_seen=NOON, job_id="j-0", job_name="j-0")

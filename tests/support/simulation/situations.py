@@ -5,7 +5,8 @@ healthy week. The sweep has watched the queues for a month, unless the situation
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from local.aws import ROOT, LocalAws, Resources
@@ -356,13 +357,19 @@ SITUATIONS = (
 )
 
 
-def play(situation: Situation, aws: LocalAws, resources: Resources) -> list[str]:
-    """Play a situation, and return the first lines of its messages."""
+@contextmanager
+def a_stage(aws: LocalAws, resources: Resources, *, is_new: bool = False) -> Iterator[Stage]:
+    """A stage with default settings and rules, at NOON."""
     simulation = SimulatedNotices(aws, resources, DEFAULT_RULES)
     simulation.webex.add_room(OTHER_ROOM, "other")
+    if not is_new:
+        simulation.watched_since(NOON - 30 * DAY, "high-priority", "training")
     with simulation.webex, BatchServer(clock=lambda: simulation.now) as batch:
-        stage = Stage(simulation, batch)
-        if not situation.is_new:
-            simulation.watched_since(NOON - 30 * DAY, "high-priority", "training")
+        yield Stage(simulation, batch)
+
+
+def play(situation: Situation, aws: LocalAws, resources: Resources) -> list[str]:
+    """Play a situation, and return the first lines of its messages."""
+    with a_stage(aws, resources, is_new=situation.is_new) as stage:
         situation.play(stage)
         return stage.messages()

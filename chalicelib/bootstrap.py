@@ -320,6 +320,7 @@ class Container:
                 self.job_table,
                 self.job_index,
                 self.queue_state_table,
+                self.environment_table,
                 OverdueReader(
                     self.job_table,
                     self.job_index,

@@ -33,12 +33,18 @@ class Environment(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
         return self.desired_vcpus >= self.max_vcpus > 0
 
 
-class ConsumableResource(msgspec.Struct, frozen=True, rename="camel"):
-    """A resource that jobs occupy while they run, such as a licence."""
+class ConsumableResource(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """A resource that jobs occupy while they run, such as a licence. `needed` is the least that one
+    of the jobs needs which have waited the longest."""
 
     name: str
     available: int
     total: int
+    needed: int = 1
+
+    @property
+    def is_exhausted(self) -> bool:
+        return self.available < self.needed <= self.total
 
 
 class QuotaShare(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
@@ -50,6 +56,10 @@ class QuotaShare(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"
     unit: str = ""
     in_use: float = 0
     most: float | None = None
+
+    @property
+    def is_at_quota(self) -> bool:
+        return self.most is not None and self.in_use >= self.most > 0
 
 
 class TimeLimit(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
@@ -93,6 +103,14 @@ class QueueEnvironment(
     def is_at_limit(self) -> bool:
         """Return whether all environments that can be used are at their limit."""
         return bool(self.usable) and all(each.is_at_limit for each in self.usable)
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Return whether jobs that have waited the longest wait for a consumable resource or for
+        their quota share."""
+        return any(each.is_exhausted for each in self.consumables) or any(
+            each.is_at_quota for each in self.shares
+        )
 
     @property
     def obstacle(self) -> Obstacle | None:

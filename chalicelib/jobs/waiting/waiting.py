@@ -182,7 +182,7 @@ def _share(
                 f"quota share {name} is DISABLED",
                 "Jobs of a quota share that is DISABLED don't start. Enable it to continue.",
             )
-        elif share.most is not None and share.in_use >= share.most > 0:
+        elif share.most is not None and share.is_at_quota:
             amount = f"{share.in_use:g} of {share.most:g} {share.unit}"
             yield (
                 f"quota share {name} is at its quota ({amount})",

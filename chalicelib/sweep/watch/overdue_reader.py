@@ -5,7 +5,7 @@ only where it may change what is reported: children until several arrays were fo
 past those within their usual time, and counts when an incident is opened or may have grown tenfold.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from chalicelib.jobs.dependencies import with_active_dependencies
@@ -59,11 +59,9 @@ class OverdueReader:
     def start_run(self) -> None:
         self._run_times.start_run()
 
-    def read(
-        self, queue: str, state: QueueState, now: int, *, is_at_limit: bool = False
-    ) -> Overdue:
-        """Return the overdue jobs of a queue as of `now` (epoch milliseconds). `is_at_limit`: AWS
-        Batch reports that its environments are."""
+    def read(self, queue: str, state: QueueState, now: int, is_full: Callable[[], bool]) -> Overdue:
+        """Return the overdue jobs of a queue as of `now` (epoch milliseconds). `is_full` returns
+        whether its jobs wait for the end of others, according to AWS Batch."""
         limits = self._limits.of(queue)
         jobs: list[Job] = []
         waiting: list[Job] = []
@@ -88,7 +86,7 @@ class OverdueReader:
             now=now,
             limits=limits,
             last_start=last_start,
-            is_occupied=is_at_limit and not last_start and self._is_occupied(queue, jobs, now),
+            is_occupied=not last_start and self._is_occupied(queue, jobs, now, is_full),
             usual={key_of(job): usual for job, usual in too_long},
             truncated=more_children,
             dependent=self._dependent(jobs),
@@ -165,10 +163,13 @@ class OverdueReader:
         starts = (self._newest_start(queue, statuses, since) for statuses in (STARTED, TERMINAL))
         return next((start for start in starts if start), 0)
 
-    def _is_occupied(self, queue: str, overdue: Iterable[Job], now: int) -> bool:
-        """Return whether a job runs that left RUNNABLE not long ago."""
-        is_runnable = any(_in_status(JobStatus.RUNNABLE, overdue))
-        return is_runnable and self._newest_start(queue, STARTED, now - OCCUPIED_MS) > 0
+    def _is_occupied(
+        self, queue: str, overdue: Iterable[Job], now: int, is_full: Callable[[], bool]
+    ) -> bool:
+        """Return whether the queue is full, and a job runs that left RUNNABLE not long ago."""
+        if not any(_in_status(JobStatus.RUNNABLE, overdue)) or not is_full():
+            return False
+        return self._newest_start(queue, STARTED, now - OCCUPIED_MS) > 0
 
     def _newest_start(self, queue: str, statuses: Iterable[str], since: int) -> int:
         """Return when a job that is in one of the statuses last left RUNNABLE, or 0 if none did

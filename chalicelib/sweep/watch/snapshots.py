@@ -5,6 +5,7 @@ does not decide anything: `chalicelib.queues` contains the rules.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -15,6 +16,7 @@ from chalicelib.jobs.job_index import JobIndex, StatusPartition, TimeRange
 from chalicelib.jobs.job_table import JobTable
 from chalicelib.jobs.waiting.queue_environment import QueueEnvironment
 from chalicelib.queues.blocked import STARTED, Blocked, current_block, last_start, obstructed
+from chalicelib.queues.environment_table import EnvironmentTable
 from chalicelib.queues.incidents import Snapshot
 from chalicelib.queues.missing_events import MAX_DELIVERY_MS, MissingEvents, detect_missing_events
 from chalicelib.queues.state import QueueState
@@ -36,11 +38,13 @@ class SnapshotReader:
         jobs: JobTable,
         index: JobIndex,
         states: QueueStateTable,
+        environments: EnvironmentTable,
         overdue: OverdueReader,
     ) -> None:
         self._jobs = jobs
         self._index = index
         self._states = states
+        self._environments = environments
         self._overdue = overdue
 
     def read_all(
@@ -69,7 +73,7 @@ class SnapshotReader:
     ) -> Snapshot:
         state = stored.state_or_initial(now)
         overdue, counts, waiting = self._overdue.read(
-            queue, state, now, is_at_limit=environment is not None and environment.is_at_limit
+            queue, state, now, partial(self._is_full, queue, environment)
         )
         unblocked_at, blocked = self._block(queue, state, environment, now)
         return Snapshot(
@@ -82,6 +86,14 @@ class SnapshotReader:
             waiting=waiting,
             missing_events=self._missing_events(queue, state, stored.last_event_at, now),
         )
+
+    def _is_full(self, queue: str, environment: QueueEnvironment | None) -> bool:
+        """Return whether jobs wait for the end of others: their environments are at their limit,
+        or what they need was in use in the last sweep."""
+        if environment is None:
+            return False
+        stored = self._environments.load([queue])[queue].environment
+        return environment.is_at_limit or (stored is not None and stored.is_exhausted)
 
     def _reported(self, stuck: StuckJob) -> ReportedJob:
         root = self._jobs.get(stuck.job_id)

@@ -5,6 +5,7 @@ Costs one read of the table for a hundred jobs, and calls of AWS Batch only for 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, Self
 
 from msgspec.structs import replace
@@ -16,16 +17,19 @@ from chalicelib.sweep.watch.environment_reader import EnvironmentReader, Environ
 
 
 class _Needs(NamedTuple):
-    """The consumable resources that jobs need, and whether one of the jobs has a quota share."""
+    """The consumable resources that jobs need, with the least that one of them needs, and whether
+    one of the jobs has a quota share."""
 
-    consumables: tuple[str, ...] = ()
+    consumables: Mapping[str, int] = MappingProxyType({})
     has_share: bool = False
 
     @classmethod
     def of(cls, descriptions: Iterable[Description]) -> Self:
         described = list(descriptions)
-        names = {need.name for each in described for need in each.consumables}
-        return cls(tuple(sorted(names)), any(each.quota_share_name for each in described))
+        needs = [need for each in described for need in each.consumables]
+        by_quantity = sorted(needs, key=lambda need: -need.quantity)
+        least = {need.name: need.quantity for need in by_quantity}
+        return cls(least, any(each.quota_share_name for each in described))
 
 
 class WaitingReader:
@@ -53,8 +57,8 @@ class WaitingReader:
             queue: replace(
                 environment,
                 consumables=tuple(
-                    consumables[name]
-                    for name in needs.get(queue, _Needs()).consumables
+                    replace(consumables[name], needed=needed)
+                    for name, needed in sorted(needs.get(queue, _Needs()).consumables.items())
                     if name in consumables
                 ),
                 shares=shares.get(queue, ()),

@@ -83,10 +83,13 @@ def _too_large(stage: Stage) -> str:
     return _job(stage, container={"resourceRequirements": requested})
 
 
-def _full(stage: Stage) -> str:
-    stage.queue(QUEUE, an_environment("spot-a", desired=256))
-    stage.job("RUNNING", startedAt=stage.now)
-    return _job(stage)
+def _beside_a_running_job(set_up: State) -> State:
+    def set_up_both(stage: Stage) -> str:
+        job_id = set_up(stage)
+        stage.change(stage.copy(job_id), "RUNNING", minutes=44)
+        return job_id
+
+    return set_up_both
 
 
 def _consumable(*, quantity: int, in_use: int) -> State:
@@ -158,7 +161,11 @@ STATES: list[tuple[str, State, set[str]]] = [
         _consumable(quantity=11, in_use=0),
         {"STUCK"},
     ),
-    ("All environments that can be used are at their limit.", _full, set()),
+    (
+        "All environments that can be used are at their limit.",
+        _beside_a_running_job(_queue(an_environment("spot-a", desired=256))),
+        set(),
+    ),
     (
         "All environments that can be used are at their limit.",
         _queue(an_environment("spot-a", desired=256)),
@@ -166,10 +173,20 @@ STATES: list[tuple[str, State, set[str]]] = [
     ),
     (
         "A consumable resource that it needs is in use.",
+        _beside_a_running_job(_consumable(quantity=4, in_use=10)),
+        set(),
+    ),
+    (
+        "A consumable resource that it needs is in use.",
         _consumable(quantity=1, in_use=10),
         {"STUCK"},
     ),
     ("Its quota share is DISABLED.", _share(state="DISABLED"), {"STUCK"}),
+    (
+        "Its quota share uses all that it may use, borrowed capacity included.",
+        _beside_a_running_job(_share()),
+        set(),
+    ),
     (
         "Its quota share uses all that it may use, borrowed capacity included.",
         _share(),

@@ -639,7 +639,7 @@ def test_a_consumable_resource_that_waiting_jobs_need_is_described(harness: Swee
 
     environment, _ = harness.recorder.container.environment_table.load([QUEUE])[QUEUE]
     assert environment is not None
-    assert environment.consumables == (ConsumableResource("licence", 1, 10),)
+    assert environment.consumables == (ConsumableResource("licence", 1, 10, needed=2),)
     assert harness.batch.calls["DescribeConsumableResource"] == 2
     assert "ListQuotaShares" not in harness.batch.calls
 

@@ -16,6 +16,7 @@ from tests.support.builders import (
     NOON,
     TRAINING_QUEUE_ARN,
     a_detail,
+    a_job_id,
     an_attempt,
     an_envelope,
 )
@@ -63,6 +64,12 @@ class Stage:
         details = [a_detail(status=status, **{"createdAt": at, **fields}) for _ in range(count)]
         self._put(details, at)
         return [str(detail["jobId"]) for detail in details]
+
+    def copy(self, job_id: str) -> str:
+        """Add a job like another one in the same status, and return its id."""
+        detail = {**self._jobs[job_id], "jobId": a_job_id()}
+        self._put([detail], detail["createdAt"])
+        return str(detail["jobId"])
 
     def change(self, job_id: str, status: str, *, minutes: float = 0, **fields: Any) -> None:
         """Let a job enter a status `minutes` ago."""

@@ -249,3 +249,15 @@ def test_a_pending_job_names_the_dependencies_that_have_not_ended() -> None:
     assert waiting(pending, dependencies=ended) == waiting(pending)
     cancelled = a_job(status="PENDING", is_cancelled=True)
     assert waiting(cancelled, dependencies=active) == waiting(cancelled)
+
+
+@pytest.mark.parametrize(
+    ("available", "needed", "is_exhausted"),
+    [(0, 1, True), (1, 1, False), (2, 4, True), (4, 4, False), (0, 11, False)],
+)
+def test_a_consumable_resource_is_exhausted_if_jobs_wait_for_the_end_of_others(
+    available: int, needed: int, is_exhausted: bool
+) -> None:
+    resource = ConsumableResource("licence", available, 10, needed=needed)
+
+    assert a_queue(VALID, consumables=(resource,)).is_exhausted == is_exhausted

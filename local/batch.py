@@ -350,7 +350,9 @@ _OPERATIONS: dict[str, tuple[str, Callable[[BatchServer, Detail], Detail]]] = {
 def an_environment(
     name: str, *, desired: int = 16, most: int = 256, kind: str = "EC2", **fields: Any
 ) -> Detail:
-    """Return a managed compute environment with its desired and maximum vCPUs."""
+    """Return a managed compute environment with its desired and maximum vCPUs. Environments of
+    Fargate have no desired vCPUs."""
+    is_fargate = kind.startswith("FARGATE")
     return {
         "computeEnvironmentName": name,
         "computeEnvironmentArn": _arn("compute-environment", name),
@@ -360,9 +362,8 @@ def an_environment(
         "statusReason": "ComputeEnvironment Healthy",
         "computeResources": {
             "type": kind,
-            "minvCpus": 0,
+            **({} if is_fargate else {"minvCpus": 0, "desiredvCpus": desired}),
             "maxvCpus": most,
-            "desiredvCpus": desired,
             "subnets": ["subnet-0123"],
         },
         **fields,

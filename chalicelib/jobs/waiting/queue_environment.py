@@ -104,6 +104,13 @@ class QueueEnvironment(
         """Return whether all environments that can be used are at their limit."""
         return bool(self.usable) and all(each.is_at_limit for each in self.usable)
 
+    def has_no_room(self, vcpus: float) -> bool:
+        """Return whether the environments that can be used have too few vCPUs for the jobs that run
+        and the next one, which together request `vcpus`. Of Fargate, AWS Batch reports only the
+        maximum."""
+        limits = [each.max_vcpus for each in self.usable if each.max_vcpus is not None]
+        return 0 < len(limits) == len(self.usable) and vcpus > sum(limits)
+
     @property
     def is_exhausted(self) -> bool:
         """Return whether jobs that have waited the longest wait for a consumable resource or for

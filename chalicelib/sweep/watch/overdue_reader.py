@@ -5,7 +5,7 @@ only where it may change what is reported: children until several arrays were fo
 past those within their usual time, and counts when an incident is opened or may have grown tenfold.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from chalicelib.jobs.dependencies import with_active_dependencies
@@ -59,9 +59,12 @@ class OverdueReader:
     def start_run(self) -> None:
         self._run_times.start_run()
 
-    def read(self, queue: str, state: QueueState, now: int, is_full: Callable[[], bool]) -> Overdue:
+    def read(
+        self, queue: str, state: QueueState, now: int, is_full: Callable[[float], bool]
+    ) -> Overdue:
         """Return the overdue jobs of a queue as of `now` (epoch milliseconds). `is_full` returns
-        whether its jobs wait for the end of others, according to AWS Batch."""
+        whether its jobs wait for the end of others, according to AWS Batch, if those that run and
+        the next one request so many vCPUs."""
         limits = self._limits.of(queue)
         jobs: list[Job] = []
         waiting: list[Job] = []
@@ -164,24 +167,31 @@ class OverdueReader:
         return next((start for start in starts if start), 0)
 
     def _is_occupied(
-        self, queue: str, overdue: Iterable[Job], now: int, is_full: Callable[[], bool]
+        self, queue: str, overdue: Iterable[Job], now: int, is_full: Callable[[float], bool]
     ) -> bool:
         """Return whether the queue is full, and a job runs that left RUNNABLE not long ago."""
-        if not any(_in_status(JobStatus.RUNNABLE, overdue)) or not is_full():
+        waiting = next(_in_status(JobStatus.RUNNABLE, overdue), None)
+        if waiting is None:
             return False
-        return self._newest_start(queue, STARTED, now - OCCUPIED_MS) > 0
+        started = self._newest(queue, STARTED, now - OCCUPIED_MS)
+        is_running = last_start(started) > now - OCCUPIED_MS
+        return is_running and is_full(sum(map(_vcpus, (waiting, *started))))
 
     def _newest_start(self, queue: str, statuses: Iterable[str], since: int) -> int:
         """Return when a job that is in one of the statuses last left RUNNABLE, or 0 if none did
         since then."""
+        started_at = last_start(self._newest(queue, statuses, since))
+        return started_at if started_at > since else 0
+
+    def _newest(self, queue: str, statuses: Iterable[str], since: int) -> Sequence[Job]:
+        """Return the jobs in these statuses that entered them last, since a time."""
         partitions = [
             StatusPartition(queue, status, members)
             for status in statuses
             for members in (False, True)
         ]
-        changed = self._index.newest(partitions, limit=MAX_EXAMINED, window=TimeRange(since=since))
-        started_at = last_start(changed.jobs)
-        return started_at if started_at > since else 0
+        window = TimeRange(since=since)
+        return self._index.newest(partitions, limit=MAX_EXAMINED, window=window).jobs
 
     def _count(self, queue: str, status: str, state: QueueState, overdue: OverdueJobs) -> int:
         reported = [each.reported_jobs for each in state.bulk_incidents if each.status == status]
@@ -193,6 +203,10 @@ class OverdueReader:
 
 def _in_status(status: str, jobs: Iterable[Job]) -> Iterator[Job]:
     return (job for job in jobs if job.details.status == status)
+
+
+def _vcpus(job: Job) -> float:
+    return job.details.resources.vcpus or 0 if job.details.resources else 0
 
 
 def _is_count_due(state: QueueState, status: str, now: int) -> bool:

@@ -87,13 +87,16 @@ class SnapshotReader:
             missing_events=self._missing_events(queue, state, stored.last_event_at, now),
         )
 
-    def _is_full(self, queue: str, environment: QueueEnvironment | None) -> bool:
+    def _is_full(self, queue: str, environment: QueueEnvironment | None, vcpus: float) -> bool:
         """Return whether jobs wait for the end of others: their environments are at their limit,
-        or what they need was in use in the last sweep."""
+        or what they need was in use in the last sweep. The jobs that run and the next one request
+        `vcpus`."""
         if environment is None:
             return False
+        if environment.is_at_limit or environment.has_no_room(vcpus):
+            return True
         stored = self._environments.load([queue])[queue].environment
-        return environment.is_at_limit or (stored is not None and stored.is_exhausted)
+        return stored is not None and stored.is_exhausted
 
     def _reported(self, stuck: StuckJob) -> ReportedJob:
         root = self._jobs.get(stuck.job_id)

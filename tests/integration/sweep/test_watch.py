@@ -425,6 +425,21 @@ def test_a_queue_at_its_limit_is_stuck_only_if_no_job_runs_that_started_within_a
     assert received_kinds(harness) == kinds
 
 
+@pytest.mark.parametrize(("most", "kinds"), [(16, []), (20, ["STUCK"])])
+def test_a_queue_on_fargate_is_at_its_limit_if_the_next_job_has_no_room(
+    harness: SweepHarness, most: int, kinds: list[str]
+) -> None:
+    four = {"resourceRequirements": [{"type": "VCPU", "value": "4"}]}
+    for _ in range(4):
+        put_job(harness, "RUNNING", minutes=300, container=four)
+    put_job(harness, minutes=90, container=four)
+    harness.batch.put_queue(QUEUE, an_environment("fargate", most=most, kind="FARGATE_SPOT"))
+
+    harness.watch_queues()
+
+    assert received_kinds(harness) == kinds
+
+
 def test_a_job_with_a_reason_is_stuck_in_a_moving_queue(harness: SweepHarness) -> None:
     job_id = put_job(harness, minutes=180)
     put_job(harness, minutes=170)

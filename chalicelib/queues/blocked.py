@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import msgspec
 
 from chalicelib.jobs.job import Job, JobStatus, Source
-from chalicelib.jobs.pending_reason import explain
+from chalicelib.jobs.pending_reason import PendingReason, explain
 from chalicelib.jobs.waiting.queue_environment import Obstacle
 
 STARTED = (JobStatus.SCHEDULED, JobStatus.STARTING, JobStatus.RUNNING)
@@ -22,24 +22,27 @@ STARTED = (JobStatus.SCHEDULED, JobStatus.STARTING, JobStatus.RUNNING)
 
 class BlockedEvent(msgspec.Struct, frozen=True, order=True, kw_only=True):
     """A Batch Job Queue Blocked event. `job_id` and `job_name` identify the job at the head of the
-    queue; `reason` is Batch's, redacted."""
+    queue; `reason` is Batch's, redacted. `is_service`: it is a service job."""
 
     at: int
     queue: str
     job_id: str
     job_name: str
     reason: str = ""
+    is_service: bool = False
 
 
 class Blocked(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
     """The current block of a queue: when it began, and its last event. `is_reported`: it has
     lasted long enough for a notice, which was requested for `rooms`. With an `obstacle`, no job of
-    the queue can start; otherwise `job_id` and `job_name` are the job at its head."""
+    the queue can start; otherwise `job_id` and `job_name` are the job at its head, a service job
+    if `is_service`."""
 
     since: int
     last_seen: int
     job_id: str = ""
     job_name: str = ""
+    is_service: bool = False
     obstacle: Obstacle | None = None
     reason: str = ""
     is_reported: bool = False
@@ -50,13 +53,17 @@ class Blocked(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", k
         """Return the cause in words, or "" if it is not known."""
         if self.obstacle:
             return self.obstacle.cause
-        return explain(JobStatus.RUNNABLE, self.reason).cause or ""
+        return self._explained.cause or ""
 
     @property
     def explanation(self) -> str:
         if self.obstacle:
             return self.obstacle.explanation
-        return explain(JobStatus.RUNNABLE, self.reason).explanation
+        return self._explained.explanation
+
+    @property
+    def _explained(self) -> PendingReason:
+        return explain(JobStatus.RUNNABLE, self.reason, is_service=self.is_service)
 
 
 def last_start(jobs: Iterable[Job]) -> int:
@@ -101,6 +108,7 @@ def current_block(
         last_seen=last.at,
         job_id=last.job_id,
         job_name=last.job_name,
+        is_service=last.is_service,
         reason=last.reason,
         is_reported=ongoing is not None and ongoing.is_reported,
         rooms=ongoing.rooms if ongoing else (),

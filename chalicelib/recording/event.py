@@ -28,7 +28,8 @@ from chalicelib.redaction import Redaction
 
 JOB_STATE_CHANGE = "Batch Job State Change"
 SERVICE_JOB_STATE_CHANGE = "Batch Service Job State Change"
-QUEUE_BLOCKED_EVENTS = ("Batch Job Queue Blocked", "Batch Service Job Queue Blocked")
+SERVICE_QUEUE_BLOCKED = "Batch Service Job Queue Blocked"
+QUEUE_BLOCKED_EVENTS = ("Batch Job Queue Blocked", SERVICE_QUEUE_BLOCKED)
 
 _STATE_CHANGES: dict[str, type[JobDetail]] = {
     JOB_STATE_CHANGE: JobDetail,
@@ -97,6 +98,7 @@ class EventReader(Struct, frozen=True):
                 _decode_detail(envelope.detail, HeadDetail)[0],
                 time=_milliseconds(envelope.time),
                 redaction=self.redaction,
+                is_service=envelope.detail_type == SERVICE_QUEUE_BLOCKED,
             )
         if step := _PREEMPTION_STEPS.get(envelope.detail_type):
             return preemption.observe(
@@ -149,7 +151,9 @@ def _milliseconds(time: datetime) -> int:
     return milliseconds
 
 
-def blocked_event(head: HeadDetail, *, time: int, redaction: Redaction) -> BlockedEvent:
+def blocked_event(
+    head: HeadDetail, *, time: int, redaction: Redaction, is_service: bool
+) -> BlockedEvent:
     """Return the event that `head` blocked its queue at `time` (epoch milliseconds).
 
     Raises MalformedEvent if the job or the queue is missing.
@@ -160,4 +164,5 @@ def blocked_event(head: HeadDetail, *, time: int, redaction: Redaction) -> Block
         job_id=checked_job_id(head.job_id),
         job_name=required("jobName", head.job_name),
         reason=redacted_text(head.status_reason, redaction) or "",
+        is_service=is_service,
     )

@@ -3,6 +3,8 @@
 import random
 from typing import Any
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,3 +107,16 @@ def test_an_obstacle_blocks_from_when_it_was_first_seen_until_a_job_starts() -> 
     assert (first.since, first.cause, first.explanation) == (NOON, "it is DISABLED", "Enable it.")
     assert (later.since, later.last_seen) == (NOON, NOON + 5)
     assert restarted.since == NOON + 5
+
+
+@pytest.mark.parametrize("reason", ["MISCONFIGURATION", "ACTION_REQUIRED", "UNDETERMINED"])
+def test_the_block_of_a_service_queue_is_explained_without_compute_environments(
+    reason: str,
+) -> None:
+    event = msgspec.structs.replace(an_event(0), reason=reason, is_service=True)
+
+    block = current_block(None, [event], 0)
+
+    assert block is not None
+    assert "service environment" in block.explanation
+    assert "compute environment" not in f"{block.cause} {block.explanation}"

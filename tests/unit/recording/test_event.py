@@ -224,6 +224,7 @@ def test_a_blocked_event_contains_the_job_at_the_head_of_the_queue(kind: str) ->
         job_id="j-1",
         job_name="align",
         reason="CAPACITY - PASSWORD=REDACTED",
+        is_service=kind == "Batch Service Job Queue Blocked",
     )
 
 

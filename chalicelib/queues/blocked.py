@@ -16,6 +16,9 @@ from chalicelib.jobs.job import Job, JobStatus, Source
 from chalicelib.jobs.pending_reason import PendingReason, explain
 from chalicelib.jobs.waiting.queue_environment import Obstacle
 
+REPEAT_MS = 3_600_000
+"""A block that begins within this time of the end of the last one repeats it."""
+_MOST_DOUBLINGS = 4
 STARTED = (JobStatus.SCHEDULED, JobStatus.STARTING, JobStatus.RUNNING)
 """The statuses of a job that has left RUNNABLE to run."""
 
@@ -34,7 +37,8 @@ class BlockedEvent(msgspec.Struct, frozen=True, order=True, kw_only=True):
 
 class Blocked(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
     """The current block of a queue: when it began, and its last event. `is_reported`: it has
-    lasted long enough for a notice, which was requested for `rooms`. With an `obstacle`, no job of
+    lasted long enough for a notice, which was requested for `rooms`. `repeats` is the number of
+    reported blocks that it repeats. With an `obstacle`, no job of
     the queue can start; otherwise `job_id` and `job_name` are the job at its head, a service job
     if `is_service`."""
 
@@ -47,6 +51,7 @@ class Blocked(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", k
     reason: str = ""
     is_reported: bool = False
     rooms: tuple[str, ...] = ()
+    repeats: int = 0
 
     @property
     def cause(self) -> str:
@@ -112,6 +117,7 @@ def current_block(
         reason=last.reason,
         is_reported=ongoing is not None and ongoing.is_reported,
         rooms=ongoing.rooms if ongoing else (),
+        repeats=ongoing.repeats if ongoing else 0,
     )
 
 
@@ -128,6 +134,7 @@ def obstructed(
         reason=obstacle.reason,
         is_reported=ongoing is not None and ongoing.is_reported,
         rooms=ongoing.rooms if ongoing else (),
+        repeats=ongoing.repeats if ongoing else 0,
     )
 
 
@@ -135,3 +142,9 @@ def is_presumed_over(blocked: Blocked, head: Job | None, now: int, timeout: int)
     """Return whether the job that blocked the queue has ended, for example because it was
     cancelled, and no event has named another job for `timeout` milliseconds."""
     return head is not None and head.is_over and now - blocked.last_seen >= timeout
+
+
+def must_last(blocked: Blocked, after: int) -> int:
+    """Return how long a block must last to be reported, in milliseconds: `after`, and from the
+    third in a row twice as long as the one before, up to sixteen times."""
+    return after << min(max(0, blocked.repeats - 1), _MOST_DOUBLINGS)

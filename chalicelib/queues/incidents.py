@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from chalicelib.jobs.job import Job, Observation
 from chalicelib.notices.notice import RESOLUTIONS, Notice, incident_notices
 from chalicelib.notices.rules import EVENTS_MISSING, QUEUE_BLOCKED, RECOVERED, Rules
-from chalicelib.queues.blocked import Blocked, is_presumed_over
+from chalicelib.queues.blocked import REPEAT_MS, Blocked, is_presumed_over, must_last
 from chalicelib.queues.missing_events import MissingEvents
 from chalicelib.queues.state import QueueState
 from chalicelib.queues.stuck.overdue import OverdueJobs
@@ -94,8 +94,15 @@ class Incidents:
         if blocked and is_presumed_over(blocked, snapshot.head, self.now, timeout):
             unblocked_at, blocked = blocked.last_seen, None
         notices: tuple[Notice, ...] = ()
-        if previous and previous.is_reported and not _is_same(previous, blocked):
-            notices += self._resolved(QUEUE_BLOCKED, previous.since, previous.rooms)
+        if previous and not _is_same(previous, blocked):
+            if previous.is_reported:
+                notices += self._resolved(QUEUE_BLOCKED, previous.since, previous.rooms)
+            blocks = previous.repeats + previous.is_reported
+            state = replace(state, blocks=blocks, block_ended_at=self.now)
+        if blocked and not blocked.is_reported:
+            is_repeated = blocked.since - state.block_ended_at <= REPEAT_MS
+            blocked = replace(blocked, repeats=state.blocks if is_repeated else 0)
+            timeout = must_last(blocked, timeout)
         has_lasted = blocked is not None and self.now - blocked.since >= timeout
         concerns_jobs = blocked is not None and (not blocked.obstacle or snapshot.waiting)
         if blocked and (blocked.is_reported or (has_lasted and concerns_jobs)):

@@ -20,13 +20,16 @@ from chalicelib.queues.stuck.overdue import StuckJob
 class QueueState(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
     """Open incidents and outbox. `watched_since` is when a sweep first saw the queue. `stuck` are
     the jobs that were reported individually. Blocked events up to `unblocked_at` are no longer
-    relevant. `outbox` are the notices that the notices queue has not accepted yet."""
+    relevant. `blocks` is the number of blocks that were reported in a row, of which the last ended
+    at `block_ended_at`. `outbox` are the notices that the notices queue has not accepted yet."""
 
     watched_since: int
     stuck: tuple[StuckJob, ...] = ()
     bulk_incidents: tuple[BulkIncident, ...] = ()
     blocked: Blocked | None = None
     unblocked_at: int = 0
+    blocks: int = 0
+    block_ended_at: int = 0
     missing_events: MissingEvents | None = None
     outbox: tuple[Notice, ...] = ()
 

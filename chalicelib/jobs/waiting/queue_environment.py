@@ -108,8 +108,10 @@ class QueueEnvironment(
         """Return whether the environments that can be used have too few vCPUs for the jobs that run
         and the next one, which together request `vcpus`. Of Fargate, AWS Batch reports only the
         maximum."""
+        if all(each.desired_vcpus is not None for each in self.usable):
+            return False
         limits = [each.max_vcpus for each in self.usable if each.max_vcpus is not None]
-        return 0 < len(limits) == len(self.usable) and vcpus > sum(limits)
+        return len(limits) == len(self.usable) and vcpus > sum(limits)
 
     @property
     def is_exhausted(self) -> bool:

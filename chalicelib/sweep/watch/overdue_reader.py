@@ -5,6 +5,7 @@ only where it may change what is reported: children until several arrays were fo
 past those within their usual time, and counts when an incident is opened or may have grown tenfold.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -171,7 +172,7 @@ class OverdueReader:
     ) -> bool:
         """Return whether the queue is full, and a job runs that left RUNNABLE not long ago."""
         waiting = next(_in_status(JobStatus.RUNNABLE, overdue), None)
-        if waiting is None:
+        if waiting is None or not is_full(math.inf):
             return False
         started = self._newest(queue, STARTED, now - OCCUPIED_MS)
         is_running = last_start(started) > now - OCCUPIED_MS

@@ -100,6 +100,7 @@ def _blocked(context: NoticeContext, blocked: Blocked, layout: MessageLayout) ->
             lines(
                 requested(context.description),
                 f"Blocked since {layout.time(blocked.since)}",
+                _repeats(blocked),
                 _links(context, layout),
             ),
         ]
@@ -110,6 +111,12 @@ def _links(context: NoticeContext, layout: MessageLayout) -> str:
     of_job = layout.links(context.job) if context.job else ""
     of_queue = layout.queue_link(context.notice.queue, "Queue")
     return " · ".join(links for links in (of_job, of_queue) if links)
+
+
+def _repeats(blocked: Blocked) -> str:
+    if not blocked.repeats:
+        return ""
+    return f"Block {blocked.repeats + 1} in a row. The next one is reported if it lasts longer."
 
 
 def _blocking_job(blocked: Blocked) -> str:

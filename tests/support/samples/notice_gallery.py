@@ -264,6 +264,10 @@ def _blocked() -> Iterator[Sample]:
     for title, reason in codes.items():
         blocked = blocked_by("align-reads", reason)
         yield Sample(title, queue_message("QUEUE_BLOCKED", "gpu", blocked=blocked))
+    again = replace(blocked_by("align-reads", NO_CAPACITY), repeats=2)
+    yield Sample(
+        "For the third time in a row", queue_message("QUEUE_BLOCKED", "gpu", blocked=again)
+    )
     yield Sample("Resolved", queue_message("QUEUE_BLOCKED_RESOLVED", "gpu"))
 
 

@@ -91,8 +91,8 @@ class Stage:
         self.jobs(count, "SUCCEEDED", minutes=60, **ended, **fields)
 
     def block(self, job_id: str) -> None:
-        """Send AWS Batch's event that a job blocks the queue."""
-        detail = self._jobs[job_id]
+        """Send AWS Batch's event that a job blocks the queue, by default for lack of capacity."""
+        detail = {"statusReason": NO_CAPACITY, **self._jobs[job_id]}
         event = an_envelope("Batch Job Queue Blocked", detail, at=self.now)
         self.simulation.record([json.dumps(event)])
 
@@ -188,6 +188,16 @@ def _no_capacity(stage: Stage) -> None:
     stage.pass_time(60)
 
 
+def _little_capacity(stage: Stage) -> None:
+    jobs = stage.jobs(20)
+    for minutes in range(0, 360, 5):
+        if minutes % 20 == 0:
+            stage.block(jobs[0])
+        if minutes % 20 == 15:
+            stage.finish(jobs.pop(0))
+        stage.pass_time(5, every=5)
+
+
 def _disabled_queue(stage: Stage) -> None:
     stage.jobs(20)
     stage.queue("high-priority", an_environment("spot-a"), state="DISABLED")
@@ -268,6 +278,7 @@ class Situation(NamedTuple):
     """Whether the sweep has not watched the queues before."""
 
 
+_NO_CAPACITY = "AWS has no free capacity"
 _TOO_LARGE = "no instance type is large enough for the job"
 
 SITUATIONS = (
@@ -304,6 +315,15 @@ SITUATIONS = (
             "↳ ⏳ 20 jobs are stuck in RUNNABLE in high-priority: AWS has no free capacity",
             "↳ 👍 Queue high-priority is no longer blocked. The incident lasted 3 h.",
         ),
+    ),
+    Situation(
+        "AWS has capacity for one job every 20 minutes, for six hours.",
+        _little_capacity,
+        (
+            f"⛔ Queue high-priority is blocked by job align: {_NO_CAPACITY}",
+            "↳ 👍 Queue high-priority is no longer blocked. The incident lasted 15 min.",
+        )
+        * 2,
     ),
     Situation(
         "A queue in which jobs wait is disabled for a day.",

@@ -307,6 +307,26 @@ def test_a_block_is_reported_when_it_has_lasted_and_a_second_block_is_a_second_i
     assert [(n.kind, n.generation) for n in resolved] == [("QUEUE_BLOCKED_RESOLVED", second.since)]
 
 
+def test_a_queue_that_is_blocked_again_and_again_is_reported_less_and_less() -> None:
+    queue = Queue()
+    queue.now = NOON
+    lasting, free = 8, 1
+    reported: list[int] = []
+
+    for number in range(40):
+        began = queue.now + 5 * MINUTE
+        for sweep in range(lasting):
+            block = queue.state.blocked or Blocked(since=began, last_seen=began, job_id="j-1")
+            if "QUEUE_BLOCKED" in kinds(queue.sweep(blocked=block)):
+                reported.append(sweep * 5)
+        for _ in range(free):
+            queue.sweep()
+        if number == 20:
+            queue.now += 2 * HOUR
+
+    assert reported == [10, 10, 20, 10, 10, 20]
+
+
 def test_a_block_whose_job_has_ended_is_resolved_and_its_events_are_no_longer_relevant() -> None:
     queue = Queue()
     queue.now = NOON

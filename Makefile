@@ -91,7 +91,7 @@ token:  ## create or remove an API token [STAGE=prod NAME=ada QUEUES='genomics-*
 	    $(if $(QUEUES),--queues '$(QUEUES)') $(if $(filter 1,$(REPLACE)),--replace) \
 	    $(if $(EXPIRES),--expires '$(EXPIRES)') $(if $(filter 1,$(REMOVE)),--remove)
 
-tokens:  ## list the API tokens with their queues [STAGE=prod]
+tokens:  ## list the API tokens with their queues and their last use [STAGE=prod]
 	$(INSTALL) deploy
 	@$(if $(filter local,$(STAGE)),$(LOCAL_AWS)) $(PY) -m infra.token --stage '$(STAGE)' --list
 

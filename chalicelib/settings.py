@@ -264,9 +264,11 @@ class Settings:
         _STUCK_AFTER,
     )
     blocked_after: timedelta = _setting(
-        _DURATION, "Time for which a job queue must be blocked before a notice is sent; twice as long from the "
-        "third block in a row, then four times, up to sixteen times. An hour without a block ends "
-        "the row.", "10m"
+        _DURATION,
+        "Time for which a job queue must be blocked before a notice is sent; twice as long from "
+        "the third block in a row, then four times, up to sixteen times. An hour without a block "
+        "ends the row.",
+        "10m",
     )
     job_queues: tuple[str, ...] = _setting(
         Kind(_list, "names or globs separated by commas", "high, genomics-*"),

@@ -10,7 +10,7 @@ from infra.token import expiry, listed_tokens
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 
-def test_the_list_contains_names_queues_and_expiry_and_no_digest() -> None:
+def test_the_list_contains_names_queues_expiry_and_last_use_and_no_digest() -> None:
     tokens = {
         "nightly": {"sha256": "4711", "queues": ["high", "low"]},
         "ada": {"sha256": "4711", "queues": ["*"], "expiresAt": "2027-01-31T00:00:00+00:00"},
@@ -18,14 +18,16 @@ def test_the_list_contains_names_queues_and_expiry_and_no_digest() -> None:
         "text": "4711",
     }
 
-    lines = list(listed_tokens({"apiTokens": tokens}))
+    lines = list(listed_tokens({"apiTokens": tokens}, {"ada": NOW}, 90))
+    without_use = list(listed_tokens({"apiTokens": tokens}, {}, None))
 
     assert lines == [
-        "ada      *  until 2027-01-31T00:00:00+00:00",
-        "nightly  high,low",
-        "text     rejected: no queues",
-        "typo     rejected: no queues",
+        "ada      *  until 2027-01-31T00:00:00+00:00  used 2026-11-26 12:00 UTC",
+        "nightly  high,low  no use in the log of 90 days",
+        "text     rejected: no queues  no use in the log of 90 days",
+        "typo     rejected: no queues  no use in the log of 90 days",
     ]
+    assert without_use[:2] == ["ada      *  until 2027-01-31T00:00:00+00:00", "nightly  high,low"]
 
 
 def test_an_expiry_is_a_date_in_utc_or_a_time() -> None:

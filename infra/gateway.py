@@ -3,11 +3,13 @@
 API Gateway itself responds to an unknown route, a missing or invalid token, too many requests and a
 timeout. By default, these responses have another form than the API's, and an unknown route is a 403
 that asks for a signature. `chalice deploy` imports the whole API and removes these settings, so
-`make deploy` puts them again afterwards.
+`make deploy` puts them again afterwards. For `chalice package --merge-template`, they are in
+infra/gateway.json, which `python -m infra.gateway` rewrites and a test compares.
 """
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ HEADERS: Final[Mapping[str, str]] = {
 `X-Frame-Options` replaces `frame-ancestors`."""
 REQUESTS_PER_SECOND: Final = 100
 BURST: Final = 200
+TEMPLATE: Final = Path(__file__).with_suffix(".json")
 
 
 class GatewayResponse(NamedTuple):
@@ -36,6 +39,16 @@ class GatewayResponse(NamedTuple):
     message: str
     status: int | None = None
     headers: Mapping[str, str] = {}
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        headers = {**HEADERS, **self.headers}
+        return {f"gatewayresponse.header.{name}": f"'{value}'" for name, value in headers.items()}
+
+    @property
+    def templates(self) -> dict[str, str]:
+        body = {"Code": self.code, "Message": self.message, "RequestId": "$context.requestId"}
+        return {"application/json": json.dumps(body)}
 
 
 _NO_ROUTE = GatewayResponse("RouteNotFoundError", "this API has no such route or method", 404)
@@ -77,20 +90,12 @@ RESPONSES: Final[Mapping["GatewayResponseTypeType", GatewayResponse]] = {
 def configure(client: "APIGatewayClient", api_id: str, stage: str) -> None:
     """Put the responses and the throttling of a REST API, and deploy them."""
     for kind, response in RESPONSES.items():
-        headers = {**HEADERS, **response.headers}
-        body = {
-            "Code": response.code,
-            "Message": response.message,
-            "RequestId": "$context.requestId",
-        }
         status = {} if response.status is None else {"statusCode": str(response.status)}
         client.put_gateway_response(
             restApiId=api_id,
             responseType=kind,
-            responseParameters={
-                f"gatewayresponse.header.{name}": f"'{value}'" for name, value in headers.items()
-            },
-            responseTemplates={"application/json": json.dumps(body)},
+            responseParameters=response.parameters,
+            responseTemplates=response.templates,
             **status,
         )
     client.create_deployment(restApiId=api_id, stageName=stage)
@@ -106,3 +111,35 @@ def configure(client: "APIGatewayClient", api_id: str, stage: str) -> None:
             {"op": "replace", "path": "/*/*/throttling/burstLimit", "value": str(BURST)},
         ],
     )
+
+
+def template() -> dict[str, object]:
+    """Return the same settings as a part of the template that `chalice package` writes."""
+    responses = {
+        kind: {
+            **({} if response.status is None else {"statusCode": str(response.status)}),
+            "responseParameters": response.parameters,
+            "responseTemplates": response.templates,
+        }
+        for kind, response in RESPONSES.items()
+    }
+    throttling = {
+        "HttpMethod": "*",
+        "ResourcePath": "/*",
+        "ThrottlingRateLimit": REQUESTS_PER_SECOND,
+        "ThrottlingBurstLimit": BURST,
+    }
+    return {
+        "Resources": {
+            "RestAPI": {
+                "Properties": {
+                    "DefinitionBody": {"x-amazon-apigateway-gateway-responses": responses},
+                    "MethodSettings": [throttling],
+                }
+            }
+        }
+    }
+
+
+if __name__ == "__main__":
+    TEMPLATE.write_text(json.dumps(template(), indent=2) + "\n")

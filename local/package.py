@@ -23,7 +23,8 @@ from local.process import Process
 ROOT = Path(__file__).parent.parent
 CHALICE = Path(sys.executable).with_name("chalice")
 CACHE = ROOT / ".cache" / "package"
-INPUTS = ("app.py", "chalicelib", "requirements.txt", "vendor", ".chalice")
+_MERGED = "infra/gateway.json"
+INPUTS = ("app.py", "chalicelib", "requirements.txt", "vendor", ".chalice", _MERGED)
 EXCLUDED = ("__pycache__", "deployments", "deployed")
 TEMPLATE, CODE = "sam.json", "deployment.zip"
 """The files in a package's folder."""
@@ -55,7 +56,7 @@ def _create(stage: str, environment: Mapping[str, str], temporary: Path) -> Path
         shutil.copy(path, copy)
     with Process(
         "chalice package",
-        [CHALICE, "package", "--stage", stage, output],
+        [CHALICE, "package", "--stage", stage, "--merge-template", _MERGED, output],
         environment=environment,
         folder=project,
         log=temporary / "log",

@@ -1,7 +1,10 @@
 """The deployment package: its content, its cache, and its compiled modules."""
 
 import importlib
+import json
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -21,6 +24,20 @@ def test_a_package_contains_only_what_runs_in_aws() -> None:
     assert {"app.py", "chalicelib", "chalice", "msgspec", "aws_lambda_powertools"} <= tops
     assert tops.isdisjoint({"local", "infra", "tests", "bench", "boto3", "botocore", ".chalice"})
     assert (folder / TEMPLATE).exists()
+
+
+def test_a_packaged_template_has_the_responses_and_the_throttling_of_the_gateway() -> None:
+    template = package("local", NO_AWS.environment_for(os.environ)) / TEMPLATE
+    linter = Path(sys.executable).with_name("cfn-lint")
+
+    linted = subprocess.run([linter, template], capture_output=True, text=True, check=False)
+
+    api = json.loads(template.read_text())["Resources"]["RestAPI"]["Properties"]
+    responses = api["DefinitionBody"]["x-amazon-apigateway-gateway-responses"]
+    assert responses["MISSING_AUTHENTICATION_TOKEN"]["statusCode"] == "404"
+    assert "/jobs/{job_id}" in api["DefinitionBody"]["paths"]
+    assert api["MethodSettings"][0]["ThrottlingRateLimit"] == 100
+    assert (linted.returncode, linted.stdout) == (0, "")
 
 
 def test_a_package_is_created_once_for_the_same_input(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,18 @@
 """`make backfill`: how it invokes the sweep, and its error messages."""
 
+import json
+import re
 from typing import Any
 
 import pytest
 
 from infra.backfill import parse_since, sweeps
 from infra.errors import CommandError
-from local.aws import LocalAws
+from local.aws import ROOT, LocalAws
+from local.batch import BatchServer
+from tests.support.api_harness import Api
 from tests.support.lambda_server import FunctionServer
+from tests.support.recorder_harness import aws_session
 
 
 def test_it_restarts_the_step_once_and_invokes_it_until_nothing_is_left() -> None:
@@ -45,3 +50,13 @@ def test_a_date_is_midnight_utc_unless_it_has_an_offset() -> None:
     assert parse_since("2026-11-01T01:00:00+01:00") == parse_since("2026-11-01")
     with pytest.raises(CommandError, match="SINCE must be a date such as 2026-11-01, not 'soon'"):
         parse_since("soon")
+
+
+def test_the_documented_event_runs_every_step_of_a_sweep(api: Api, batch: BatchServer) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    [event] = re.findall(r"echo '([^']+)' \| chalice invoke", page)
+    api.container.clients.batch = aws_session().client("batch", endpoint_url=batch.url)
+
+    tallies = api.invoke("sweep", json.loads(event))
+
+    assert list(tallies) == ["reconcile", "watch", "count"]

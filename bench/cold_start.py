@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -53,11 +54,18 @@ def _response_rows(environment: Mapping[str, str], rounds: int) -> Iterator[Row]
     client = boto3.client("secretsmanager")
     token = new_token()
     allow_token(client, environment["SECRET_ID"], _TOKEN_NAME, token, ["*"], replace=True)
-    for benchmark, handler, event in (
-        ("first response of the API after the import", "app.app", _request()),
-        ("first response of the authorizer after the import", "app.authorize", _question(token)),
+    for benchmark, handler, event, since in (
+        ("first response of the API after the import", "app.app", _request(), "import"),
+        ("… with the start of the process", "app.app", _request(), "start"),
+        (
+            "first response of the authorizer after the import",
+            "app.authorize",
+            _question(token),
+            "import",
+        ),
+        ("… with the start of the process", "app.authorize", _question(token), "start"),
     ):
-        seconds = partial(_response_seconds, environment, handler, event)
+        seconds = partial(_response_seconds, environment, handler, event, since)
         measured = measure_in_rounds(
             rounds, {"built": partial(seconds, handler), "lazy": partial(seconds, "")}
         )
@@ -99,20 +107,22 @@ _FIRST_RESPONSE = """
 import json, sys, time
 import app
 event = json.loads(sys.argv[2])
-start = time.perf_counter()
+imported = time.time()
 result = getattr(app, sys.argv[1].partition(".")[2])(event, None)
-seconds = time.perf_counter() - start
+seconds = time.time() - (imported if sys.argv[3] == "import" else float(sys.argv[4]))
 assert result.get("statusCode") == 200 or result.get("principalId") == "bench", result
 print(f"seconds={seconds}")
 """
 
 
 def _response_seconds(
-    environment: Mapping[str, str], handler: str, event: Event, built_for: str
+    environment: Mapping[str, str], handler: str, event: Event, since: str, built_for: str
 ) -> float:
-    """Call `handler` once in a new process whose clients are built for `built_for`."""
+    """Call `handler` once in a new process whose clients are built for `built_for`. Return the
+    seconds since its import or since the start of the process."""
+    arguments = [handler, json.dumps(event), since, str(time.time())]
     process = subprocess.run(
-        [sys.executable, "-c", _FIRST_RESPONSE, handler, json.dumps(event)],
+        [sys.executable, "-c", _FIRST_RESPONSE, *arguments],
         cwd=ROOT,
         env={**environment, "_HANDLER": built_for},
         capture_output=True,

@@ -37,7 +37,9 @@ BENCHMARKS = [
     "import of app.py and its dependencies",
     "… batchwatch's own modules",
     "first response of the API after the import",
+    "… with the start of the process",
     "first response of the authorizer after the import",
+    "… with the start of the process",
 ]
 
 

@@ -3,6 +3,7 @@ without the time of DynamoDB, and the number of its requests to DynamoDB."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import boto3
@@ -17,7 +18,8 @@ from bench.write_units import create_empty_copy
 from chalicelib.api.access import Access, Scope
 from chalicelib.api.formats import media
 from chalicelib.api.job_lists import JobLists
-from chalicelib.api.parameters.queries import JobQuery, JobsQuery
+from chalicelib.api.parameters.queries import JobQuery, JobsQuery, QueuesQuery
+from chalicelib.api.queues import Queues
 from chalicelib.aws.clients import Clients
 from chalicelib.bootstrap import Container
 from chalicelib.settings import Settings
@@ -85,10 +87,14 @@ def _rows_by_queues(aws: LocalAws, jobs: int, numbers: Sequence[int], rounds: in
     }
     with replay(aws.endpoint) as endpoint:
         dynamodb = boto3.client("dynamodb", endpoint_url=endpoint, config=_CONFIG)
-        lists = _container(dynamodb, stack.settings).job_lists
-        for path, query in queries.items():
+        container = _container(dynamodb, stack.settings)
+        routes: dict[str, Callable[[Scope], Request]] = {
+            path: partial(_list, container.job_lists, query) for path, query in queries.items()
+        }
+        routes["/queues"] = partial(_queues, container.queues)
+        for path, request_of in routes.items():
             requests = {
-                queues: _list(lists, query, Scope(tuple(map(queue_name, range(queues)))))
+                queues: request_of(Scope(tuple(map(queue_name, range(queues)))))
                 for queues in numbers
             }
             calls = {queues: _count_calls(dynamodb, each) for queues, each in requests.items()}
@@ -106,6 +112,10 @@ def _rows_by_queues(aws: LocalAws, jobs: int, numbers: Sequence[int], rounds: in
 
 def _list(lists: JobLists, query: JobsQuery, scope: Scope) -> Request:
     return lambda: media.encode(lists.page(query, scope), media.JSON)
+
+
+def _queues(queues: Queues, scope: Scope) -> Request:
+    return lambda: media.encode(queues.page(QueuesQuery(), scope), media.JSON)
 
 
 def _container(dynamodb: "DynamoDBClient", settings: Settings) -> Container:
@@ -130,8 +140,15 @@ def _requests(container: Container, jobs: int) -> dict[str, Request]:
         job = api.find(job_id(jobs // 2), _ALL)
         return media.encode(api.get(job, JobQuery()).body, media.JSON)
 
+    def get_queue() -> object:
+        return media.encode(container.queues.get(QUEUE, _ALL), media.JSON)
+
     failed = _list(lists, _FAILED_JOBS, _ALL)
-    return {"/jobs/{jobId}": get_job, "/jobs?queue=…&status=FAILED": failed}
+    return {
+        "/jobs/{jobId}": get_job,
+        "/jobs?queue=…&status=FAILED": failed,
+        "/queues/{queue}": get_queue,
+    }
 
 
 def _measure(request: Request) -> Measure:

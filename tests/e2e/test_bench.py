@@ -27,9 +27,17 @@ BENCHMARKS = [
     "… requests to DynamoDB",
     "response time of GET /jobs?queue=…&status=FAILED, 400 jobs",
     "… requests to DynamoDB",
+    "response time of GET /queues/{queue}, 400 jobs",
+    "… requests to DynamoDB",
     *(
         f"response time of GET {path}, 2 queues, 400 jobs"
-        for path in ("/jobs", "/jobs?status=FAILED", "/jobs?status=RUNNING", "/jobs?name=align-1")
+        for path in (
+            "/jobs",
+            "/jobs?status=FAILED",
+            "/jobs?status=RUNNING",
+            "/jobs?name=align-1",
+            "/queues",
+        )
     ),
     "requests of a sweep over 2 queues",
     "requests of a sweep with 1,000 RUNNABLE jobs",

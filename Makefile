@@ -15,7 +15,7 @@ LOCAL_AWS := AWS_ENDPOINT_URL=http://127.0.0.1:$(AWS_PORT) AWS_DEFAULT_REGION=us
              AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
 
 .PHONY: help run simulate send test test-fast check check-rules explain-rules bench deploy destroy backfill \
-        canary dead-letters redrive restore forget token tokens webex-test webex-token clean
+        canary dead-letters redrive restore upgrade-records forget token tokens webex-test webex-token clean
 
 help:  ## list the targets
 	@sed -n -e 's/^## \(.*\)/\n\1/p' -e 's/^\([a-z-]*\):.*## /  make \1: /p' $(firstword $(MAKEFILE_LIST))
@@ -79,6 +79,10 @@ destroy:  ## delete a stage, except for its table and its secrets [STAGE=dev CON
 restore:  ## restore a table as that of a new stage [STAGE=prod AT=2026-11-26T12:00:00Z INTO=prod2]
 	$(INSTALL) deploy
 	@$(PY) -m infra.table.restore --stage '$(STAGE)' --at '$(AT)' --into '$(INTO)'
+
+upgrade-records:  ## after an upgrade, write the current index keys of all records [STAGE=prod]
+	$(INSTALL) deploy
+	@$(PY) -m infra.table.upgrade --stage '$(STAGE)'
 
 forget:  ## remove a queue that is no longer recorded from the overview [STAGE=prod QUEUE=gpu]
 	$(INSTALL) deploy

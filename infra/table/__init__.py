@@ -1,1 +1,1 @@
-"""The jobs table of a stage. Must not know what the items contain."""
+"""The jobs table of a stage. Must know keys of items only, not what they contain."""

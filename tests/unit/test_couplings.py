@@ -15,7 +15,7 @@ from chalicelib.api.parameters.queries import JobQuery
 from chalicelib.aws import clients
 from chalicelib.aws.secret import CACHED_SECONDS
 from chalicelib.aws.sqs import Disposition
-from chalicelib.jobs.job import BATCH_LOG_GROUP, JobStatus
+from chalicelib.jobs.job import BATCH_LOG_GROUP, LISTED_ENDED, JobStatus
 from chalicelib.queues import queue_registry, state_table
 from chalicelib.recording import poison_messages
 from chalicelib.recording.event import (
@@ -28,7 +28,7 @@ from chalicelib.sweep.batch_api import RETENTION_MS
 from chalicelib.sweep.count.windows import WINDOWS
 from chalicelib.version import VERSION
 from chalicelib.webex.client import retry_after
-from infra.table import forget
+from infra.table import forget, upgrade
 from local.aws import ROOT
 from local.batch import RETENTION_MS as LOCAL_RETENTION_MS
 from tests.support.builders import REQUIRED_SETTINGS
@@ -180,3 +180,8 @@ def test_the_default_rules_are_deployed_with_the_code() -> None:
 def test_make_forget_writes_the_mark_that_the_registry_reads() -> None:
     assert table_keys.registered_queues() == forget.REGISTRY
     assert forget.GONE_SINCE == queue_registry.GONE_SINCE
+
+
+def test_an_upgrade_writes_the_index_keys_of_this_version() -> None:
+    assert table_keys.SHARDS == upgrade.SHARDS
+    assert set(LISTED_ENDED) == set(upgrade.ENDED)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, FloatRect, Page, expect
 
 from tests.support.dashboard.body_samples import (
@@ -17,7 +16,13 @@ from tests.support.dashboard.body_samples import (
     an_incident,
     rfc3339,
 )
-from tests.support.dashboard.browser import enter_token, needs_browser, observe, sign_in
+from tests.support.dashboard.browser import (
+    enter_token,
+    findings,
+    needs_browser,
+    observe,
+    sign_in,
+)
 from tests.support.dashboard.page_server import NO_JOBS, PageServer
 
 pytestmark = needs_browser
@@ -119,21 +124,6 @@ def test_axe_has_no_findings_and_no_view_is_wider_than_the_screen(
             assert page.evaluate("document.documentElement.scrollWidth") <= width, view
         assert {view: each for view, each in found.items() if each} == {}
         assert activity.errors == []
-
-
-def findings(page: Page) -> list[str]:
-    """Return what axe-core reports: violations of any rule, and contrast that it can't measure.
-
-    Playwright evaluates axe-core through the debugger, so the page keeps its
-    Content-Security-Policy.
-    """
-    report = Axe().run(page).response
-    unmeasured = [each for each in report["incomplete"] if each["id"] == "color-contrast"]
-    return [
-        f"{rule['id']}: {node['html'][:120]}: {node['failureSummary']}"
-        for rule in (*report["violations"], *unmeasured)
-        for node in rule["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

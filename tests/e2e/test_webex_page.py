@@ -1,6 +1,7 @@
 """The page of the stand-in Webex in a real browser."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
@@ -8,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from local.ports import free_port
 from local.webex import ROOM, TOKEN, WebexServer
-from tests.support.dashboard.browser import needs_browser, observe
+from tests.support.dashboard.browser import findings, needs_browser, observe
 
 pytestmark = needs_browser
 
@@ -87,3 +88,21 @@ def test_the_page_reports_a_stopped_server_and_continues_with_the_next_one(
         expect(page.locator(".text")).to_have_text(["after"])
         expect(page.get_by_text("The local Webex isn't responding")).to_be_hidden()
     server.start()
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_accessible(
+    browser: Browser, server: WebexServer, scheme: Any, width: int
+) -> None:
+    server.add_room("empty", "Empty")
+    first = post(server, markdown="❌ **align** [failed](https://example.com): `exit code 1`")
+    post(server, markdown="> a reply", parentId=first)
+    screen: Any = {"viewport": {"width": width, "height": 900}, "is_mobile": width < 600}
+    with browser.new_context(color_scheme=scheme, **screen) as context:
+        page = context.new_page()
+        page.goto(server.page_url)
+        expect(page.locator(".text")).to_have_count(2)
+
+        assert findings(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width

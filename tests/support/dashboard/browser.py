@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 NAMES = (
@@ -90,3 +91,18 @@ def sign_in(page: Page, address: str, token: str = "any") -> None:
 def enter_token(page: Page, token: str) -> None:
     page.get_by_label("API token").fill(token)
     page.keyboard.press("Enter")
+
+
+def findings(page: Page) -> list[str]:
+    """Return what axe-core reports: violations of any rule, and contrast that it can't measure.
+
+    Playwright evaluates axe-core through the debugger, so the page keeps its
+    Content-Security-Policy.
+    """
+    report = Axe().run(page).response
+    unmeasured = [each for each in report["incomplete"] if each["id"] == "color-contrast"]
+    return [
+        f"{rule['id']}: {node['html'][:120]}: {node['failureSummary']}"
+        for rule in (*report["violations"], *unmeasured)
+        for node in rule["nodes"]
+    ]

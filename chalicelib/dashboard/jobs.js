@@ -35,7 +35,7 @@ export async function jobs(page, query) {
   function show(newState) {
     state = newState;
     news.replaceChildren();
-    const none = emptyText(Object.values(filter).some(Boolean));
+    const none = emptyText(filter);
     place.replaceChildren(jobList(page, ["jobs"], filter, { none, state }));
   }
 
@@ -79,9 +79,14 @@ export async function jobs(page, query) {
   }
 }
 
-const emptyText = (isFiltered) => isFiltered
-  ? ["No matching jobs. ", element("a", { href: "#/jobs" }, "Show all jobs")]
-  : "No jobs recorded yet, or none in the queues that your token covers. A job appears when its next event is received.";
+const PART_OF_ID = /^[0-9a-f]{8}(-[0-9a-f-]*)?$/i;
+
+function emptyText(filter) {
+  const all = element("a", { href: "#/jobs" }, "Show all jobs");
+  if (PART_OF_ID.test(filter.name)) return ["No job has a name that begins like this. Only a whole job id finds its job. ", all];
+  if (Object.values(filter).some(Boolean)) return ["No matching jobs. ", all];
+  return "No jobs recorded yet, or none in the queues that your token covers. A job appears when its next event is received.";
+}
 
 function filters(page, filter, applied) {
   const chosen = filter.status.toUpperCase().split(",");

@@ -870,6 +870,7 @@ def test_a_waiting_job_shows_that_its_queue_is_blocked(page: Page) -> None:
     [
         ("#/jobs", {}, "No jobs recorded yet"),
         ("#/jobs?name=x", {}, "No matching jobs."),
+        ("#/jobs?name=4c7599ae-0a82", {}, "Only a whole job id finds its job."),
         ("#/jobs/gone", {"jobs/gone": 404}, "Not found"),
         ("#/jobs/a", {"jobs/a": 503}, "The API returned an error"),
         ("#/queues/gpu", {}, "This API has no such route."),

@@ -38,9 +38,8 @@ class BlockedEvent(msgspec.Struct, frozen=True, order=True, kw_only=True):
 class Blocked(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
     """The current block of a queue: when it began, and its last event. `is_reported`: it has
     lasted long enough for a notice, which was requested for `rooms`. `repeats` is the number of
-    reported blocks that it repeats. With an `obstacle`, no job of
-    the queue can start; otherwise `job_id` and `job_name` are the job at its head, a service job
-    if `is_service`."""
+    reported blocks that it repeats. With an `obstacle`, no job of the queue can start; otherwise
+    `job_id` and `job_name` are the job at its head, a service job if `is_service`."""
 
     since: int
     last_seen: int

@@ -116,7 +116,10 @@ def _links(context: NoticeContext, layout: MessageLayout) -> str:
 def _repeats(blocked: Blocked) -> str:
     if not blocked.repeats:
         return ""
-    return f"Block {blocked.repeats + 1} in a row. The next one is reported if it lasts longer."
+    return (
+        f"Notice {blocked.repeats + 1} in a row: the queue is blocked again and again. Short blocks"
+        " are no longer reported."
+    )
 
 
 def _blocking_job(blocked: Blocked) -> str:

@@ -1,7 +1,7 @@
 """Deployment of a stage: `make deploy STAGE=prod`, with the usual AWS credentials.
 
 Three steps, each of which can be repeated: the stage's configuration (infra.stages), its
-resources stack (infra.stack), and the app by `chalice deploy`.
+resources stack (infra.stack), and the app by `chalice deploy` (infra.packaging).
 """
 
 import argparse
@@ -165,8 +165,8 @@ def _watched(session: boto3.Session, queues: list[str]) -> str:
 
 def run_chalice(command: str, stage: str) -> None:
     """Run `chalice deploy` or `chalice delete`, which print their own errors."""
-    chalice = Path(sys.executable).with_name("chalice")
-    if subprocess.run([chalice, command, "--stage", stage], cwd=ROOT).returncode != 0:
+    chalice = [sys.executable, "-m", "infra.packaging"]
+    if subprocess.run([*chalice, command, "--stage", stage], cwd=ROOT).returncode != 0:
         raise CommandError(
             f"chalice {command} failed; its error is above. When it is fixed, run the same make"
             " command again: it continues from here"

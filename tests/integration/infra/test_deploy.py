@@ -5,6 +5,7 @@ deployed API has no routes; and it has no PutRestApi, so no stage can be deploye
 """
 
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
@@ -206,6 +208,11 @@ def test_a_new_stage_is_deployed_records_events_and_is_destroyed(
     sweep = aws.client("lambda").get_function(FunctionName="batchwatch-trial-sweep")
     assert sweep["Tags"]["version"] == VERSION
     assert "jobId" in first_item(aws, "batchwatch-trial-jobs")
+    (package,) = (project / ".chalice" / "deployments").iterdir()
+    with ZipFile(package) as code:
+        names = set(code.namelist())
+    modules = {name for name in names if name.startswith("chalicelib/") and name.endswith(".py")}
+    assert {importlib.util.cache_from_source(name) for name in {"app.py", *modules}} <= names
 
     destroyed = run(
         "infra.destroy",

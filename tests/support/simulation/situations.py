@@ -132,7 +132,7 @@ def _event(detail: dict[str, Any], at: int) -> dict[str, Any]:
 
 def _moving_backlog(stage: Stage) -> None:
     backlog = stage.jobs(60, minutes=180)
-    stage.pass_time(180, each=lambda: stage.finish(backlog.pop()))
+    stage.pass_time(120, each=lambda: stage.finish(backlog.pop()))
 
 
 def _hanging_job(stage: Stage) -> None:
@@ -144,7 +144,7 @@ def _hanging_job(stage: Stage) -> None:
 def _array_on_few_slots(stage: Stage) -> None:
     root = stage.job("PENDING", minutes=90, arrayProperties={"size": 40})
     waiting = [_child(stage, root, index, minutes=90) for index in range(40)]
-    stage.pass_time(180, each=lambda: stage.finish(waiting.pop()))
+    stage.pass_time(120, each=lambda: stage.finish(waiting.pop()))
 
 
 def _long_dependency(stage: Stage) -> None:
@@ -160,13 +160,13 @@ def _head_with_a_reason(stage: Stage) -> None:
     head = stage.job(minutes=1, jobName="train", statusReason=TOO_LARGE)
     stage.jobs(60)
     stage.block(head)
-    stage.pass_time(180)
+    stage.pass_time(180, every=20)
 
 
 def _invalid_environment(stage: Stage) -> None:
     stage.jobs(800)
     stage.queue("high-priority", an_environment("spot-a", **INVALID))
-    stage.pass_time(180, every=30)
+    stage.pass_time(180, every=60)
     stage.queue("high-priority", an_environment("spot-a"))
     stage.pass_time(15)
 
@@ -190,7 +190,7 @@ def _no_capacity(stage: Stage) -> None:
 
 def _little_capacity(stage: Stage) -> None:
     jobs = stage.jobs(20)
-    for minutes in range(0, 360, 5):
+    for minutes in range(0, 180, 5):
         if minutes % 20 == 0:
             stage.block(jobs[0])
         if minutes % 20 == 15:
@@ -226,7 +226,7 @@ def _runaway(stage: Stage) -> None:
 
 
 def _three_arrays(stage: Stage) -> None:
-    for size in (2, 30, 400):
+    for size in (2, 10, 100):
         root = stage.job("PENDING", jobName=f"sweep-{size}", arrayProperties={"size": size})
         for index in range(size):
             _child(stage, root, index, jobName=f"sweep-{size}")
@@ -317,7 +317,7 @@ SITUATIONS = (
         ),
     ),
     Situation(
-        "AWS has capacity for one job every 20 minutes, for six hours.",
+        "AWS has capacity for one job every 20 minutes, for three hours.",
         _little_capacity,
         (
             f"⛔ Queue high-priority is blocked by job align: {_NO_CAPACITY}",
@@ -353,8 +353,8 @@ SITUATIONS = (
             f"⏳ Child 0 and {others} of {name} have been RUNNABLE in high-priority for 1 h 15 min"
             for name, others in (
                 ("sweep-2", "1 other child"),
-                ("sweep-30", "29 other children"),
-                ("sweep-400", "399 other children"),
+                ("sweep-10", "9 other children"),
+                ("sweep-100", "99 other children"),
             )
         ),
     ),

@@ -3,6 +3,7 @@
 Pure: no I/O, no clock. All times are epoch milliseconds.
 """
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -104,14 +105,15 @@ class QueueEnvironment(
         """Return whether all environments that can be used are at their limit."""
         return bool(self.usable) and all(each.is_at_limit for each in self.usable)
 
-    def has_no_room(self, vcpus: float) -> bool:
-        """Return whether the environments that can be used have too few vCPUs for the jobs that run
-        and the next one, which together request `vcpus`. Of Fargate, AWS Batch reports only the
-        maximum."""
+    @property
+    def room(self) -> float:
+        """Return how many vCPUs the jobs that run and the next one can request together before jobs
+        wait for the end of others. Infinite unless AWS Batch reports only the maximum, as of
+        Fargate: where it reports the desired vCPUs, `is_at_limit` is exact."""
         if all(each.desired_vcpus is not None for each in self.usable):
-            return False
+            return math.inf
         limits = [each.max_vcpus for each in self.usable if each.max_vcpus is not None]
-        return len(limits) == len(self.usable) and vcpus > sum(limits)
+        return sum(limits) if len(limits) == len(self.usable) else math.inf
 
     @property
     def is_exhausted(self) -> bool:

@@ -60,12 +60,10 @@ class OverdueReader:
     def start_run(self) -> None:
         self._run_times.start_run()
 
-    def read(
-        self, queue: str, state: QueueState, now: int, is_full: Callable[[float], bool]
-    ) -> Overdue:
-        """Return the overdue jobs of a queue as of `now` (epoch milliseconds). `is_full` returns
-        whether its jobs wait for the end of others, according to AWS Batch, if those that run and
-        the next one request so many vCPUs."""
+    def read(self, queue: str, state: QueueState, now: int, room: Callable[[], float]) -> Overdue:
+        """Return the overdue jobs of a queue as of `now` (epoch milliseconds). `room` returns how
+        many vCPUs the jobs that run and the next one can request together before jobs wait for the
+        end of others, according to AWS Batch."""
         limits = self._limits.of(queue)
         jobs: list[Job] = []
         waiting: list[Job] = []
@@ -90,7 +88,7 @@ class OverdueReader:
             now=now,
             limits=limits,
             last_start=last_start,
-            is_occupied=not last_start and self._is_occupied(queue, jobs, now, is_full),
+            is_occupied=not last_start and self._is_occupied(queue, jobs, now, room),
             usual={key_of(job): usual for job, usual in too_long},
             truncated=more_children,
             dependent=self._dependent(jobs),
@@ -168,15 +166,15 @@ class OverdueReader:
         return next((start for start in starts if start), 0)
 
     def _is_occupied(
-        self, queue: str, overdue: Iterable[Job], now: int, is_full: Callable[[float], bool]
+        self, queue: str, overdue: Iterable[Job], now: int, room: Callable[[], float]
     ) -> bool:
         """Return whether the queue is full, and a job runs that left RUNNABLE not long ago."""
         waiting = next(_in_status(JobStatus.RUNNABLE, overdue), None)
-        if waiting is None or not is_full(math.inf):
+        if waiting is None or (most := room()) == math.inf:
             return False
         started = self._newest(queue, STARTED, now - OCCUPIED_MS)
         is_running = last_start(started) > now - OCCUPIED_MS
-        return is_running and is_full(sum(map(_vcpus, (waiting, *started))))
+        return is_running and sum(map(_vcpus, (waiting, *started))) > most
 
     def _newest_start(self, queue: str, statuses: Iterable[str], since: int) -> int:
         """Return when a job that is in one of the statuses last left RUNNABLE, or 0 if none did

@@ -4,6 +4,7 @@ The number of requests depends on the number of queues and not on the number of 
 does not decide anything: `chalicelib.queues` contains the rules.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -73,7 +74,7 @@ class SnapshotReader:
     ) -> Snapshot:
         state = stored.state_or_initial(now)
         overdue, counts, waiting = self._overdue.read(
-            queue, state, now, partial(self._is_full, queue, environment)
+            queue, state, now, partial(self._room, queue, environment)
         )
         unblocked_at, blocked = self._block(queue, state, environment, now)
         return Snapshot(
@@ -87,16 +88,16 @@ class SnapshotReader:
             missing_events=self._missing_events(queue, state, stored.last_event_at, now),
         )
 
-    def _is_full(self, queue: str, environment: QueueEnvironment | None, vcpus: float) -> bool:
-        """Return whether jobs wait for the end of others: their environments are at their limit,
-        or what they need was in use in the last sweep. The jobs that run and the next one request
-        `vcpus`."""
+    def _room(self, queue: str, environment: QueueEnvironment | None) -> float:
+        """Return how many vCPUs the jobs that run and the next one can request together before jobs
+        wait for the end of others: none at all if the environments are at their limit, or if what
+        jobs need was in use in the last sweep; infinite if nothing is known to be full."""
         if environment is None:
-            return False
-        if environment.is_at_limit or environment.has_no_room(vcpus):
-            return True
+            return math.inf
+        if environment.is_at_limit:
+            return -math.inf
         stored = self._environments.load([queue])[queue].environment
-        return stored is not None and stored.is_exhausted
+        return -math.inf if stored and stored.is_exhausted else environment.room
 
     def _reported(self, stuck: StuckJob) -> ReportedJob:
         root = self._jobs.get(stuck.job_id)

@@ -10,7 +10,7 @@ infra/gateway.json, which `python -m infra.gateway` rewrites and a test compares
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from mypy_boto3_apigateway import APIGatewayClient
@@ -41,14 +41,17 @@ class GatewayResponse(NamedTuple):
     headers: Mapping[str, str] = {}
 
     @property
-    def parameters(self) -> dict[str, str]:
+    def settings(self) -> dict[str, Any]:
+        """Return the settings by the names that the API Gateway API and OpenAPI have in common."""
         headers = {**HEADERS, **self.headers}
-        return {f"gatewayresponse.header.{name}": f"'{value}'" for name, value in headers.items()}
-
-    @property
-    def templates(self) -> dict[str, str]:
         body = {"Code": self.code, "Message": self.message, "RequestId": "$context.requestId"}
-        return {"application/json": json.dumps(body)}
+        return {
+            **({} if self.status is None else {"statusCode": str(self.status)}),
+            "responseParameters": {
+                f"gatewayresponse.header.{name}": f"'{value}'" for name, value in headers.items()
+            },
+            "responseTemplates": {"application/json": json.dumps(body)},
+        }
 
 
 _NO_ROUTE = GatewayResponse("RouteNotFoundError", "this API has no such route or method", 404)
@@ -90,14 +93,7 @@ RESPONSES: Final[Mapping["GatewayResponseTypeType", GatewayResponse]] = {
 def configure(client: "APIGatewayClient", api_id: str, stage: str) -> None:
     """Put the responses and the throttling of a REST API, and deploy them."""
     for kind, response in RESPONSES.items():
-        status = {} if response.status is None else {"statusCode": str(response.status)}
-        client.put_gateway_response(
-            restApiId=api_id,
-            responseType=kind,
-            responseParameters=response.parameters,
-            responseTemplates=response.templates,
-            **status,
-        )
+        client.put_gateway_response(restApiId=api_id, responseType=kind, **response.settings)
     client.create_deployment(restApiId=api_id, stageName=stage)
     client.update_stage(
         restApiId=api_id,
@@ -115,14 +111,7 @@ def configure(client: "APIGatewayClient", api_id: str, stage: str) -> None:
 
 def template() -> dict[str, object]:
     """Return the same settings as a part of the template that `chalice package` writes."""
-    responses = {
-        kind: {
-            **({} if response.status is None else {"statusCode": str(response.status)}),
-            "responseParameters": response.parameters,
-            "responseTemplates": response.templates,
-        }
-        for kind, response in RESPONSES.items()
-    }
+    responses = {kind: response.settings for kind, response in RESPONSES.items()}
     throttling = {
         "HttpMethod": "*",
         "ResourcePath": "/*",

@@ -11,6 +11,7 @@ def test_the_file_to_merge_is_rendered_from_the_settings_of_make_deploy() -> Non
 
 def test_every_response_of_the_gateway_is_json_with_the_fields_of_an_error() -> None:
     for response in RESPONSES.values():
-        body = json.loads(response.templates["application/json"])
+        body = json.loads(response.settings["responseTemplates"]["application/json"])
         assert list(body) == ["Code", "Message", "RequestId"]
-        assert all("'" not in value.strip("'") for value in response.parameters.values())
+        parameters = response.settings["responseParameters"]
+        assert all("'" not in value.strip("'") for value in parameters.values())

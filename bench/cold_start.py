@@ -54,27 +54,24 @@ def _response_rows(environment: Mapping[str, str], rounds: int) -> Iterator[Row]
     client = boto3.client("secretsmanager")
     token = new_token()
     allow_token(client, environment["SECRET_ID"], _TOKEN_NAME, token, ["*"], replace=True)
-    for benchmark, handler, event, since in (
-        ("first response of the API after the import", "app.app", _request(), "import"),
-        ("… with the start of the process", "app.app", _request(), "start"),
-        (
-            "first response of the authorizer after the import",
-            "app.authorize",
-            _question(token),
-            "import",
-        ),
-        ("… with the start of the process", "app.authorize", _question(token), "start"),
+    for function, handler, event in (
+        ("API", "app.app", _request()),
+        ("authorizer", "app.authorize", _question(token)),
     ):
-        seconds = partial(_response_seconds, environment, handler, event, since)
-        measured = measure_in_rounds(
-            rounds, {"built": partial(seconds, handler), "lazy": partial(seconds, "")}
-        )
-        yield Row(
-            benchmark,
-            milliseconds(measured.seconds("built")),
-            f"{milliseconds(measured.seconds('lazy'))} clients on first use",
-            formatted_ratio(measured.ratio("built", "lazy")),
-        )
+        for benchmark, since in (
+            (f"first response of the {function} after the import", "import"),
+            ("… with the start of the process", "start"),
+        ):
+            seconds = partial(_response_seconds, environment, handler, event, since)
+            measured = measure_in_rounds(
+                rounds, {"built": partial(seconds, handler), "lazy": partial(seconds, "")}
+            )
+            yield Row(
+                benchmark,
+                milliseconds(measured.seconds("built")),
+                f"{milliseconds(measured.seconds('lazy'))} clients on first use",
+                formatted_ratio(measured.ratio("built", "lazy")),
+            )
 
 
 def _request() -> Event:

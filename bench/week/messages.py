@@ -12,13 +12,12 @@ from itertools import takewhile
 
 from bench.report import Row, formatted_ratio
 from bench.week.jobs import DAY, HOUR, MINUTE, SLOTS, Change, HealthyWeek
-from local.aws import ROOT, LocalAws
+from local.aws import LocalAws
 from local.batch import BatchServer, an_environment
 from local.workload import DETAIL_TYPE
 from tests.support.builders import NOON, an_envelope
-from tests.support.simulation.simulated_notices import SimulatedNotices
+from tests.support.simulation.simulated_notices import DEFAULT_RULES, SimulatedNotices
 
-_RULES = (ROOT / "chalicelib" / "notices.toml").read_text()
 _SEED = 1
 _VCPUS = 4
 _DEMANDING = ("RUNNABLE", "STARTING", "RUNNING")
@@ -28,7 +27,7 @@ _SWEEP_INTERVAL = 5 * MINUTE
 def rows(aws: LocalAws, days: float) -> Iterator[Row]:
     """Compare the messages with the jobs that failed, and print each for review on stderr."""
     aws.reset()
-    simulation = SimulatedNotices(aws, aws.create_resources(), _RULES)
+    simulation = SimulatedNotices(aws, aws.create_resources(), DEFAULT_RULES)
     week = HealthyWeek(_SEED)
     end = NOON + round(days * DAY)
     changes = list(takewhile(lambda change: change.at < end, week.changes()))

@@ -25,7 +25,7 @@ from chalicelib.settings import Settings
 from chalicelib.telemetry import Tally
 from chalicelib.webex.client import Webex
 from chalicelib.webex.notifier import NoticeTally
-from local.aws import LocalAws, Resources
+from local.aws import ROOT, LocalAws, Resources
 from local.ports import free_port
 from local.webex import ROOM, TOKEN, WebexServer
 from tests.support.builders import NOON, a_message
@@ -33,6 +33,7 @@ from tests.support.recorder_harness import aws_session
 from tests.support.simulation.simulated_sqs import SimulatedSqs
 
 BATCH_WINDOW = 5
+DEFAULT_RULES = (ROOT / "chalicelib" / "notices.toml").read_text()
 _BATCH = 100
 _TIME_LEFT_SECONDS = 100.0
 

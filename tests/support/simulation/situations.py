@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from local.aws import ROOT, LocalAws, Resources
+from local.aws import LocalAws, Resources
 from local.batch import BatchServer, an_environment
 from local.webex import ROOM
 from tests.support.builders import (
@@ -21,12 +21,11 @@ from tests.support.builders import (
     an_envelope,
 )
 from tests.support.rendering import rendered
-from tests.support.simulation.simulated_notices import SimulatedNotices
+from tests.support.simulation.simulated_notices import DEFAULT_RULES, SimulatedNotices
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
-DEFAULT_RULES = (ROOT / "chalicelib" / "notices.toml").read_text()
 OTHER_ROOM = "other-room"
 NO_CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - none of type [p4d.24xlarge]"
 TOO_LARGE = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job requests 512 vCPUs"

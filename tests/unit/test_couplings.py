@@ -29,6 +29,7 @@ from chalicelib.sweep.count.windows import WINDOWS
 from chalicelib.version import VERSION
 from chalicelib.webex.client import retry_after
 from infra.table import forget, upgrade
+from infra.token import last_use
 from local.aws import ROOT
 from local.batch import RETENTION_MS as LOCAL_RETENTION_MS
 from tests.support.builders import REQUIRED_SETTINGS
@@ -185,3 +186,8 @@ def test_make_forget_writes_the_mark_that_the_registry_reads() -> None:
 def test_an_upgrade_writes_the_index_keys_of_this_version() -> None:
     assert table_keys.SHARDS == upgrade.SHARDS
     assert set(LISTED_ENDED) == set(upgrade.ENDED)
+
+
+def test_the_last_uses_of_tokens_are_read_from_the_whole_log_of_the_api() -> None:
+    resources = json.loads((ROOT / "infra" / "resources.json").read_text())["Resources"]
+    assert resources["ApiLogGroup"]["Properties"]["RetentionInDays"] == last_use.DAYS

@@ -189,5 +189,4 @@ def test_an_upgrade_writes_the_index_keys_of_this_version() -> None:
 
 
 def test_the_last_uses_of_tokens_are_read_from_the_whole_log_of_the_api() -> None:
-    resources = json.loads((ROOT / "infra" / "resources.json").read_text())["Resources"]
-    assert resources["ApiLogGroup"]["Properties"]["RetentionInDays"] == last_use.DAYS
+    assert properties("ApiLogGroup")["RetentionInDays"] == last_use.DAYS
